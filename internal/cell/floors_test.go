@@ -1,0 +1,11 @@
+package cell
+
+import (
+	"testing"
+
+	"github.com/arbiter-go/arbiter/internal/floors"
+)
+
+func TestFloors(t *testing.T) {
+	floors.Check(t, "internal/mailbox", "internal/wire")
+}

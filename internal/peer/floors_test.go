@@ -1,0 +1,11 @@
+package peer
+
+import (
+	"testing"
+
+	"github.com/arbiter-go/arbiter/internal/floors"
+)
+
+func TestFloors(t *testing.T) {
+	floors.Check(t, "internal/frame", "internal/wire", "internal/mailbox", "golang.org/x/sys")
+}
