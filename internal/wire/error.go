@@ -161,3 +161,13 @@ func (d Death) String() string {
 	}
 	return b.String()
 }
+
+// With returns e with what is known of the handler, a copy if that is news.
+func (e *Error) With(s Started) *Error {
+	if e.Started == s {
+		return e
+	}
+	c := *e
+	c.Started = s
+	return &c
+}

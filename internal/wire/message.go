@@ -102,15 +102,15 @@ type Message struct {
 	Body    []byte
 }
 
-// A ParseError says why bytes are not a message.
-type ParseError struct{ Reason string }
+// A MalformedError says why bytes are not a message.
+type MalformedError struct{ Reason string }
 
-func (e *ParseError) Error() string { return "not a native message: " + e.Reason }
+func (e *MalformedError) Error() string { return "not a native message: " + e.Reason }
 
 var (
-	errShort = &ParseError{"shorter than its header says"}
-	errKind  = &ParseError{"its first byte is not below 0x80"}
-	errID    = &ParseError{"its id is 2^53 or more"}
+	errShort = &MalformedError{"shorter than its header says"}
+	errKind  = &MalformedError{"its first byte is not below 0x80"}
+	errID    = &MalformedError{"its id is 2^53 or more"}
 )
 
 // Parse reads one message from b, which it fills whole. It allocates nothing.
@@ -210,14 +210,14 @@ func (m *Message) Parent() (uint64, bool) {
 func (m *Message) CheckExt() error {
 	for ext := m.Ext; len(ext) > 0; {
 		if len(ext) < 3 {
-			return &ParseError{"its extensions are cut short"}
+			return &MalformedError{"its extensions are cut short"}
 		}
 		n := int(binary.BigEndian.Uint16(ext[1:3]))
 		if len(ext) < 3+n {
-			return &ParseError{"its extensions are cut short"}
+			return &MalformedError{"its extensions are cut short"}
 		}
 		if ext[0]&ExtMustUnderstand != 0 {
-			return &ParseError{fmt.Sprintf("it needs extension %d, which this version does not know", ext[0])}
+			return &MalformedError{fmt.Sprintf("it needs extension %d, which this version does not know", ext[0])}
 		}
 		ext = ext[3+n:]
 	}
@@ -250,7 +250,7 @@ func (c Credit) Message(buf *[16]byte) Message {
 // ParseCredit reads the credit frame m.
 func ParseCredit(m *Message) (Credit, error) {
 	if len(m.Body) < 16 {
-		return Credit{}, &ParseError{"a credit without its counters"}
+		return Credit{}, &MalformedError{"a credit without its counters"}
 	}
 	return Credit{
 		Messages: m.ID,

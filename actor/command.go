@@ -1,0 +1,165 @@
+package actor
+
+import (
+	"context"
+
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// Command is a name and two types: what an actor can be asked, and what it
+// answers. It carries no code. Any kind, in any package or language, may answer
+// it; a kind of this language does so with Handle. A Command is a value, made once
+// as a package variable, and may be used from many goroutines.
+type Command[In, Out any] struct {
+	name  string
+	doc   string
+	noAck bool
+}
+
+// A CommandOption changes a command when it is made.
+type CommandOption func(*commandOptions)
+
+type commandOptions struct {
+	doc   string
+	noAck bool
+}
+
+// NoAck makes a command without acknowledgement: nobody is told what its handler
+// returned, and a Call returns as soon as the message is accepted.
+func NoAck() CommandOption { return func(o *commandOptions) { o.noAck = true } }
+
+// Doc describes the command in a line, for people and tools.
+func Doc(text string) CommandOption { return func(o *commandOptions) { o.doc = text } }
+
+// NewCommand returns the command called name. In and Out are encoded as CBOR
+// (RFC 8949) when they cross a process; None stands for no argument or no result.
+// A struct In can be filled from positional and keyword arguments, in the order
+// and by the names of its fields (tags cbor or json).
+func NewCommand[In, Out any](name string, options ...CommandOption) Command[In, Out] {
+	var o commandOptions
+	for _, option := range options {
+		option(&o)
+	}
+	return Command[In, Out]{name: name, doc: o.doc, noAck: o.noAck}
+}
+
+// Name returns the command's name.
+func (c Command[In, Out]) Name() string { return c.name }
+
+// String returns the command's name.
+func (c Command[In, Out]) String() string { return c.name }
+
+// Pending is a call under way. Its methods may be called from any goroutine, but a
+// handler waits in its own.
+type Pending[Out any] struct {
+	call  cell.Call
+	ctx   context.Context
+	noAck bool
+}
+
+type exchange[In, Out any] struct {
+	Pending[Out]
+	in typed[In]
+}
+
+// Start sends in to target and returns at once; Wait returns the outcome. The
+// call's deadline is that of ctx, 30 s from now if it has none; it is canceled
+// when ctx ends or, in a handler, when the handler returns. A full queue on the
+// way fails the call at once with Overloaded; a full window towards the arbiter
+// is waited for.
+//
+// Between actors of one process in is handed over, not copied: do not touch it
+// afterwards.
+func (c Command[In, Out]) Start(ctx context.Context, target Ref, in In) *Pending[Out] {
+	x := &exchange[In, Out]{in: typed[In]{in}}
+	x.ctx, x.noAck = ctx, c.noAck
+	x.call.Command, x.call.Target, x.call.Accept = c.name, target.address(), c.noAck
+	x.call.Request.Value = &x.in
+	x.call.Begin(ctx)
+	return &x.Pending
+}
+
+// Call sends in to target and waits for the result: Start and Wait in one.
+//
+// Every call ends: with the result, with the handler's error, or with an *Error or
+// *DownError that says what happened instead.
+func (c Command[In, Out]) Call(ctx context.Context, target Ref, in In) (Out, error) {
+	return c.Start(ctx, target, in).Wait()
+}
+
+// Send sends in to target, one way. It returns nil once the message has room
+// towards its target, for which it waits until ctx ends. What goes wrong later
+// comes back to the sender's Undelivered hook and is a dead letter.
+func (c Command[In, Out]) Send(ctx context.Context, target Ref, in In) error {
+	to := target.address()
+	m := &struct {
+		r  cell.Request
+		in typed[In]
+	}{in: typed[In]{in}}
+	m.r.Command, m.r.Value = c.name, &m.in
+	if err := cell.SendIn(ctx, to, &m.r); err != nil {
+		return errorOf(err, to, c.name)
+	}
+	return nil
+}
+
+// Wait waits for the outcome. It returns the same however often it is called.
+func (p *Pending[Out]) Wait() (out Out, err error) {
+	v, e := p.call.Wait(p.ctx)
+	if e != nil {
+		return out, errorOf(e, p.call.Target, p.call.Command)
+	}
+	if p.noAck {
+		return out, nil
+	}
+	out, err = take[Out](v, nil)
+	if err != nil {
+		e := wire.AsError(err, wire.CodeInvalid)
+		return out, errorOf(&wire.Error{Code: e.Code, Started: wire.StartedYes, Message: "its result does not fit: " + e.Message}, p.call.Target, p.call.Command)
+	}
+	return out, nil
+}
+
+// Done is closed when the outcome is there.
+func (p *Pending[Out]) Done() <-chan struct{} { return p.call.Done() }
+
+// Cancel gives the call up: its Wait returns Canceled, and the handler's context
+// ends if it has begun.
+func (p *Pending[Out]) Cancel() { p.call.Cancel() }
+
+// Call asks target for command, by name, and waits for the result: the dynamic
+// form. The arguments are positional; a last one of type Kwargs holds keyword
+// arguments.
+//
+//	n, err := actor.Call[int](ctx, "tally", "add", 5)
+func Call[Out any, T Target](ctx context.Context, target T, command string, args ...any) (Out, error) {
+	p := &Pending[Out]{ctx: ctx}
+	p.call.Command, p.call.Target = command, addressOf(target)
+	p.call.Request.Value = argumentsOf(args)
+	p.call.Begin(ctx)
+	return p.Wait()
+}
+
+// Send sends target a command by name, one way: the dynamic form. See Call and
+// Command.Send.
+func Send[T Target](ctx context.Context, target T, command string, args ...any) error {
+	to := addressOf(target)
+	r := &cell.Request{Command: command, Value: argumentsOf(args)}
+	if err := cell.SendIn(ctx, to, r); err != nil {
+		return errorOf(err, to, command)
+	}
+	return nil
+}
+
+// Kwargs are keyword arguments of a dynamic Call or Send.
+type Kwargs map[string]any
+
+func argumentsOf(args []any) *arguments {
+	if n := len(args); n > 0 {
+		if kw, ok := args[n-1].(Kwargs); ok {
+			return &arguments{args[:n-1], kw}
+		}
+	}
+	return &arguments{args, nil}
+}

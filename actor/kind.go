@@ -1,0 +1,243 @@
+package actor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/mailbox"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// Kind is the behaviour of actors whose state is an S, usually a pointer to a
+// struct of the user's own. It is written as a literal, used by its address, and
+// not changed afterwards:
+//
+//	var Counter = &actor.Kind[*counter]{
+//		Name:     "counter",
+//		New:      func(ctx context.Context) (*counter, error) { return &counter{}, nil },
+//		Handlers: []actor.Handler[*counter]{actor.Handle(Add, (*counter).Add)},
+//	}
+//
+// All functions of a kind are called in the actor's turn, so S needs no lock,
+// unless Mode is Concurrent.
+type Kind[S any] struct {
+	// Name names the kind among those of a program. Required; see ValidName.
+	Name string
+	// Doc says in a line what its actors are for.
+	Doc string
+
+	// New makes the state of one actor. A nil New leaves the zero S. An error
+	// means that the actor could not start; its spawner is told.
+	New func(ctx context.Context) (S, error)
+	// Started, if not nil, runs after New: the actor can be found and can send.
+	// Messages wait until it returns. An error is as with New.
+	Started func(s S, ctx context.Context) error
+	// Stopping, if not nil, runs when the actor was asked to stop and has handled
+	// what it had accepted. It does not run when an actor is killed or panics.
+	Stopping func(s S, ctx context.Context)
+	// Undelivered, if not nil, is told of one-way messages the actor sent that did
+	// not reach a handler. Otherwise they are logged. They are dead letters in any
+	// case.
+	Undelivered func(s S, ctx context.Context, err *Error)
+
+	// Handlers answer the commands. Each command once.
+	Handlers []Handler[S]
+	// Functions are what the command run may run, by name.
+	Functions []Function
+	// Periodic is done again and again while the actor runs.
+	Periodic []Task[S]
+
+	// Mode says which handlers may run at a time. Default: Serial.
+	Mode Mode
+	// Inbox bounds what waits and what is being handled. Default: 8,192 messages,
+	// 8 MiB.
+	Inbox Limits
+	// Grace is how long a stop may take, from taking no more messages to the end
+	// of Stopping. Default: 5 s.
+	Grace time.Duration
+
+	once sync.Once
+	spec *cell.Spec
+	err  error
+}
+
+// Limits bound an inbox. Full means that a call fails at once with Overloaded, and
+// that a one-way message waits at its sender.
+type Limits struct {
+	Messages int // default 8,192
+	Bytes    int // default 8 MiB
+}
+
+// Mode says which handlers of an actor may run at a time.
+type Mode struct {
+	mode  cell.Mode
+	limit int
+}
+
+var (
+	// Serial: one handler at a time, in the order of the messages. A call it makes
+	// keeps the turn; a wait that could never end fails at once with Cycle.
+	Serial = Mode{cell.Serial, 1}
+	// Interleaved: one handler at a time, but while it waits for a call, others
+	// may start, as coroutines do. State may change across a call. Only the
+	// handler's own goroutine may wait: fan out with Start, then Wait.
+	Interleaved = Mode{cell.Interleaved, 1}
+)
+
+// Concurrent: up to n handlers at a time, started in order. The state needs its
+// own locks.
+func Concurrent(n int) Mode { return Mode{cell.Concurrent, n} }
+
+// Handler answers one command. Make it with Handle or On.
+type Handler[S any] struct{ command *cell.Command }
+
+// Handle answers command with method, usually a method expression such as
+// (*counter).Add. Its error reaches the caller with its text and, if it is or
+// wraps one made by NewError, its code. A panic ends the actor, not the program.
+// ctx ends at the caller's deadline, when the caller gives up, or with the actor.
+func Handle[S, In, Out any](command Command[In, Out], method func(s S, ctx context.Context, in In) (Out, error)) Handler[S] {
+	shape := shapeOf[In]()
+	return Handler[S]{&cell.Command{
+		CommandInfo: infoOf(command),
+		Run: func(ctx context.Context, state any, r *cell.Request) (cell.Value, error) {
+			in, err := take[In](r.Value, shape)
+			if err != nil {
+				return nil, wire.AsError(err, wire.CodeInvalid).With(wire.StartedNo)
+			}
+			s, _ := state.(S)
+			out, err := method(s, ctx, in)
+			if err != nil {
+				return nil, wireError(err)
+			}
+			return &typed[Out]{out}, nil
+		},
+	}}
+}
+
+// On answers command, which has no result, with method. See Handle.
+func On[S, In any](command Command[In, None], method func(s S, ctx context.Context, in In) error) Handler[S] {
+	return Handle(command, func(s S, ctx context.Context, in In) (None, error) {
+		return None{}, method(s, ctx, in)
+	})
+}
+
+func infoOf[In, Out any](c Command[In, Out]) wire.CommandInfo {
+	return wire.CommandInfo{Name: c.name, Doc: c.doc, In: typeName[In](), Out: typeName[Out](), Ack: !c.noAck}
+}
+
+// Task is done every so often, in a turn of its own. One that comes due while the
+// last still waits for its turn is left out.
+type Task[S any] struct {
+	Every time.Duration
+	Do    func(s S, ctx context.Context)
+}
+
+// Function is what others may have an actor run by name, with the command run.
+type Function struct{ command *cell.Command }
+
+// Func names a function for the command run.
+func Func[In, Out any](name string, f func(ctx context.Context, in In) (Out, error)) Function {
+	h := Handle(NewCommand[In, Out](name), func(_ None, ctx context.Context, in In) (Out, error) { return f(ctx, in) })
+	return Function{h.command}
+}
+
+// Behaviour is a *Kind of any state. Only Kind implements it.
+type Behaviour interface {
+	// KindName returns the kind's name.
+	KindName() string
+	// Spec is for the arbiter: the kind in the form it runs, made once, or why it
+	// cannot be.
+	Spec() (*cell.Spec, error)
+}
+
+var _ Behaviour = (*Kind[None])(nil)
+
+// KindName returns k.Name.
+func (k *Kind[S]) KindName() string { return k.Name }
+
+// Spec returns the kind in the form it runs. It is for the arbiter.
+func (k *Kind[S]) Spec() (*cell.Spec, error) {
+	k.once.Do(func() { k.spec, k.err = k.build() })
+	return k.spec, k.err
+}
+
+func (k *Kind[S]) build() (*cell.Spec, error) {
+	if err := wire.ValidName(k.Name); err != nil {
+		return nil, fmt.Errorf("kind %q: %w", k.Name, err)
+	}
+	spec := &cell.Spec{
+		Kind: k.Name, Doc: k.Doc, Mode: k.Mode.mode, Limit: max(k.Mode.limit, 1),
+		Inbox:     mailbox.Limits{Messages: k.Inbox.Messages, Bytes: k.Inbox.Bytes},
+		Commands:  builtins(),
+		Functions: make(map[string]*cell.Command),
+		Grace:     k.Grace,
+	}
+	own := make(map[string]bool)
+	for i, h := range k.Handlers {
+		if h.command == nil || h.command.Name == "" {
+			return nil, fmt.Errorf("kind %q: handler %d has no command: make it with actor.Handle and a command of actor.NewCommand", k.Name, i)
+		}
+		name := h.command.Name
+		if len(name) > 255 {
+			return nil, fmt.Errorf("kind %q: the command %.20q… is longer than 255 bytes", k.Name, name)
+		}
+		if own[name] {
+			return nil, fmt.Errorf("kind %q answers the command %q twice", k.Name, name)
+		}
+		if b := spec.Commands[name]; b != nil && b.InPlace {
+			return nil, fmt.Errorf("kind %q: the command %q is every actor's own and cannot be answered differently", k.Name, name)
+		}
+		own[name] = true
+		spec.Commands[name] = h.command
+	}
+	for _, f := range k.Functions {
+		if f.command == nil || f.command.Name == "" {
+			return nil, fmt.Errorf("kind %q: a function has no name: make it with actor.Func", k.Name)
+		}
+		spec.Functions[f.command.Name] = f.command
+	}
+	k.hooks(spec)
+	return spec, nil
+}
+
+// hooks gives the typed functions their untyped form.
+func (k *Kind[S]) hooks(spec *cell.Spec) {
+	// A nil pointer in an interface would not be a state that was never made.
+	spec.New = func(ctx context.Context) (any, error) {
+		if k.New == nil {
+			var zero S
+			return zero, nil
+		}
+		return k.New(ctx)
+	}
+	if k.Started != nil {
+		spec.Started = func(ctx context.Context, state any) error { return k.Started(stateOf[S](state), ctx) }
+	}
+	if k.Stopping != nil {
+		spec.Stopping = func(ctx context.Context, state any) { k.Stopping(stateOf[S](state), ctx) }
+	}
+	if k.Undelivered != nil {
+		spec.Undelivered = func(ctx context.Context, state any, e *wire.Error) {
+			err := errorOf(e, "", "")
+			var plain *Error
+			if d, ok := err.(*DownError); ok {
+				plain = d.Err
+				plain.Message = d.Death.String()
+			} else {
+				plain = err.(*Error)
+			}
+			k.Undelivered(stateOf[S](state), ctx, plain)
+		}
+	}
+	for _, task := range k.Periodic {
+		spec.Periodic = append(spec.Periodic, cell.Task{Every: task.Every, Do: func(ctx context.Context, state any) { task.Do(stateOf[S](state), ctx) }})
+	}
+}
+
+func stateOf[S any](state any) S {
+	s, _ := state.(S)
+	return s
+}

@@ -1,0 +1,77 @@
+package actor
+
+import (
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// What a member hears. These are the methods of peer.Handler; they run on the
+// reader's goroutine and never wait.
+
+// Receive takes one message that is neither a reply nor a credit.
+func (j *joined) Receive(c *peer.Conn, m *wire.Message) {
+	switch m.Kind {
+	case wire.KindRequest:
+		j.request(c, m)
+	case wire.KindCancel:
+		j.cell.Cancel(c, m.ID)
+	case wire.KindUndelivered:
+		j.undelivered(wire.ParseError(m))
+	case wire.KindDown:
+		j.down(m)
+	case wire.KindStop:
+		j.cell.Stop(string(m.Body), 0)
+	case wire.KindNotify, wire.KindGoodbye, wire.KindXoff, wire.KindXon:
+		// The heartbeat has done its work by arriving; a goodbye is followed by the
+		// end of the connection.
+	}
+}
+
+// request delivers a command, or answers why not.
+func (j *joined) request(c *peer.Conn, m *wire.Message) {
+	r := cell.Receive(m, c, wire.Cost(m.Size()))
+	var err *wire.Error
+	if e := m.CheckExt(); e != nil {
+		err = wire.Errorf(wire.CodeProtocol, "%v", e).NotStarted()
+	} else {
+		err = j.cell.Deliver(r)
+	}
+	if err != nil {
+		c.Credit(r.Cost)
+		j.member.Fail(r, err, false)
+	}
+}
+
+func (j *joined) undelivered(e *wire.Error) {
+	spec := j.cell.Spec()
+	if spec.Undelivered == nil {
+		j.member.log.Warn("a one-way message came back", "actor", j.cell.String(), "target", e.Target, "command", e.Command, "code", e.Code, "reason", e.Message)
+		return
+	}
+	j.cell.PostUndelivered(e)
+}
+
+func (j *joined) down(m *wire.Message) {
+	j.mu.Lock()
+	w := j.watches[m.ID]
+	delete(j.watches, m.ID)
+	j.mu.Unlock()
+	if w != nil {
+		w.Down(&cell.Down{AID: string(m.Sender), Name: string(m.Command), Death: *wire.ParseDeath(m)})
+	}
+}
+
+// Dry has nothing to do: what Receive answers is flushed at once.
+func (j *joined) Dry(*peer.Conn) {}
+
+// Beat sends a heartbeat with what the actor knows of itself.
+func (j *joined) Beat(c *peer.Conn) {
+	body, err := wire.Encode(wire.CodecCBOR, nil, infoOfCell(j.cell))
+	if err != nil {
+		return // a struct of plain fields always has an image
+	}
+	if c.Post(peer.Control, &wire.Message{Kind: wire.KindNotify, Codec: wire.CodecCBOR, Body: body}, peer.Charge{}) == nil {
+		c.Flush()
+	}
+}

@@ -1,0 +1,333 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// What a member sends. These are the methods of cell.Host.
+
+// Start sends c on its way.
+func (m *Member) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
+	j, err := m.join(ctx)
+	if err != nil {
+		c.Failed(0, joinError(err))
+		return
+	}
+	if j.isSelf(c.Target) {
+		j.startSelf(s, c)
+		return
+	}
+	buf := m.buffers.Get().(*[]byte)
+	msg, b, failed := s.Message(wire.KindRequest, c.Target, &c.Request, (*buf)[:0])
+	if failed == nil {
+		if c.Accept {
+			msg.Flags |= wire.FlagAccept
+		}
+		var id uint64
+		id, failed = j.conn.RequestWait(ctx, &msg, peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command})
+		if failed == nil {
+			j.conn.Flush()
+			if !c.Placed(j, id) {
+				j.forget(id)
+			}
+		}
+	}
+	m.putBuffer(buf, b)
+	if failed != nil {
+		c.Failed(0, failed)
+	}
+}
+
+// putBuffer keeps a buffer unless it has grown large.
+func (m *Member) putBuffer(buf *[]byte, b []byte) {
+	if cap(b) <= 64<<10 {
+		*buf = b[:0]
+		m.buffers.Put(buf)
+	}
+}
+
+func joinError(err error) *wire.Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return &wire.Error{Code: wire.Code(e.Code), Message: e.Message, Started: wire.StartedNo}
+	}
+	code := wire.CodeClosed
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		code = wire.CodeDeadline
+	case errors.Is(err, context.Canceled):
+		code = wire.CodeCanceled
+	}
+	return &wire.Error{Code: code, Message: err.Error(), Started: wire.StartedNo}
+}
+
+// isSelf reports whether target names the member's own actor.
+func (j *joined) isSelf(target string) bool {
+	return target == j.cell.AID() || (target == j.cell.Name() && target != "")
+}
+
+// startSelf has the actor answer itself without leaving the process: within the
+// turn that asks, or in a turn of its own if the asker has none.
+func (j *joined) startSelf(s cell.Scope, c *cell.Call) {
+	if s.Cell == j.cell && s.Turn != nil {
+		j.cell.Nested(s.Turn, c)
+		return
+	}
+	if !c.Accept {
+		id, err := j.self.Add(peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command})
+		if err != nil {
+			c.Failed(0, err)
+			return
+		}
+		c.ID = id
+	}
+	c.Sender = j.cell.AID()
+	if err := j.cell.Deliver(&c.Request); err != nil {
+		j.self.Take(c.ID)
+		c.Failed(0, err)
+		return
+	}
+	if c.Accept {
+		c.Value(nil)
+		return
+	}
+	if !c.Placed(&j.self, c.ID) {
+		j.self.Take(c.ID)
+		j.cell.Cancel(nil, c.ID)
+	}
+}
+
+// Send sends a one-way message.
+func (m *Member) Send(ctx context.Context, s cell.Scope, target string, r *cell.Request) *wire.Error {
+	j, err := m.join(ctx)
+	if err != nil {
+		return joinError(err)
+	}
+	if j.isSelf(target) {
+		r.Sender = j.cell.AID()
+		return j.cell.Deliver(r)
+	}
+	buf := m.buffers.Get().(*[]byte)
+	msg, b, failed := s.Message(wire.KindRequest, target, r, (*buf)[:0])
+	if failed == nil {
+		msg.Flags |= wire.FlagOneWay
+		msg.Millis = 0 // the deadline is for having room, not for the handler
+		if err := j.conn.PostWait(ctx, &msg); err != nil {
+			failed = wire.AsError(err, wire.CodeClosed).With(wire.StartedNo)
+		} else {
+			j.conn.Flush()
+		}
+	}
+	m.putBuffer(buf, b)
+	return failed
+}
+
+// Cancel gives up a call in flight.
+func (m *Member) Cancel(c *cell.Call) {
+	switch at, id := c.Place(); at := at.(type) {
+	case *joined:
+		at.forget(id)
+	case *peer.Calls:
+		if _, status := at.Take(id); status == peer.Found {
+			m.mu.Lock()
+			j := m.connected
+			m.mu.Unlock()
+			j.cell.Cancel(nil, id)
+		}
+	}
+}
+
+// forget takes a call back and tells the arbiter that nobody waits.
+func (j *joined) forget(id uint64) {
+	if _, status := j.conn.Calls().Take(id); status == peer.Found {
+		j.cancel(id)
+	}
+}
+
+func (j *joined) cancel(id uint64) {
+	if j.conn.Post(peer.Control, &wire.Message{Kind: wire.KindCancel, ID: id}, peer.Charge{}) == nil {
+		j.conn.Flush()
+	}
+}
+
+// watching is told how a watch was answered: on the reader's goroutine, so that a
+// Down that follows finds the watch.
+type watching struct {
+	j     *joined
+	watch *cell.Watch
+	ended chan *wire.Error
+}
+
+func (w *watching) Result(_ uint64, m *wire.Message) {
+	w.watch.ID = m.ID
+	w.j.mu.Lock()
+	if w.j.watches == nil {
+		w.j.watches = make(map[uint64]*cell.Watch)
+	}
+	w.j.watches[m.ID] = w.watch
+	w.j.mu.Unlock()
+	w.ended <- nil
+}
+
+func (w *watching) Failed(_ uint64, e *wire.Error) { w.ended <- e }
+
+// Watch asks the arbiter to tell of target's end.
+func (m *Member) Watch(ctx context.Context, _ cell.Scope, target string, w *cell.Watch) *wire.Error {
+	j, err := m.join(ctx)
+	if err != nil {
+		return joinError(err)
+	}
+	deadline := time.Now().Add(cell.DefaultTimeout)
+	if d, ok := ctx.Deadline(); ok {
+		deadline = d
+	}
+	answer := &watching{j: j, watch: w, ended: make(chan *wire.Error, 1)}
+	msg := wire.Message{Kind: wire.KindWatch, Target: []byte(target), Millis: cell.Millis(deadline)}
+	id, failed := j.conn.RequestWait(ctx, &msg, peer.Note{Caller: answer, Deadline: deadline, Command: "watch"})
+	if failed != nil {
+		return failed
+	}
+	j.conn.Flush()
+	select {
+	case failed = <-answer.ended:
+		return failed
+	case <-ctx.Done():
+		w.ID = id
+		m.Unwatch(w)
+		return joinError(ctx.Err())
+	}
+}
+
+// Unwatch tells the arbiter that nobody waits for the end of w's target.
+func (m *Member) Unwatch(w *cell.Watch) {
+	m.mu.Lock()
+	j := m.connected
+	m.mu.Unlock()
+	j.mu.Lock()
+	delete(j.watches, w.ID)
+	j.mu.Unlock()
+	if j.conn.Post(peer.Control, &wire.Message{Kind: wire.KindUnwatch, ID: w.ID}, peer.Charge{}) == nil {
+		j.conn.Flush()
+	}
+}
+
+// What a member's own cell has to say.
+
+// Reply sends a handler's result.
+func (m *Member) Reply(r *cell.Request, v cell.Value, more bool) {
+	j := m.current()
+	if r.Source == nil {
+		if note, status := j.self.Take(r.ID); status == peer.Found {
+			note.Caller.(*cell.Call).Value(v)
+		}
+		return
+	}
+	buf := m.buffers.Get().(*[]byte)
+	reply, b, failed := r.Reply(v, (*buf)[:0])
+	if failed == nil {
+		if err := j.conn.Post(peer.Reply, &reply, peer.Charge{}); err != nil {
+			failed = wire.AsError(err, wire.CodeTooLarge).With(wire.StartedYes)
+		}
+	}
+	m.putBuffer(buf, b)
+	if failed != nil {
+		m.Fail(r, failed, more)
+		return
+	}
+	j.flush(more)
+}
+
+func (j *joined) flush(more bool) {
+	if more {
+		j.conn.FlushSoon()
+	} else {
+		j.conn.Flush()
+	}
+}
+
+// Fail sends a handler's error; for a one-way message the arbiter is told that it
+// did not start, or the log that it failed.
+func (m *Member) Fail(r *cell.Request, e *wire.Error, more bool) {
+	j := m.current()
+	switch {
+	case r.ID == 0 && e.Started == wire.StartedNo:
+		if r.Source == nil {
+			return
+		}
+		back := e.Frame(wire.KindUndelivered, 0)
+		back.Target = []byte(r.Sender)
+		_ = j.conn.Post(peer.Reply, &back, peer.Charge{}) // a lost connection is told by itself
+	case r.ID == 0:
+		m.log.Warn("a one-way message failed", "actor", j.cell.String(), "command", r.Command, "sender", r.Sender, "error", e.Message)
+		return
+	case r.Source == nil:
+		if note, status := j.self.Take(r.ID); status == peer.Found {
+			note.Caller.Failed(note.ID, e)
+		}
+		return
+	default:
+		reply := e.Frame(wire.KindError, r.ID)
+		_ = j.conn.Post(peer.Reply, &reply, peer.Charge{})
+	}
+	j.flush(more)
+}
+
+func (m *Member) current() *joined {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.connected
+}
+
+// Ready says that the actor runs, with its first heartbeat.
+func (m *Member) Ready(_ *cell.Cell, err error) {
+	if err == nil {
+		j := m.current()
+		j.Beat(j.conn)
+	}
+}
+
+// Ended says goodbye, with the cause, and ends the connection.
+func (m *Member) Ended(c *cell.Cell, d *wire.Death) {
+	j := m.current()
+	j.mu.Lock()
+	lost := j.lost
+	j.death = d
+	j.mu.Unlock()
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), lostGrace)
+		defer cancel()
+		_ = j.conn.Goodbye(ctx, d)
+		<-j.ran
+		j.self.End(func(peer.Note) *wire.Error {
+			return (&wire.Error{Code: wire.CodeDown, Death: d, Message: "the actor has ended"}).With(wire.StartedUnknown)
+		})
+		m.finish(d, lost)
+	}()
+}
+
+// finish is the end of the member's life.
+func (m *Member) finish(d *wire.Death, lost error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err == nil {
+		switch {
+		case lost != nil:
+			m.err = fmt.Errorf("the connection to the arbiter is gone: %w", lost)
+		case d.Cause != wire.CauseStopped:
+			m.err = &DownError{Err: &Error{Code: Down, Message: d.String(), Target: m.kind.KindName()}, Death: deathOf(d)}
+		}
+	}
+	close(m.done)
+}
+
+// Misuse logs that a rule was broken.
+func (m *Member) Misuse(c *cell.Cell, what string) {
+	m.log.Error("an actor broke a rule", "actor", c.String(), "rule", what)
+}

@@ -1,0 +1,89 @@
+package actor
+
+import (
+	"fmt"
+
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// None is no argument, or no result.
+type None = struct{}
+
+// typed is a value that has not left this process.
+type typed[T any] struct{ v T }
+
+// Encode appends the value; None has no image at all.
+func (t *typed[T]) Encode(dst []byte, codec wire.Codec) (cell.Encoded, error) {
+	if _, none := any(&t.v).(*None); none {
+		return cell.Encoded{Codec: wire.CodecNone, Data: dst}, nil
+	}
+	if codec == wire.CodecNone {
+		codec = wire.CodecCBOR
+	}
+	data, err := wire.Encode(codec, dst, &t.v)
+	return cell.Encoded{Codec: codec, Data: data}, err
+}
+
+// arguments are the positional and keyword arguments of a dynamic call.
+type arguments struct {
+	args   []any
+	kwargs map[string]any
+}
+
+// Encode appends an array of the positional arguments and a map of the others.
+func (a *arguments) Encode(dst []byte, codec wire.Codec) (cell.Encoded, error) {
+	if codec != wire.CodecJSON {
+		codec = wire.CodecCBOR
+	}
+	data, err := wire.EncodeArgs(codec, dst, a.args, a.kwargs)
+	return cell.Encoded{Codec: codec, Args: true, Data: data}, err
+}
+
+// take returns v as a T. A value of this process that is a T already is handed
+// over as it is; any other goes the way it would go over a connection, so that
+// the outcome is the same.
+func take[T any](v cell.Value, shape *shape) (out T, err error) {
+	switch v := v.(type) {
+	case nil:
+		return out, nil
+	case *typed[T]:
+		return v.v, nil
+	case *cell.Encoded:
+		err = decode(v, &out, shape)
+		return out, err
+	default:
+		e, err := v.Encode(nil, wire.CodecCBOR)
+		if err != nil {
+			return out, err
+		}
+		err = decode(&e, &out, shape)
+		return out, err
+	}
+}
+
+func decode(e *cell.Encoded, out any, shape *shape) error {
+	if _, none := out.(*None); none {
+		return nil // what has no place is not looked at
+	}
+	if e.Args {
+		return shape.fill(e.Codec, e.Data, out)
+	}
+	if e.Codec == wire.CodecNone {
+		return nil
+	}
+	if shape != nil && shape.first(e) {
+		return shape.fillFirst(e.Codec, e.Data, out)
+	}
+	return wire.Decode(e.Codec, e.Data, out)
+}
+
+// typeName describes T for people: the types of a command.
+func typeName[T any]() string {
+	var v *T
+	name := fmt.Sprintf("%T", v)[1:]
+	if name == "struct {}" {
+		return ""
+	}
+	return name
+}

@@ -1,0 +1,227 @@
+package cell
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// DefaultTimeout is how long a call waits when its context has no deadline.
+const DefaultTimeout = 30 * time.Second
+
+// Host carries what an actor sends, and is told of what it did.
+//
+// The first four are called by whoever sends; none waits longer than its ctx.
+// The others are called by the cell, from the goroutine of the handler, and must
+// not block.
+type Host interface {
+	// Start sends c on its way. However it goes, c is told.
+	Start(ctx context.Context, s Scope, c *Call)
+	// Send sends a one-way message. It returns nil once the message has room
+	// towards its target.
+	Send(ctx context.Context, s Scope, target string, r *Request) *wire.Error
+	// Cancel says that nobody waits for c any longer.
+	Cancel(c *Call)
+	// Watch has w.Down called once when target ends.
+	Watch(ctx context.Context, s Scope, target string, w *Watch) *wire.Error
+	// Unwatch undoes Watch.
+	Unwatch(w *Watch)
+
+	// Reply ends r with v. more says that the cell has further requests at hand,
+	// so that whoever writes may gather.
+	Reply(r *Request, v Value, more bool)
+	// Fail ends r with e; r may be one-way.
+	Fail(r *Request, e *wire.Error, more bool)
+	// Ready says that the actor is running, or (err) could not start.
+	Ready(c *Cell, err error)
+	// Ended says that the actor has ended. Once; nothing of the cell follows it
+	// but what handlers still at work return.
+	Ended(c *Cell, d *wire.Death)
+	// Misuse reports that an actor broke a rule that nothing enforces.
+	Misuse(c *Cell, what string)
+}
+
+// Watch is one actor's wish to be told of the end of another.
+type Watch struct {
+	Target string
+	Down   func(d *Down) // called once, must not block
+	ID     uint64        // the host's
+}
+
+// Down is the end of a watched actor.
+type Down struct {
+	AID, Name string
+	Death     wire.Death
+}
+
+// Call is one call as its caller holds it. It ends exactly once.
+type Call struct {
+	Request
+	Target string
+	Accept bool // wait only until the message is accepted
+
+	host  Host
+	at    any    // the host's: where it is in flight …
+	id    uint64 // … and as what; written before state is placed
+	state atomic.Uint32
+	done  chan struct{}
+	value Value
+	err   *wire.Error
+
+	turn    *Turn // it ends with this turn; guarded by turn.mu
+	sibling *Call
+}
+
+const (
+	pending uint32 = iota
+	placed         // its host knows where it is in flight
+	ending         // somebody writes the outcome
+	ended
+)
+
+// Begin sends c, whose Command, Value, Target and Accept are set, in the scope of
+// ctx. c is told of a failure like of everything else.
+func (c *Call) Begin(ctx context.Context) {
+	c.done = make(chan struct{})
+	s, ok := ScopeOf(ctx)
+	if !ok {
+		c.Failed(0, noScope(c.Target, c.Command))
+		return
+	}
+	c.host = s.Host
+	c.Deadline = deadlineOf(ctx)
+	if err := ctx.Err(); err != nil {
+		c.Failed(0, c.ctxError(err).NotStarted())
+		return
+	}
+	if s.Turn != nil && !s.Turn.adopt(c) {
+		c.Failed(0, c.ctxError(s.Turn.Err()).NotStarted())
+		return
+	}
+	s.Host.Start(ctx, s, c)
+}
+
+// SendIn sends the one-way message r to target in the scope of ctx.
+func SendIn(ctx context.Context, target string, r *Request) *wire.Error {
+	s, ok := ScopeOf(ctx)
+	if !ok {
+		return noScope(target, r.Command)
+	}
+	if err := ctx.Err(); err != nil {
+		return ctxError(err, target, r.Command).NotStarted()
+	}
+	r.Deadline = deadlineOf(ctx)
+	return s.Host.Send(ctx, s, target, r)
+}
+
+func noScope(target, command string) *wire.Error {
+	return (&wire.Error{
+		Code: wire.CodeRefused, Target: target, Command: command,
+		Message: "nobody sends in this context: use the ctx a handler is given, or one made by Arbiter.Context or Member.Context",
+	}).NotStarted()
+}
+
+// deadlineOf is when a call made in ctx is over: ctx's deadline, else the default.
+func deadlineOf(ctx context.Context) time.Time {
+	if d, ok := ctx.Deadline(); ok {
+		return d
+	}
+	return time.Now().Add(DefaultTimeout)
+}
+
+// Wait waits for the outcome, or until ctx ends, which ends the call.
+func (c *Call) Wait(ctx context.Context) (Value, *wire.Error) {
+	select {
+	case <-c.done:
+		return c.value, c.err
+	default:
+	}
+	t, plain := ctx.(*Turn)
+	if !plain {
+		t, _ = ctx.Value(turnKey{}).(*Turn)
+	}
+	if t != nil && t.yield() {
+		defer t.retake()
+	}
+	// A turn ends its calls itself, deadline included; only a context derived from
+	// it, or one of somebody else, needs watching.
+	var stop <-chan struct{}
+	if !plain {
+		stop = ctx.Done()
+	}
+	select {
+	case <-c.done:
+	case <-stop:
+		c.abandon(ctx.Err())
+		<-c.done
+	}
+	return c.value, c.err
+}
+
+// Done is closed when the call has ended.
+func (c *Call) Done() <-chan struct{} { return c.done }
+
+// Cancel ends the call: nobody waits for it any longer.
+func (c *Call) Cancel() { c.abandon(context.Canceled) }
+
+// abandon ends the call from the caller's side.
+func (c *Call) abandon(err error) {
+	if c.end(nil, c.ctxError(err)) == placed {
+		c.host.Cancel(c)
+	}
+}
+
+// Placed is called by the host once c is in flight: at and id are what Place then
+// returns. It returns false if c has ended meanwhile; the host takes it back.
+func (c *Call) Placed(at any, id uint64) bool {
+	c.at, c.id = at, id
+	return c.state.CompareAndSwap(pending, placed)
+}
+
+// Place returns where c is in flight, for the host's Cancel.
+func (c *Call) Place() (at any, id uint64) { return c.at, c.id }
+
+// Value ends the call with a value from this process.
+func (c *Call) Value(v Value) { c.end(v, nil) }
+
+// Result ends the call with the reply m, whose body it copies.
+func (c *Call) Result(_ uint64, m *wire.Message) {
+	c.end(&Encoded{Codec: m.Codec, Data: append([]byte(nil), m.Body...)}, nil)
+}
+
+// Failed ends the call with an error.
+func (c *Call) Failed(_ uint64, e *wire.Error) { c.end(nil, e) }
+
+// end ends the call and returns the state it was in; the first one counts.
+func (c *Call) end(v Value, e *wire.Error) (was uint32) {
+	for {
+		was = c.state.Load()
+		if was >= ending {
+			return ended
+		}
+		if c.state.CompareAndSwap(was, ending) {
+			break
+		}
+	}
+	c.value, c.err = v, e
+	if t := c.turn; t != nil {
+		t.forget(c)
+	}
+	c.state.Store(ended)
+	close(c.done)
+	return was
+}
+
+func (c *Call) ctxError(err error) *wire.Error { return ctxError(err, c.Target, c.Command) }
+
+// ctxError says that a call ended because its context did.
+func ctxError(err error, target, command string) *wire.Error {
+	e := &wire.Error{Code: wire.CodeCanceled, Target: target, Command: command, Message: "the caller gave up"}
+	if errors.Is(err, context.DeadlineExceeded) {
+		e.Code, e.Message = wire.CodeDeadline, "no reply before the deadline"
+	}
+	return e
+}

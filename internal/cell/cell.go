@@ -1,0 +1,490 @@
+package cell
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/mailbox"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// DefaultGrace is how long a stop may take where the Spec says nothing.
+const DefaultGrace = 5 * time.Second
+
+// Cell is one actor.
+type Cell struct {
+	// fixed
+	spec *Spec
+	host Host
+	base context.Context // values of the host; never waited for
+	aid  string
+	name string
+	log  *slog.Logger
+	born time.Time
+
+	mu      sync.Mutex // guards what follows
+	state   State
+	user    any
+	inbox   mailbox.Queue[*Request]
+	active  int     // handlers that have the turn
+	turns   *Turn   // all that are not over
+	waiting []*Turn // interleaved handlers that want the turn back
+	room    chan struct{}
+	reason  string // why it stops
+	grace   *time.Timer
+	extra   *extra
+	counts  Counts
+}
+
+// extra is what most actors never have.
+type extra struct {
+	life   context.Context
+	end    context.CancelFunc
+	timers map[*Timer]struct{}
+	config map[string]any
+}
+
+// Counts are what became of an actor's messages; calls answered in place are not
+// among them.
+type Counts struct {
+	Accepted uint64 // admitted to the inbox
+	Started  uint64 // their handlers began
+	Refused  uint64 // turned away: full, stopping, unknown command
+	Dropped  uint64 // admitted, and over before they started: canceled, expired, lost with the actor
+}
+
+// New makes an actor that waits to be started. base gives its contexts their
+// values.
+func New(spec *Spec, host Host, base context.Context, aid, name string, log *slog.Logger) *Cell {
+	return &Cell{spec: spec, host: host, base: base, aid: aid, name: name, log: log, born: time.Now()}
+}
+
+// Spec returns what it shares with others of its kind.
+func (c *Cell) Spec() *Spec { return c.spec }
+
+// AID returns its aid.
+func (c *Cell) AID() string { return c.aid }
+
+// Name returns the name it was given, or "".
+func (c *Cell) Name() string { return c.name }
+
+// Logger returns its logger.
+func (c *Cell) Logger() *slog.Logger { return c.log }
+
+// Born returns when it was made.
+func (c *Cell) Born() time.Time { return c.born }
+
+// State returns where it is in its life.
+func (c *Cell) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
+// Counts returns what became of its messages so far.
+func (c *Cell) Counts() Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counts
+}
+
+// Inbox returns how many messages wait, how many it is charged with (those being
+// handled too), and their bytes.
+func (c *Cell) Inbox() (waiting, charged, bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	charged, bytes = c.inbox.Charged()
+	return c.inbox.Len(), charged, bytes
+}
+
+// String names the actor in logs: name.aid.
+func (c *Cell) String() string {
+	if c.name != "" {
+		return c.name + "." + c.aid
+	}
+	return c.spec.Kind + "." + c.aid
+}
+
+// Start runs the constructor and the start hook, in a goroutine of its own. Until
+// they are done messages wait in the inbox.
+func (c *Cell) Start() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != Initial {
+		return
+	}
+	c.state = Starting
+	c.active++
+	go c.start()
+}
+
+func (c *Cell) start() {
+	t := c.begin(&Request{})
+	err := c.construct(t)
+	c.finish(t, context.Canceled)
+	if err != nil {
+		c.host.Ready(c, err)
+		c.Kill(&wire.Death{Cause: wire.CauseStart, Reason: err.Error()})
+		return
+	}
+	c.mu.Lock()
+	began := c.state == Starting
+	if began {
+		c.state = Running
+	}
+	c.mu.Unlock()
+	if began {
+		for _, task := range c.spec.Periodic {
+			c.AddTimer(task.Every, task.Every, task.Do)
+		}
+		c.host.Ready(c, nil)
+	}
+	c.run()
+}
+
+func (c *Cell) construct(t *Turn) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error("panic while starting", "actor", c.String(), "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	if c.spec.New != nil {
+		user, err := c.spec.New(t)
+		if err != nil {
+			return err
+		}
+		c.mu.Lock()
+		c.user = user
+		c.mu.Unlock()
+	}
+	if c.spec.Started != nil {
+		return c.spec.Started(t, c.user)
+	}
+	return nil
+}
+
+// Deliver takes r: into the inbox, or answered at once. An error means it was not
+// taken and the handler will not start; then nothing else is told.
+func (c *Cell) Deliver(r *Request) *wire.Error {
+	cmd := c.spec.Commands[r.Command]
+	if cmd == nil {
+		return c.refuse(c.unknown(r.Command))
+	}
+	r.cmd = cmd
+	if cmd.InPlace {
+		r.pay(true)
+		c.inPlace(r)
+		return nil
+	}
+	c.mu.Lock()
+	if c.state >= Stopping {
+		d := c.deathLocked()
+		c.mu.Unlock()
+		return c.refuse((&wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: d}).NotStarted())
+	}
+	if r.Chained {
+		c.inbox.PushFront(r, r.Size)
+	} else if !c.inbox.Push(mailbox.Data, r, r.Size, c.spec.Inbox, false) {
+		n, bytes := c.inbox.Charged()
+		c.mu.Unlock()
+		return c.refuse(wire.Errorf(wire.CodeOverloaded, "its inbox is full: %d messages, %d bytes", n, bytes).NotStarted())
+	}
+	c.counts.Accepted++
+	c.wakeLocked()
+	c.mu.Unlock()
+	return nil
+}
+
+func (c *Cell) refuse(e *wire.Error) *wire.Error {
+	c.mu.Lock()
+	c.counts.Refused++
+	c.mu.Unlock()
+	return e
+}
+
+// deathLocked says what a message that comes too late is told.
+func (c *Cell) deathLocked() *wire.Death {
+	return &wire.Death{Cause: wire.CauseStopped, Reason: c.reason}
+}
+
+func (c *Cell) unknown(command string) *wire.Error {
+	text := fmt.Sprintf("the kind %q has no command %q", c.spec.Kind, command)
+	if near := wire.Nearest(command, c.commandNames); near != "" {
+		text += fmt.Sprintf("; did you mean %q?", near)
+	}
+	return wire.Errorf(wire.CodeUnknownCommand, "%s", text).NotStarted()
+}
+
+func (c *Cell) commandNames(yield func(string) bool) {
+	for name := range c.spec.Commands {
+		if !yield(name) {
+			return
+		}
+	}
+}
+
+// Post has the actor take a turn of its own: a timer, a hook, a Down. It is not
+// bounded; whoever posts keeps count.
+func (c *Cell) Post(do func(ctx context.Context, state any)) {
+	r := &Request{do: func(t *Turn, state any) { do(t, state) }}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state >= Closed {
+		return
+	}
+	c.inbox.Push(mailbox.Data, r, 0, c.spec.Inbox, true)
+	c.wakeLocked()
+}
+
+// Room returns a channel that is closed when the inbox has room again, or the
+// actor ends.
+func (c *Cell) Room() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state >= Stopping {
+		return closedChan
+	}
+	if c.room == nil {
+		c.room = make(chan struct{})
+	}
+	return c.room
+}
+
+// wakeLocked starts a goroutine if one more handler may run.
+func (c *Cell) wakeLocked() {
+	if c.state != Running && c.state != Stopping {
+		return
+	}
+	limit := 1
+	if c.spec.Mode == Concurrent {
+		limit = max(c.spec.Limit, 1)
+	}
+	if c.active < limit && c.inbox.Len() > 0 && len(c.waiting) == 0 {
+		c.active++
+		go c.run()
+	}
+}
+
+// run has the turn, and works until the inbox is empty or the turn passes to a
+// handler that wants it back.
+func (c *Cell) run() {
+	c.mu.Lock()
+	for {
+		if len(c.waiting) > 0 || c.state >= Closed {
+			break
+		}
+		r, ok := c.inbox.Pop()
+		if !ok {
+			break
+		}
+		if r.do == nil {
+			c.counts.Started++
+		}
+		more := c.inbox.Len() > 0
+		c.mu.Unlock()
+		alive := c.handle(r, more)
+		c.mu.Lock()
+		c.inbox.Release(r.Size)
+		if c.room != nil {
+			close(c.room)
+			c.room = nil
+		}
+		if !alive {
+			break
+		}
+		if c.spec.Mode == Concurrent {
+			c.wakeLocked()
+		}
+	}
+	c.passLocked()
+	over := c.state == Stopping && c.active == 0 && c.inbox.Len() == 0 && c.turns == nil
+	c.mu.Unlock()
+	if over {
+		c.close()
+	}
+}
+
+// passLocked gives up the turn: to a handler that wants it back, or to the next
+// message.
+func (c *Cell) passLocked() {
+	c.active--
+	if len(c.waiting) > 0 {
+		t := c.waiting[0]
+		c.waiting = c.waiting[1:]
+		if len(c.waiting) == 0 {
+			c.waiting = nil
+		}
+		c.active++
+		close(t.resume)
+		return
+	}
+	c.wakeLocked()
+}
+
+// begin makes r's turn and links it among those that are not over.
+func (c *Cell) begin(r *Request) *Turn {
+	t := &Turn{cell: c, req: r}
+	c.mu.Lock()
+	t.next = c.turns
+	if t.next != nil {
+		t.next.prev = t
+	}
+	c.turns = t
+	dead := c.state >= Closed
+	c.mu.Unlock()
+	if dead {
+		t.cancel(context.Canceled)
+	}
+	return t
+}
+
+// finish ends t's context and unlinks it.
+func (c *Cell) finish(t *Turn, why error) {
+	t.cancel(why)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.prev != nil {
+		t.prev.next = t.next
+	} else if c.turns == t {
+		c.turns = t.next
+	}
+	if t.next != nil {
+		t.next.prev = t.prev
+	}
+	t.prev, t.next = nil, nil
+}
+
+// handle runs r's handler and tells the outcome. It returns false if the handler
+// took the actor with it.
+func (c *Cell) handle(r *Request, more bool) (alive bool) {
+	if !r.Deadline.IsZero() && !time.Now().Before(r.Deadline) {
+		r.pay(false)
+		c.drop()
+		c.host.Fail(r, wire.Errorf(wire.CodeDeadline, "its time was up before the handler started").NotStarted(), more)
+		return true
+	}
+	r.pay(true)
+	t := c.begin(r)
+	finished := false
+	defer func() {
+		c.finish(t, context.Canceled)
+		if finished {
+			return
+		}
+		// A panic, or runtime.Goexit (recover is nil then, and the goroutine goes on
+		// ending whatever is done here).
+		p := recover()
+		if p == nil {
+			p = "the handler called runtime.Goexit"
+		}
+		c.log.Error("panic in a handler", "actor", c.String(), "command", r.Command, "panic", p, "stack", string(debug.Stack()))
+		c.Kill(&wire.Death{Cause: wire.CausePanic, Reason: fmt.Sprint(p)})
+	}()
+	if r.do != nil {
+		r.do(t, c.user)
+		finished = true
+		return true
+	}
+	v, err := r.cmd.Run(t, c.user, r)
+	finished = true
+	c.answer(r, v, err, more)
+	return true
+}
+
+// answer tells the outcome of a handler.
+func (c *Cell) answer(r *Request, v Value, err error, more bool) {
+	if err != nil {
+		e := wire.AsError(err, wire.CodeApp)
+		if e.Started == wire.StartedUnknown && e.Code != wire.CodeInvalid {
+			e = e.With(wire.StartedYes)
+		}
+		c.host.Fail(r, e, more)
+		return
+	}
+	if r.ID != 0 {
+		c.host.Reply(r, v, more)
+	}
+}
+
+func (c *Cell) drop() {
+	c.mu.Lock()
+	c.counts.Dropped++
+	c.mu.Unlock()
+}
+
+// inPlace answers r on the goroutine that delivers it, beside whatever runs.
+func (c *Cell) inPlace(r *Request) {
+	t := &Turn{cell: c, req: r, inPlace: true}
+	v, err := c.quick(t, r)
+	t.cancel(context.Canceled)
+	c.answer(r, v, err, false)
+}
+
+func (c *Cell) quick(t *Turn, r *Request) (v Value, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error("panic in a command answered in place", "actor", c.String(), "command", r.Command, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return r.cmd.Run(t, nil, r)
+}
+
+// Nested answers a call its own handler makes to the same actor, in place: on the
+// handler's goroutine, as part of its turn.
+func (c *Cell) Nested(outer *Turn, call *Call) {
+	r := &call.Request
+	cmd := c.spec.Commands[r.Command]
+	if cmd == nil {
+		call.Failed(0, c.refuse(c.unknown(r.Command)))
+		return
+	}
+	t := &Turn{cell: c, req: r, outer: outer, inPlace: outer.inPlace}
+	stop := context.AfterFunc(outer, func() { t.cancel(context.Canceled) })
+	defer stop()
+	defer t.cancel(context.Canceled)
+	v, err := cmd.Run(t, c.user, r)
+	if err != nil {
+		call.Failed(0, wire.AsError(err, wire.CodeApp).With(wire.StartedYes))
+		return
+	}
+	call.Value(v)
+}
+
+// Cancel says that nobody waits for the request id any longer: one in the inbox is
+// dropped, the context of one at work ends.
+//
+// Requests by different sources may have the same id.
+func (c *Cell) Cancel(source Source, id uint64) bool {
+	c.mu.Lock()
+	is := func(r *Request) bool { return r.ID == id && r.Source == source && r.do == nil }
+	r, found := c.inbox.Remove(is)
+	var t *Turn
+	if found {
+		c.counts.Dropped++
+		c.inbox.Release(r.Size)
+	} else {
+		for t = c.turns; t != nil && !is(t.req); t = t.next {
+		}
+	}
+	c.mu.Unlock()
+	if found {
+		r.pay(false)
+	} else if t != nil {
+		t.cancel(context.Canceled)
+	}
+	return found || t != nil
+}
+
+// misuse reports that a handler broke a rule.
+func (c *Cell) misuse(what string) { c.host.Misuse(c, what) }
+
+// PostUndelivered has the actor's hook told of a message that came back.
+func (c *Cell) PostUndelivered(e *wire.Error) {
+	c.Post(func(ctx context.Context, state any) { c.spec.Undelivered(ctx, state, e) })
+}

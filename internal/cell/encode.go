@@ -1,0 +1,84 @@
+package cell
+
+import (
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// Message returns r, sent to target in the scope s, as a native message whose
+// extensions and body are appended to buf, which it returns too: the message is
+// valid as long as nobody writes there.
+func (s Scope) Message(kind wire.Kind, target string, r *Request, buf []byte) (wire.Message, []byte, *wire.Error) {
+	m := wire.Message{Kind: kind, Target: []byte(target), Command: []byte(r.Command), Millis: Millis(r.Deadline)}
+	if s.Turn != nil {
+		if s.Turn.Holds() {
+			m.Flags |= wire.FlagTurn
+		}
+		if parent := s.Turn.Parent(); parent != 0 {
+			buf = wire.AppendParent(buf, parent)
+		}
+	}
+	n := len(buf)
+	if r.Value != nil {
+		e, err := r.Value.Encode(buf, wire.CodecCBOR)
+		if err != nil {
+			return m, buf, wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedNo)
+		}
+		buf = e.Data
+		m.Codec = e.Codec
+		if e.Args {
+			m.Flags |= wire.FlagArgs
+		}
+	}
+	m.Ext, m.Body = buf[:n:n], buf[n:]
+	if !m.Fits() {
+		return m, buf, wire.Errorf(wire.CodeInvalid, "the target or the command is longer than 255 bytes").NotStarted()
+	}
+	return m, buf, nil
+}
+
+// Reply returns v as the answer to r, its body appended to buf, which it returns
+// too. A result that has no image on the wire is the error.
+func (r *Request) Reply(v Value, buf []byte) (wire.Message, []byte, *wire.Error) {
+	m := wire.Message{Kind: wire.KindReply, ID: r.ID}
+	if v == nil {
+		return m, buf, nil
+	}
+	n := len(buf)
+	e, err := v.Encode(buf, r.Codec)
+	if err != nil {
+		e := wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedYes)
+		return m, buf, &wire.Error{Code: e.Code, Started: e.Started, Message: "its result: " + e.Message}
+	}
+	m.Codec, m.Body = e.Codec, e.Data[n:]
+	return m, e.Data, nil
+}
+
+// Millis is what remains until d, on the wire: at least 1 where there is a
+// deadline, 0 where there is none.
+func Millis(d time.Time) uint32 {
+	if d.IsZero() {
+		return 0
+	}
+	return uint32(min(max(time.Until(d).Milliseconds(), 1), 1<<32-1))
+}
+
+// Receive returns the request m, read from source, as it goes into an inbox. It
+// copies what it keeps of m.
+func Receive(m *wire.Message, source Source, cost int) *Request {
+	r := &Request{
+		Command: string(m.Command), Sender: string(m.Sender), ID: m.ID, Codec: m.Codec,
+		Chained: m.Flags&wire.FlagChained != 0, Size: m.Size(), Source: source, Cost: cost,
+	}
+	if m.Flags&wire.FlagOneWay != 0 {
+		r.ID = 0
+	}
+	if m.Millis != 0 {
+		r.Deadline = time.Now().Add(time.Duration(m.Millis) * time.Millisecond)
+	}
+	if m.Codec != wire.CodecNone || len(m.Body) > 0 {
+		r.Value = &Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, Data: append([]byte(nil), m.Body...)}
+	}
+	return r
+}

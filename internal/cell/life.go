@@ -1,0 +1,264 @@
+package cell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// Stop ends the actor as it should: it takes no more, handles what it has, runs
+// its stop hook. What takes longer than grace is killed (0: the Spec's, or
+// DefaultGrace). Stopping twice is stopping once.
+func (c *Cell) Stop(reason string, grace time.Duration) {
+	if grace <= 0 {
+		grace = c.spec.Grace
+	}
+	if grace <= 0 {
+		grace = DefaultGrace
+	}
+	c.mu.Lock()
+	if c.state >= Stopping {
+		c.mu.Unlock()
+		return
+	}
+	fresh := c.state == Initial
+	c.state = Stopping
+	c.reason = reason
+	c.grace = time.AfterFunc(grace, func() {
+		c.Kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was asked to stop and had not after %v", grace)})
+	})
+	c.freeRoomLocked()
+	over := !fresh && c.active == 0 && c.inbox.Len() == 0 && c.turns == nil
+	c.mu.Unlock()
+	if over || fresh {
+		go c.close()
+	}
+}
+
+// close runs the stop hook and ends the actor.
+func (c *Cell) close() {
+	c.mu.Lock()
+	if c.state != Stopping || c.active > 0 {
+		c.mu.Unlock()
+		return
+	}
+	c.active++ // the hook has the turn
+	user := c.user
+	reason := c.reason
+	c.mu.Unlock()
+	death := &wire.Death{Cause: wire.CauseStopped, Reason: reason}
+	if c.spec.Stopping != nil {
+		if err := c.stopping(user); err != nil {
+			death = &wire.Death{Cause: wire.CausePanic, Reason: err.Error()}
+		}
+	}
+	c.Kill(death)
+}
+
+func (c *Cell) stopping(user any) (err error) {
+	t := c.begin(&Request{})
+	defer c.finish(t, context.Canceled)
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error("panic in the stop hook", "actor", c.String(), "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	c.spec.Stopping(t, user)
+	return nil
+}
+
+// ErrEnded is why the contexts of an ended actor are over.
+var ErrEnded = errors.New("the actor has ended")
+
+// Kill ends the actor at once: what waits is dropped, the contexts of what runs
+// end. A handler that goes on regardless is no longer heard. The first end counts.
+func (c *Cell) Kill(d *wire.Death) {
+	c.mu.Lock()
+	if c.state >= Closed {
+		c.mu.Unlock()
+		return
+	}
+	c.state = Terminated
+	if d.Cause == wire.CauseStopped {
+		c.state = Closed
+	}
+	if c.grace != nil {
+		c.grace.Stop()
+	}
+	var turns []*Turn
+	for t := c.turns; t != nil; t = t.next {
+		turns = append(turns, t)
+	}
+	var left []*Request
+	c.inbox.Drain(func(r *Request) {
+		if r.do == nil {
+			left = append(left, r)
+			c.counts.Dropped++
+		}
+	})
+	for _, t := range c.waiting {
+		c.active++
+		close(t.resume)
+	}
+	c.waiting = nil
+	c.freeRoomLocked()
+	x := c.extra
+	c.extra = nil
+	c.mu.Unlock()
+
+	if x != nil {
+		if x.end != nil {
+			x.end()
+		}
+		for timer := range x.timers {
+			timer.timer.Stop()
+		}
+	}
+	for _, t := range turns {
+		t.cancel(context.Canceled)
+	}
+	for _, r := range left {
+		r.pay(false)
+		c.host.Fail(r, (&wire.Error{Code: wire.CodeDown, Death: d, Message: "it ended before it came to this message"}).NotStarted(), true)
+	}
+	c.host.Ended(c, d)
+}
+
+func (c *Cell) freeRoomLocked() {
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
+}
+
+func (c *Cell) extraLocked() *extra {
+	if c.extra == nil {
+		c.extra = &extra{}
+	}
+	return c.extra
+}
+
+// Life returns a context that ends with the actor, for goroutines it starts.
+func (c *Cell) Life() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state >= Closed {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		return WithScope(ctx, Scope{Host: c.host, Cell: c})
+	}
+	x := c.extraLocked()
+	if x.life == nil {
+		ctx, cancel := context.WithCancel(WithScope(context.WithoutCancel(c.base), Scope{Host: c.host, Cell: c}))
+		x.life, x.end = ctx, cancel
+	}
+	return x.life
+}
+
+// Config returns a setting of the actor's own.
+func (c *Cell) Config(name string) (any, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.extra == nil {
+		return nil, false
+	}
+	v, ok := c.extra.config[name]
+	return v, ok
+}
+
+// MaxConfig is how many settings an actor holds.
+const MaxConfig = 1024
+
+// SetConfig sets one. It returns false where there are too many.
+func (c *Cell) SetConfig(name string, v any) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.extraLocked()
+	if x.config == nil {
+		x.config = make(map[string]any)
+	}
+	if _, ok := x.config[name]; !ok && len(x.config) >= MaxConfig {
+		return false
+	}
+	x.config[name] = v
+	return true
+}
+
+// Timer is a turn an actor takes later, once or again and again. At most one of
+// its turns waits at a time; one that comes due meanwhile is left out.
+type Timer struct {
+	cell  *Cell
+	every time.Duration
+	do    func(ctx context.Context, state any)
+	timer *time.Timer
+
+	queued bool // guarded by cell.mu
+	over   bool // likewise
+}
+
+// AddTimer makes a timer that is first due after d and, if every is positive,
+// every so often after that. It returns nil if the actor has ended.
+func (c *Cell) AddTimer(d, every time.Duration, do func(ctx context.Context, state any)) *Timer {
+	t := &Timer{cell: c, every: every, do: do}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state >= Closed {
+		return nil
+	}
+	x := c.extraLocked()
+	if x.timers == nil {
+		x.timers = make(map[*Timer]struct{})
+	}
+	x.timers[t] = struct{}{}
+	t.timer = time.AfterFunc(d, t.due)
+	return t
+}
+
+func (t *Timer) due() {
+	c := t.cell
+	c.mu.Lock()
+	if t.over || c.state >= Stopping {
+		c.mu.Unlock()
+		return
+	}
+	skip := t.queued
+	t.queued = true
+	if t.every > 0 {
+		t.timer.Reset(t.every)
+	} else {
+		t.stopLocked()
+	}
+	c.mu.Unlock()
+	if skip {
+		return
+	}
+	c.Post(func(ctx context.Context, state any) {
+		c.mu.Lock()
+		t.queued = false
+		over := t.over && t.every > 0
+		c.mu.Unlock()
+		if !over {
+			t.do(ctx, state)
+		}
+	})
+}
+
+// Stop ends the timer. A turn of it that runs goes on.
+func (t *Timer) Stop() {
+	t.cell.mu.Lock()
+	defer t.cell.mu.Unlock()
+	t.timer.Stop()
+	t.stopLocked()
+}
+
+func (t *Timer) stopLocked() {
+	t.over = true
+	if t.cell.extra != nil {
+		delete(t.cell.extra.timers, t)
+	}
+}

@@ -1,0 +1,101 @@
+package cell
+
+import (
+	"context"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/mailbox"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// Mode says who may run at a time.
+type Mode uint8
+
+// The modes.
+const (
+	Serial Mode = iota
+	Interleaved
+	Concurrent
+)
+
+// String returns the mode's name on the wire.
+func (m Mode) String() string {
+	switch m {
+	case Interleaved:
+		return "interleaved"
+	case Concurrent:
+		return "concurrent"
+	}
+	return "serial"
+}
+
+// ParseMode is the reverse of String; an unknown name is Serial.
+func ParseMode(s string) Mode {
+	switch s {
+	case "interleaved":
+		return Interleaved
+	case "concurrent":
+		return Concurrent
+	}
+	return Serial
+}
+
+// Spec is what all actors of one kind share. It is immutable.
+type Spec struct {
+	Kind     string
+	Doc      string
+	Mode     Mode
+	Limit    int // handlers at a time, with Concurrent
+	Inbox    mailbox.Limits
+	Commands map[string]*Command
+
+	New         func(ctx context.Context) (state any, err error)
+	Started     func(ctx context.Context, state any) error // nil: nothing
+	Stopping    func(ctx context.Context, state any)       // nil: nothing
+	Undelivered func(ctx context.Context, state any, e *wire.Error)
+	Periodic    []Task
+	Functions   map[string]*Command // what the command run may run
+	Grace       time.Duration       // how long a stop may take, draining and hook
+}
+
+// Task is something an actor does again and again, as a turn of its own.
+type Task struct {
+	Every time.Duration
+	Do    func(ctx context.Context, state any)
+}
+
+// Command is one command of a kind.
+type Command struct {
+	wire.CommandInfo
+	// InPlace: answered at once by whoever delivers it, even while a handler runs.
+	// Run must be quick and must not use the state, which is nil.
+	InPlace bool
+	Run     func(ctx context.Context, state any, r *Request) (Value, error)
+}
+
+// CommandInfos lists the commands in no particular order.
+func (s *Spec) CommandInfos() []wire.CommandInfo {
+	infos := make([]wire.CommandInfo, 0, len(s.Commands))
+	for _, c := range s.Commands {
+		infos = append(infos, c.CommandInfo)
+	}
+	return infos
+}
+
+// State is where an actor is in its life.
+type State int32
+
+// The states, in the order an actor passes through them.
+const (
+	Initial State = iota
+	Starting
+	Running
+	Stopping
+	Closed     // it ended as it should
+	Terminated // it ended otherwise
+)
+
+var stateNames = [...]string{"initial", "starting", "running", "stopping", "closed", "terminated"}
+
+// String returns the state's name, as pulsar has it.
+func (s State) String() string { return stateNames[s] }

@@ -1,0 +1,435 @@
+package frame
+
+import (
+	"encoding/binary"
+	"io"
+	"unicode/utf8"
+)
+
+// Masking says what a Reader demands of the frames it reads.
+type Masking uint8
+
+const (
+	// Unmasked refuses masked frames: the raw profiles, and the client's side of
+	// a websocket.
+	Unmasked Masking = iota
+	// MaskRequired refuses frames without a mask: the server's side of a websocket
+	// (RFC 6455 §5.1).
+	MaskRequired
+)
+
+// DefaultLimit is the limit of a message, in bytes, when Options name none.
+const DefaultLimit = 16 << 20
+
+// Options are what a Reader takes and refuses. The zero value takes unmasked
+// messages of one frame each.
+type Options struct {
+	// Masking says whether frames must be masked or must not be. Default: Unmasked.
+	Masking Masking
+	// Limit is the longest payload of one whole message, in bytes, its fragments
+	// together. Default (0 or less): DefaultLimit. Control frames are not concerned.
+	Limit int
+	// Fragments lets a message come in fragments, which are put together. Default:
+	// it is refused.
+	Fragments bool
+	// TextUTF8 refuses text that is not valid UTF-8: in fragments, or in a frame
+	// larger than the buffer, as soon as that shows. Default: text is not looked at.
+	TextUTF8 bool
+}
+
+const (
+	minBuffer = 4 << 10  // bytes of the buffer of a reader at rest
+	maxBuffer = 64 << 10 // and of one that is kept busy
+
+	// smallRead is the longest read that the smallest buffer would serve as well,
+	// and manySmall how many in a row give a larger buffer back.
+	smallRead = minBuffer / 2
+	manySmall = 16
+
+	// faith is how much is allocated because a header says so.
+	faith = 1 << 20
+
+	// A body that is no longer needed is let go after manySmaller messages, none
+	// longer than a quarter of it.
+	manySmaller = 16
+
+	// maxEmpty is how many reads in a row may bring nothing.
+	maxEmpty = 100
+)
+
+// Reader reads messages and control frames from a stream. One goroutine at a time
+// may use it.
+//
+// It reads as much as the stream has and its buffer holds, so that one read takes
+// many small frames: what it has read cannot be read from the stream again. Its
+// buffer is 4 KiB, up to 64 KiB while reads fill it. A message that is longer or
+// in fragments is put together in a body of its own, which is used again and let
+// go when traffic becomes smaller.
+type Reader struct {
+	src       io.Reader
+	masking   Masking
+	fragments bool
+	textUTF8  bool
+	limit     int
+
+	buf        []byte // buf[start:end] is read and not yet used
+	start, end int
+	size       int   // what len(buf) shall be at the next read
+	small      int   // small reads in a row
+	readErr    error // came with the last bytes; told when they are used up
+	err        error // what Next has returned, and returns from then on
+
+	body    []byte // the message that is being put together
+	smaller int    // messages since the body was last of use
+	message bool   // a fragmented message is begun and not ended
+	opcode  Opcode // its opcode
+	checked int    // how much of the body is known to be UTF-8
+}
+
+// NewReader returns a Reader of r. It reads nothing and allocates no buffer before
+// the first Next.
+func NewReader(r io.Reader, o Options) *Reader {
+	x := &Reader{src: r, masking: o.Masking, fragments: o.Fragments, textUTF8: o.TextUTF8, size: minBuffer}
+	x.SetLimit(o.Limit)
+	return x
+}
+
+// SetLimit changes the longest payload of one whole message, in bytes, from the
+// next frame on. 0 or less: DefaultLimit.
+func (r *Reader) SetLimit(n int) {
+	if n <= 0 {
+		n = DefaultLimit
+	}
+	r.limit = n
+}
+
+// Ready reports whether a further message or control frame is already in the
+// buffer, so that Next returns it, or refuses it, without reading from the
+// stream. It is false when the next thing to tell is the end of the stream or a
+// header that is refused: who flushes its answers when Ready is false has flushed
+// them before it hears of the end.
+func (r *Reader) Ready() bool {
+	if n, _ := r.plain(); n > 0 {
+		return true
+	}
+	for b := r.buf[r.start:r.end]; ; {
+		h, n, err := ParseHeader(b)
+		if err != nil || n == 0 || h.Length > uint64(len(b)-n) {
+			return false
+		}
+		if h.Fin {
+			return true
+		}
+		b = b[n+int(h.Length):]
+	}
+}
+
+// Next returns the next whole message, as Text or Binary, or the next control
+// frame, unmasked. Control frames between the fragments of a message come when
+// they arrive, before the message. The payload is valid until the next call of
+// Next; the caller may change it.
+//
+// The error is io.EOF if the stream ended after a whole message,
+// io.ErrUnexpectedEOF if it ended inside one, an *Error for a violation, or else
+// what the stream returned. After an error every call returns that error.
+func (r *Reader) Next() (op Opcode, payload []byte, err error) {
+	if n, whole := r.plain(); n > 0 {
+		payload = r.buf[r.start+n : r.start+whole : r.start+whole]
+		r.start += whole
+		if r.body != nil {
+			r.used(len(payload))
+		}
+		return Binary, payload, nil
+	}
+	op, payload, err = r.next()
+	if err != nil {
+		r.err = err
+		r.buf, r.start, r.end, r.body = nil, 0, 0, nil // nothing more will come of it
+		return 0, nil, err
+	}
+	return op, payload, nil
+}
+
+// plain is the short way for what nearly every frame is: a whole binary message
+// without a mask, of at most 65,535 bytes, all in the buffer and nothing wrong with
+// it. It returns the sizes of the header and of the whole frame. Everything else
+// is 0, and goes the long way, which would lead plain frames to the same end.
+func (r *Reader) plain() (n, whole int) {
+	b := r.buf[r.start:r.end]
+	if len(b) < 2 || b[0] != bitFin|byte(Binary) || r.message || r.masking != Unmasked {
+		return 0, 0
+	}
+	n, length := 2, int(b[1])
+	if length > maxControl {
+		if length != length16 || len(b) < 4 {
+			return 0, 0
+		}
+		n, length = 4, int(binary.BigEndian.Uint16(b[2:]))
+		if length <= maxControl {
+			return 0, 0
+		}
+	}
+	if length > r.limit || n+length > len(b) {
+		return 0, 0
+	}
+	return n, n + length
+}
+
+func (r *Reader) next() (Opcode, []byte, error) {
+	if r.err != nil {
+		return 0, nil, r.err
+	}
+	for {
+		h, n, err := ParseHeader(r.buf[r.start:r.end])
+		if err != nil {
+			return 0, nil, err
+		}
+		if n == 0 {
+			if err := r.fill(r.end - r.start + 1); err != nil {
+				return 0, nil, err
+			}
+			continue
+		}
+		if err := r.check(&h); err != nil {
+			return 0, nil, err
+		}
+		if h.Opcode.Control() || h.Fin && !r.message && h.Length <= uint64(maxBuffer-n) {
+			payload, err := r.view(&h, n)
+			return h.Opcode, payload, err
+		}
+		r.start += n
+		if err := r.collect(&h); err != nil {
+			return 0, nil, err
+		}
+		if h.Fin {
+			r.message = false
+			body := r.body
+			r.used(len(body))
+			return r.opcode, body, nil
+		}
+	}
+}
+
+// check refuses what is wrong with h in this place of the stream.
+func (r *Reader) check(h *Header) error {
+	if h.Masked != (r.masking == MaskRequired) {
+		if h.Masked {
+			return errMasked
+		}
+		return errUnmasked
+	}
+	if h.Opcode.Control() {
+		return nil
+	}
+	begun := 0
+	switch {
+	case !r.fragments && (!h.Fin || h.Opcode == Continuation):
+		return errFragments
+	case r.message:
+		if h.Opcode != Continuation {
+			return errInterleaved
+		}
+		begun = len(r.body)
+	case h.Opcode == Continuation:
+		return errNoStart
+	}
+	// The length is less than 2^63, so the sum is less than 2^64. Once it is
+	// within the limit it is an int on every machine.
+	if size := uint64(begun) + h.Length; size > uint64(r.limit) {
+		return errTooBig(size, r.limit)
+	}
+	return nil
+}
+
+// view returns the payload of the frame whose header has n bytes, as a part of the
+// buffer. The whole frame fits into maxBuffer.
+func (r *Reader) view(h *Header, n int) ([]byte, error) {
+	whole := n + int(h.Length)
+	for r.end-r.start < whole {
+		if err := r.fill(whole); err != nil {
+			return nil, err
+		}
+	}
+	payload := r.buf[r.start+n : r.start+whole : r.start+whole]
+	r.start += whole
+	if h.Masked {
+		Mask(h.Mask, 0, payload)
+	}
+	if h.Opcode == Text && r.textUTF8 && !utf8.Valid(payload) {
+		return nil, errUTF8
+	}
+	if r.body != nil && !r.message {
+		r.used(len(payload))
+	}
+	return payload, nil
+}
+
+// collect adds the payload of a frame to the body. The header has been used.
+func (r *Reader) collect(h *Header) error {
+	if !r.message {
+		r.message, r.opcode = true, h.Opcode
+		r.body, r.checked = r.body[:0], 0
+	}
+	pos := 0
+	for left := int(h.Length); left > 0; {
+		r.reserve(left, h.Fin)
+		have := len(r.body)
+		n, err := r.read(r.body[have:min(have+left, cap(r.body))])
+		if err != nil {
+			return err
+		}
+		r.body = r.body[:have+n]
+		left -= n
+		if h.Masked {
+			pos = Mask(h.Mask, pos, r.body[have:])
+		}
+		if err := r.checkText(h.Fin && left == 0); err != nil {
+			return err
+		}
+	}
+	if h.Fin && h.Length == 0 { // the loop has not seen the end
+		return r.checkText(true)
+	}
+	return nil
+}
+
+// read reads some of a payload into b: what is buffered first, then from the
+// stream. The end of a payload is read through the buffer, so that the frames
+// behind it come with it.
+func (r *Reader) read(b []byte) (int, error) {
+	if r.start == r.end {
+		if len(b) >= r.size {
+			return r.readStream(b)
+		}
+		if err := r.fill(1); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(b, r.buf[r.start:r.end])
+	r.start += n
+	return n, nil
+}
+
+// reserve makes room in the body for the next of the left bytes that a frame has
+// announced: for all of them up to faith in total, beyond that for as many as have
+// arrived. Unless the frame is the last of its message there will be more, and
+// the body at least doubles.
+func (r *Reader) reserve(left int, last bool) {
+	have := len(r.body)
+	size := have + left
+	if size <= cap(r.body) {
+		return
+	}
+	double := have + min(have, max(0, r.limit-have)) // never above the limit, never an overflow
+	if size > faith {
+		if have < cap(r.body) {
+			return // what there is can take some
+		}
+		size = min(size, max(faith, double))
+	}
+	if !last {
+		size = max(size, double)
+	}
+	body := make([]byte, have, size)
+	copy(body, r.body)
+	r.body = body
+}
+
+// used notes that a message of n bytes was read, and lets the body go when it has
+// not been of use for a while.
+func (r *Reader) used(n int) {
+	if n > cap(r.body)/4 {
+		r.smaller = 0
+		return
+	}
+	if r.smaller++; r.smaller >= manySmaller {
+		r.smaller = 0
+		r.body = nil
+	}
+}
+
+// checkText checks what is new in the body, if it is text. A character that is cut
+// off at the end is wrong only in the last piece.
+func (r *Reader) checkText(last bool) error {
+	if r.opcode != Text || !r.textUTF8 {
+		return nil
+	}
+	b := r.body[r.checked:]
+	if !last {
+		b = b[:len(b)-incomplete(b)]
+	}
+	if !utf8.Valid(b) {
+		return errUTF8
+	}
+	r.checked += len(b)
+	return nil
+}
+
+// incomplete returns how many bytes at the end of b begin a character that further
+// bytes could complete.
+func incomplete(b []byte) int {
+	for i := 1; i < utf8.UTFMax && i <= len(b); i++ {
+		if tail := b[len(b)-i:]; utf8.RuneStart(tail[0]) {
+			if utf8.FullRune(tail) {
+				return 0
+			}
+			return i
+		}
+	}
+	return 0
+}
+
+// fill reads once from the stream, into a buffer of at least need bytes, of which
+// fewer are there. The size of the buffer follows what the reads bring. What the
+// last Next returned may be overwritten.
+func (r *Reader) fill(need int) error {
+	for r.size < need {
+		r.size, r.small = r.size*4, 0
+	}
+	kept := r.buf[r.start:r.end]
+	if len(r.buf) != r.size {
+		r.buf = make([]byte, r.size)
+	}
+	r.start, r.end = 0, copy(r.buf, kept)
+	free := r.buf[r.end:]
+	n, err := r.readStream(free)
+	r.end += n
+	switch {
+	case n > smallRead:
+		r.small = 0
+		if n == len(free) && r.size < maxBuffer {
+			r.size *= 4
+		}
+	case r.size > minBuffer:
+		if r.small++; r.small >= manySmall {
+			r.size, r.small = minBuffer, 0
+		}
+	}
+	return err
+}
+
+// readStream reads at least one byte from the stream, or returns why it cannot.
+func (r *Reader) readStream(b []byte) (int, error) {
+	if r.readErr != nil {
+		return 0, r.ended(r.readErr)
+	}
+	for range maxEmpty {
+		n, err := r.src.Read(b)
+		if n > 0 {
+			r.readErr = err
+			return n, nil
+		}
+		if err != nil {
+			return 0, r.ended(err)
+		}
+	}
+	return 0, io.ErrNoProgress
+}
+
+// ended returns err, as io.ErrUnexpectedEOF if it is io.EOF inside a message.
+func (r *Reader) ended(err error) error {
+	if err == io.EOF && (r.message || r.end > r.start) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,214 @@
+// Package mailbox is an actor's inbox: a bounded queue with two classes, of which
+// control is always taken first.
+//
+// Data is bounded in messages and in bytes, and what counts is not what waits but
+// what is charged: a message is charged from the moment it is pushed until its
+// handler has ended and Release gives its room back. Leaving the queue, by Pop,
+// Remove or Drain, gives nothing back. So a slow handler fills its own inbox, and
+// the memory behind its messages is bounded as well.
+//
+// Control is bounded in messages that wait, apart from data, and is not charged:
+// a full inbox still takes a stop, and a flood of pings takes no room from data.
+//
+// A full queue refuses the newest message and never drops one it has admitted.
+package mailbox
+
+// Class says which bound a message comes under and when its turn is.
+type Class uint8
+
+// The classes, in the order in which they are taken.
+const (
+	Control Class = iota // ping, info, stop: taken before any data, never charged
+	Data                 // everything else, charged until Release
+)
+
+// The bounds of a queue whose Limits say nothing, and of its control.
+const (
+	DefaultMessages = 8192    // data messages charged
+	DefaultBytes    = 8 << 20 // bytes of data charged
+	ControlMessages = 1024    // control messages waiting, whatever the Limits
+)
+
+// Limits bounds the data of a queue. They belong to Push, not to the queue, so
+// that a million queues of one kind share them.
+type Limits struct {
+	Messages int // how many may be charged; 0: DefaultMessages
+	Bytes    int // how many bytes may be charged; 0: DefaultBytes
+}
+
+// Queue is a bounded queue of T. The zero Queue is ready and holds nothing but its
+// own 64 bytes until the first push. Once it is empty again it keeps at most 2 KiB
+// (or four entries) for each lane it used, which Trim lets go too.
+//
+// A Queue is not safe for concurrent use: its owner holds a lock.
+type Queue[T any] struct {
+	data     ring[T]
+	control  *ring[T] // few queues ever need one: nil until the first push
+	front    *ring[T] // data that overtakes: likewise
+	messages int      // charged
+	bytes    int      // charged
+}
+
+// Push adds item at the end of its class and reports whether there was room. Data
+// is charged with one message and size bytes (not negative) until Release. With
+// force there is always room: for what is bounded elsewhere, as chained calls,
+// downs and timers are. It is charged all the same, and so takes room from others.
+//
+// A message larger than l.Bytes as a whole has room when no data waits and no
+// more than l.Bytes is charged: it can be delivered, and what is charged without
+// force stays below l.Bytes and one message.
+func (q *Queue[T]) Push(c Class, item T, size int, l Limits, force bool) bool {
+	if c == Control {
+		return q.pushControl(item, force)
+	}
+	if !force && !q.room(size, l) {
+		return false
+	}
+	q.messages++
+	q.bytes += size
+	q.data.push(item)
+	return true
+}
+
+func (q *Queue[T]) room(size int, l Limits) bool {
+	if l.Messages == 0 {
+		l.Messages = DefaultMessages
+	}
+	if l.Bytes == 0 {
+		l.Bytes = DefaultBytes
+	}
+	if q.messages >= l.Messages {
+		return false
+	}
+	if size > l.Bytes {
+		return q.Waiting(Data) == 0 && q.bytes <= l.Bytes
+	}
+	return size <= l.Bytes-q.bytes
+}
+
+func (q *Queue[T]) pushControl(item T, force bool) bool {
+	if q.control == nil {
+		q.control = new(ring[T])
+	}
+	if !force && q.control.n >= ControlMessages {
+		return false
+	}
+	q.control.push(item)
+	return true
+}
+
+// PushFront adds item, as data, before all data that came by Push and behind what
+// came by PushFront, so that those who overtake keep their order. It is admitted
+// above the bound and charged as by Push. It is for a call whose chain already
+// waits inside this very actor: behind the others it might wait for itself.
+func (q *Queue[T]) PushFront(item T, size int) {
+	if q.front == nil {
+		q.front = new(ring[T])
+	}
+	q.messages++
+	q.bytes += size
+	q.front.push(item)
+}
+
+// Pop takes the next message: control first, then what overtakes, then data in
+// order. What it takes of data stays charged until Release; control is not
+// charged and not to be released.
+func (q *Queue[T]) Pop() (item T, ok bool) {
+	if item, ok = q.PopControl(); ok {
+		return item, true
+	}
+	return q.PopData()
+}
+
+// PopControl takes the next control message, for an owner whose handler's turn
+// is taken: control is answered meanwhile.
+func (q *Queue[T]) PopControl() (item T, ok bool) {
+	if q.control == nil || q.control.n == 0 {
+		return item, false
+	}
+	return q.control.pop(), true
+}
+
+// PopData takes the next data message, which stays charged until Release.
+func (q *Queue[T]) PopData() (item T, ok bool) {
+	if q.front != nil && q.front.n > 0 {
+		return q.front.pop(), true
+	}
+	if q.data.n > 0 {
+		return q.data.pop(), true
+	}
+	return item, false
+}
+
+// Release gives back the room of one data message that has left the queue, with
+// the size it was pushed with: when its handler has ended, or when it will never
+// have one. It panics if that was not charged, since from then on the bounds
+// would be wrong.
+func (q *Queue[T]) Release(size int) {
+	if q.messages < 1 || q.bytes < size {
+		panic("mailbox: release of more than was charged: each data message is released once, control never")
+	}
+	q.messages--
+	q.bytes -= size
+}
+
+// Remove takes the first data message that match chooses, in the order of Pop,
+// wherever it waits: for a call its caller gave up. It stays charged until
+// Release. Control is not searched; it is answered at once anyway. match must not
+// use the queue. The time it takes grows with what waits.
+func (q *Queue[T]) Remove(match func(T) bool) (item T, ok bool) {
+	if q.front != nil {
+		if item, ok = q.front.remove(match); ok {
+			return item, true
+		}
+	}
+	return q.data.remove(match)
+}
+
+// Len returns how many messages wait, of both classes.
+func (q *Queue[T]) Len() int { return q.Waiting(Control) + q.Waiting(Data) }
+
+// Waiting returns how many messages of class c wait.
+func (q *Queue[T]) Waiting(c Class) int {
+	n := 0
+	if c == Control {
+		if q.control != nil {
+			n = int(q.control.n)
+		}
+		return n
+	}
+	if q.front != nil {
+		n = int(q.front.n)
+	}
+	return n + int(q.data.n)
+}
+
+// Charged returns the data messages, and their bytes, that were pushed and not
+// yet released.
+func (q *Queue[T]) Charged() (messages, bytes int) { return q.messages, q.bytes }
+
+// Drain takes every message, in the order of Pop, calls f for each and lets all
+// memory go. Data stays charged until Release, which f may call; f must not push.
+func (q *Queue[T]) Drain(f func(T)) {
+	for {
+		item, ok := q.Pop()
+		if !ok {
+			break
+		}
+		f(item)
+	}
+	q.Trim()
+}
+
+// Trim lets go the buffers of empty lanes, for an actor that comes to rest.
+func (q *Queue[T]) Trim() {
+	if q.data.n == 0 {
+		q.data = ring[T]{}
+	}
+	if q.control != nil && q.control.n == 0 {
+		q.control = nil
+	}
+	if q.front != nil && q.front.n == 0 {
+		q.front = nil
+	}
+}

@@ -1,0 +1,424 @@
+package mailbox
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+	"weak"
+)
+
+// order drains q and says what came out.
+func order(q *Queue[string]) string {
+	var out []string
+	q.Drain(func(s string) { out = append(out, s) })
+	return strings.Join(out, " ")
+}
+
+func wantCharged(t *testing.T, q *Queue[string], messages, bytes int) {
+	t.Helper()
+	if m, b := q.Charged(); m != messages || b != bytes {
+		t.Errorf("charged %d messages, %d bytes; want %d, %d", m, b, messages, bytes)
+	}
+}
+
+func TestFull(t *testing.T) {
+	type push struct {
+		class Class
+		size  int
+		force bool
+		want  bool
+	}
+	ok := func(size int) push { return push{Data, size, false, true} }
+	no := func(size int) push { return push{Data, size, false, false} }
+	force := func(size int) push { return push{Data, size, true, true} }
+	control := push{Control, 1 << 20, false, true}
+	for _, test := range []struct {
+		name   string
+		limits Limits
+		pushes []push
+	}{
+		{"messages", Limits{Messages: 2}, []push{ok(1), ok(1), no(1), no(0)}},
+		{"one message", Limits{Messages: 1}, []push{ok(1), no(1)}},
+		{"bytes", Limits{Bytes: 10}, []push{ok(6), no(5), ok(4), no(1), ok(0)}},
+		{"a refusal charges nothing", Limits{Bytes: 10}, []push{ok(6), no(5), no(5), no(5), ok(4)}},
+		{"larger than the limit, alone", Limits{Bytes: 10}, []push{ok(11), no(1), no(11), no(0)}},
+		{"larger than the limit, behind another", Limits{Bytes: 10}, []push{ok(1), no(11), ok(9)}},
+		{"as large as a size can be", Limits{}, []push{ok(1), no(int(^uint(0) >> 1)), ok(1)}},
+		{"force, beyond messages", Limits{Messages: 1}, []push{ok(1), force(1), force(1), no(1)}},
+		{"force, beyond bytes", Limits{Bytes: 10}, []push{ok(10), force(10), no(0), force(100)}},
+		{"force takes room", Limits{Messages: 2}, []push{force(1), ok(1), no(1)}},
+		{"control has its own room", Limits{Messages: 1, Bytes: 1}, []push{ok(1), no(1), control, control}},
+		{"control takes no room", Limits{Messages: 1, Bytes: 1}, []push{control, control, ok(1), no(1)}},
+		{"negative limits take nothing", Limits{Messages: -1, Bytes: -1}, []push{no(0), force(1), control}},
+		{"default bytes", Limits{}, []push{ok(DefaultBytes - 1), no(2), ok(1), no(1)}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var q Queue[string]
+			for i, p := range test.pushes {
+				if got := q.Push(p.class, "m", p.size, test.limits, p.force); got != p.want {
+					m, b := q.Charged()
+					t.Fatalf("push %d %+v: admitted %v; %d messages and %d bytes are charged", i, p, got, m, b)
+				}
+			}
+		})
+	}
+}
+
+func TestFullByDefault(t *testing.T) {
+	for _, test := range []struct {
+		class Class
+		want  int
+	}{{Control, ControlMessages}, {Data, DefaultMessages}} {
+		var q Queue[string]
+		n := 0
+		for q.Push(test.class, "m", 0, Limits{}, false) {
+			if n++; n > test.want {
+				break
+			}
+		}
+		if n != test.want {
+			t.Errorf("class %d: %d messages admitted, want %d", test.class, n, test.want)
+		}
+		if !q.Push(test.class, "m", 0, Limits{}, true) {
+			t.Errorf("class %d: refused by force", test.class)
+		}
+	}
+}
+
+// What is charged is what was not released, wherever it is.
+func TestChargedUntilReleased(t *testing.T) {
+	one := Limits{Messages: 3, Bytes: 30}
+	var q Queue[string]
+	q.Push(Data, "a", 10, one, false)
+	q.Push(Data, "b", 10, one, false)
+	q.Push(Data, "c", 10, one, false)
+	q.Pop()
+	q.Remove(func(s string) bool { return s == "c" })
+	q.Drain(func(string) {})
+	wantCharged(t, &q, 3, 30)
+	if q.Push(Data, "d", 0, one, false) {
+		t.Error("admitted while the handlers of three messages run")
+	}
+	q.Release(10)
+	wantCharged(t, &q, 2, 20)
+	if !q.Push(Data, "d", 10, one, false) {
+		t.Error("refused although a message was released")
+	}
+	q.PushFront("e", 10)
+	wantCharged(t, &q, 4, 40)
+	for range 4 {
+		q.Release(10)
+	}
+	wantCharged(t, &q, 0, 0)
+}
+
+// A large message is not shut out by a handler that runs, only by one that waits.
+func TestOversizeWhileAHandlerRuns(t *testing.T) {
+	l := Limits{Bytes: 10}
+	var q Queue[string]
+	q.Push(Data, "small", 5, l, false)
+	q.Pop()
+	if !q.Push(Data, "large", 50, l, false) {
+		t.Fatal("refused although nothing waits")
+	}
+	q.Pop()
+	if q.Push(Data, "large", 50, l, false) {
+		t.Fatal("a second one is admitted while the first is charged")
+	}
+}
+
+func TestReleaseOfWhatIsNotCharged(t *testing.T) {
+	for name, release := range map[string]func(q *Queue[string]){
+		"twice":         func(q *Queue[string]) { q.Release(5); q.Release(0) },
+		"too much":      func(q *Queue[string]) { q.Release(6) },
+		"for a control": func(q *Queue[string]) { q.Release(5); q.Push(Control, "c", 5, Limits{}, false); q.Release(5) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var q Queue[string]
+			q.Push(Data, "d", 5, Limits{}, false)
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			release(&q)
+		})
+	}
+}
+
+func TestOrder(t *testing.T) {
+	data := func(q *Queue[string], items ...string) {
+		for _, s := range items {
+			q.Push(Data, s, 1, Limits{}, false)
+		}
+	}
+	control := func(q *Queue[string], s string) { q.Push(Control, s, 1, Limits{}, false) }
+	for _, test := range []struct {
+		name string
+		do   func(q *Queue[string])
+		want string
+	}{
+		{"nothing", func(q *Queue[string]) {}, ""},
+		{"data in order", func(q *Queue[string]) { data(q, "1", "2", "3", "4", "5") }, "1 2 3 4 5"},
+		{"control first", func(q *Queue[string]) { data(q, "1", "2"); control(q, "a"); control(q, "b") }, "a b 1 2"},
+		{"control, chained, data", func(q *Queue[string]) { data(q, "1"); q.PushFront("x", 1); control(q, "a") }, "a x 1"},
+		{"those who overtake keep their order", func(q *Queue[string]) {
+			data(q, "1")
+			q.PushFront("x", 1)
+			q.PushFront("y", 1)
+			data(q, "2")
+			q.PushFront("z", 1)
+		}, "x y z 1 2"},
+		{"removed from the middle", func(q *Queue[string]) {
+			data(q, "1", "2", "3", "4")
+			q.Remove(func(s string) bool { return s == "3" })
+		}, "1 2 4"},
+		{"removed from a ring that has gone round", func(q *Queue[string]) {
+			data(q, "1", "2", "3", "4")
+			q.Pop()
+			q.Pop()
+			q.Pop()
+			data(q, "5", "6", "7")
+			q.Remove(func(s string) bool { return s == "6" })
+		}, "4 5 7"},
+		{"of two matches the first", func(q *Queue[string]) {
+			data(q, "1", "same", "2", "same")
+			q.Remove(func(s string) bool { return s == "same" })
+		}, "1 2 same"},
+		{"removed from the chained first", func(q *Queue[string]) {
+			data(q, "same")
+			q.PushFront("x", 1)
+			q.PushFront("same", 1)
+			q.Remove(func(s string) bool { return s == "same" })
+		}, "x same"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var q Queue[string]
+			test.do(&q)
+			if got := order(&q); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if q.Len() != 0 {
+				t.Errorf("%d left after Drain", q.Len())
+			}
+		})
+	}
+}
+
+func TestRemoveNothing(t *testing.T) {
+	var q Queue[string]
+	never := func(string) bool { return true }
+	if s, ok := q.Remove(never); ok {
+		t.Errorf("%q removed from an empty queue", s)
+	}
+	q.Push(Control, "stop", 1, Limits{}, false)
+	if s, ok := q.Remove(never); ok {
+		t.Errorf("%q removed: control is not searched", s)
+	}
+	q.Push(Data, "1", 1, Limits{}, false)
+	if s, ok := q.Remove(func(s string) bool { return s == "2" }); ok {
+		t.Errorf("%q removed, which did not match", s)
+	}
+	if got := order(&q); got != "stop 1" {
+		t.Errorf("left: %q", got)
+	}
+}
+
+// While a handler has the turn, its owner takes control alone.
+func TestPopByClass(t *testing.T) {
+	var q Queue[string]
+	if s, ok := q.PopControl(); ok {
+		t.Errorf("control %q from an empty queue", s)
+	}
+	if s, ok := q.PopData(); ok {
+		t.Errorf("data %q from an empty queue", s)
+	}
+	q.Push(Data, "1", 1, Limits{}, false)
+	q.Push(Control, "ping", 1, Limits{}, false)
+	if s, ok := q.PopControl(); !ok || s != "ping" {
+		t.Errorf("PopControl: %q, %v", s, ok)
+	}
+	if s, ok := q.PopControl(); ok {
+		t.Errorf("control %q, but only data waits", s)
+	}
+	q.Push(Control, "stop", 1, Limits{}, false)
+	if s, ok := q.PopData(); !ok || s != "1" {
+		t.Errorf("PopData: %q, %v", s, ok)
+	}
+	if s, ok := q.PopData(); ok {
+		t.Errorf("data %q, but only control waits", s)
+	}
+	if q.Waiting(Control) != 1 || q.Waiting(Data) != 0 || q.Len() != 1 {
+		t.Errorf("waiting: %d control, %d data, %d in all", q.Waiting(Control), q.Waiting(Data), q.Len())
+	}
+}
+
+func TestSizeAtRest(t *testing.T) {
+	if size := unsafe.Sizeof(Queue[*int]{}); size > 64 {
+		t.Errorf("a queue at rest takes %d bytes, want at most 64", size)
+	}
+}
+
+// After a burst nothing is kept but a small buffer, and after Trim not even that.
+func TestMemoryIsLetGo(t *testing.T) {
+	const burst = 5000
+	none := Limits{Messages: burst}
+	var q Queue[*int]
+	item := new(int)
+	for range burst {
+		q.Push(Data, item, 0, none, false)
+	}
+	high := len(q.data.buf)
+	for q.data.n > 3 {
+		q.Pop()
+	}
+	if held := len(q.data.buf); held > high/16 {
+		t.Errorf("3 messages wait in a buffer of %d entries, %d at the burst's height", held, high)
+	}
+	for range 2 * high { // in steady use it neither grows again nor thrashes
+		q.Push(Data, item, 0, Limits{Messages: 4 * high}, false)
+		q.Pop()
+	}
+	if held := len(q.data.buf); held > high/16 {
+		t.Errorf("3 messages wait in a buffer of %d entries after steady use", held)
+	}
+	for q.Len() > 0 {
+		q.Pop()
+	}
+	q.PushFront(item, 0)
+	q.Push(Control, item, 0, none, false)
+	q.Pop()
+	q.Pop()
+	for name, r := range map[string]*ring[*int]{"data": &q.data, "control": q.control, "front": q.front} {
+		if held := len(r.buf) * int(unsafe.Sizeof(item)); held > keep {
+			t.Errorf("%s: an empty ring holds %d bytes", name, held)
+		}
+	}
+	q.Trim()
+	if q.data.buf != nil || q.control != nil || q.front != nil {
+		t.Error("Trim of an empty queue leaves a buffer")
+	}
+}
+
+func TestTrimLeavesWhatWaits(t *testing.T) {
+	var q Queue[string]
+	q.Push(Data, "1", 1, Limits{}, false)
+	q.PushFront("x", 1)
+	q.Push(Control, "a", 1, Limits{}, false)
+	q.Trim()
+	if got := order(&q); got != "a x 1" {
+		t.Errorf("after Trim: %q", got)
+	}
+}
+
+// What left the queue, by whatever door, is no longer reachable through it.
+func TestNothingIsRetained(t *testing.T) {
+	var q Queue[*[64]byte]
+	var left []weak.Pointer[[64]byte]
+	push := func(push func(item *[64]byte)) {
+		item := new([64]byte)
+		left = append(left, weak.Make(item))
+		push(item)
+	}
+	for range 6 {
+		push(func(item *[64]byte) { q.Push(Data, item, 0, Limits{}, false) })
+	}
+	push(func(item *[64]byte) { q.Push(Control, item, 0, Limits{}, false) })
+	push(func(item *[64]byte) { q.PushFront(item, 0) })
+	third := left[2]
+	q.Remove(func(item *[64]byte) bool { return item == third.Value() })
+	for q.Len() > 0 {
+		q.Pop()
+	}
+	runtime.GC()
+	for i, p := range left {
+		if p.Value() != nil {
+			t.Errorf("item %d is still reachable", i)
+		}
+	}
+	if len(q.data.buf) == 0 {
+		t.Error("the buffer is gone too, so this proves nothing")
+	}
+	runtime.KeepAlive(&q)
+}
+
+func TestSteadyUseAllocatesNothing(t *testing.T) {
+	for _, depth := range []int{1, 64} {
+		var q Queue[*int]
+		item := new(int)
+		turn := func() {
+			for range depth {
+				q.Push(Data, item, 1, Limits{}, false)
+			}
+			for range depth {
+				q.Pop()
+				q.Release(1)
+			}
+		}
+		turn()
+		if n := testing.AllocsPerRun(100, turn); n != 0 {
+			t.Errorf("filled with %d and emptied: %v allocations", depth, n)
+		}
+	}
+}
+
+func ExampleQueue() {
+	var q Queue[string]
+	limits := Limits{Messages: 1}
+	fmt.Println(q.Push(Data, "work", 4, limits, false))
+	fmt.Println(q.Push(Data, "more work", 9, limits, false)) // full
+	fmt.Println(q.Push(Control, "ping", 4, limits, false))
+	for {
+		item, ok := q.Pop()
+		if !ok {
+			break
+		}
+		fmt.Println(item)
+	}
+	fmt.Println(q.Push(Data, "more work", 9, limits, false)) // the handler of "work" still runs
+	q.Release(4)
+	fmt.Println(q.Push(Data, "more work", 9, limits, false))
+	// Output:
+	// true
+	// false
+	// true
+	// ping
+	// work
+	// false
+	// true
+}
+
+func BenchmarkPushPop(b *testing.B) {
+	for _, depth := range []int{1, 64, 4096} {
+		b.Run(fmt.Sprintf("waiting=%d", depth), func(b *testing.B) {
+			var q Queue[*int]
+			item := new(int)
+			for range depth - 1 {
+				q.Push(Data, item, 1, Limits{}, false)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				q.Push(Data, item, 1, Limits{}, false)
+				q.Pop()
+				q.Release(1)
+			}
+		})
+	}
+}
+
+func BenchmarkBurst(b *testing.B) {
+	var q Queue[*int]
+	item := new(int)
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 4096 {
+			q.Push(Data, item, 1, Limits{}, false)
+		}
+		for range 4096 {
+			q.Pop()
+			q.Release(1)
+		}
+	}
+}

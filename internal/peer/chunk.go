@@ -1,0 +1,164 @@
+package peer
+
+import (
+	"math/bits"
+	"sync"
+)
+
+const (
+	smallChunk = 4 << 10  // bytes of the chunk of a lane that was empty
+	largeChunk = 64 << 10 // of one in a busy lane
+	// A frame that does not fit into a large chunk has one of its own, pooled up to
+	// maxPooled in sizes of powers of two and some room for headers.
+	maxPooled = 4 << 20
+	headers   = 4 << 10
+
+	sizes = 8 // classes of chunks: small, large, 128 KiB ... 4 MiB
+)
+
+// Pool keeps the buffers of outboxes that are not in use. An arbiter gives one to
+// all its connections (Options.Pool); any number may use it at once. The zero
+// value is ready.
+type Pool struct {
+	classes [sizes]sync.Pool // of *chunk
+}
+
+// class returns the class of chunks that hold n bytes, and their size; -1 for a
+// size that is not pooled.
+func class(n int) (int, int) {
+	switch {
+	case n <= smallChunk:
+		return 0, smallChunk
+	case n <= largeChunk:
+		return 1, largeChunk
+	case n > maxPooled+headers:
+		return -1, n
+	}
+	k := max(17, bits.Len(uint(max(n-headers, 1)-1))) // the least power of two from 128 KiB on
+	return k - 15, 1<<k + headers
+}
+
+// get returns an empty chunk with room for n bytes.
+func (p *Pool) get(n int) *chunk {
+	k, size := class(n)
+	if k >= 0 {
+		if c, ok := p.classes[k].Get().(*chunk); ok {
+			return c
+		}
+	}
+	return &chunk{b: make([]byte, 0, size), class: int8(k)}
+}
+
+// put takes back a chunk that nobody refers to.
+func (p *Pool) put(c *chunk) {
+	if c.class < 0 {
+		return
+	}
+	clear(c.debts)
+	*c = chunk{b: c.b[:0], class: c.class, debts: c.debts[:0]}
+	p.classes[c.class].Put(c)
+}
+
+// chunk is some whole frames in one buffer. It belongs to a lane, or to the
+// flusher that took it from there.
+type chunk struct {
+	b     []byte
+	class int8
+	next  *chunk
+
+	load  [classes]int // what its messages count for in the outbox's bounds
+	debts debts        // to be paid when it is written or dropped
+
+	// Of the messages of the data lane, which follow those of other lanes:
+	dataAt int    // where in b they begin
+	data   int    // how many there are
+	last   uint64 // the place of the last one in the data stream; 0: there is none
+
+	frames   int  // for the counters
+	off      int  // bytes written; owned by the flusher
+	farewell bool // it is the last one of the connection
+}
+
+func (c *chunk) room() int { return cap(c.b) - len(c.b) }
+
+// join adds the frames of d, of a lower lane, behind those of c and returns the
+// chunk that has both; the other one is emptied, for the pool. It returns nil if
+// neither has the room.
+func join(c, d *chunk) (both, rest *chunk) {
+	n, k := len(c.b), len(d.b)
+	switch {
+	case k <= c.room():
+		c.b = append(c.b, d.b...)
+		both, rest = c, d
+	case n <= d.room():
+		d.b = d.b[:n+k]
+		copy(d.b[n:], d.b[:k])
+		copy(d.b, c.b)
+		both, rest = d, c
+	default:
+		return nil, nil
+	}
+	// Of the two, only d may have data.
+	dataAt, data, last := n+d.dataAt, d.data, d.last
+	for i := range both.load {
+		both.load[i] += rest.load[i]
+	}
+	both.debts = append(both.debts, rest.debts...)
+	both.frames += rest.frames
+	both.dataAt, both.data, both.last = dataAt, data, last
+	return both, rest
+}
+
+// lane is a queue of chunks.
+type lane struct {
+	head, tail *chunk
+	busy       bool // the last chunk taken was full enough that a large one pays
+}
+
+// reserve returns the chunk to append a frame of n bytes to.
+func (l *lane) reserve(n int, pool *Pool) *chunk {
+	t := l.tail
+	if t != nil && n <= t.room() {
+		return t
+	}
+	switch {
+	case t == nil && !l.busy && n <= smallChunk:
+		return l.push(pool.get(n))
+	case t != nil && t.class == 0 && len(t.b)+n <= largeChunk:
+		// The small chunk grows: one write instead of two. It changes its buffer with
+		// that of a large one, so that it keeps its place.
+		g := pool.get(largeChunk)
+		g.b = append(g.b, t.b...)
+		t.b, g.b = g.b, t.b
+		t.class, g.class = g.class, t.class
+		pool.put(g)
+		return t
+	case n <= largeChunk:
+		return l.push(pool.get(largeChunk))
+	}
+	return l.push(pool.get(n))
+}
+
+func (l *lane) push(c *chunk) *chunk {
+	if l.tail == nil {
+		l.head = c
+	} else {
+		l.tail.next = c
+	}
+	l.tail = c
+	return c
+}
+
+// pop takes the first chunk.
+func (l *lane) pop() *chunk {
+	c := l.head
+	if c == nil {
+		return nil
+	}
+	if l.head = c.next; l.head == nil {
+		l.tail = nil
+	}
+	c.next = nil
+	l.busy = len(c.b) > smallChunk/2
+	return c
+}

@@ -1,0 +1,164 @@
+package peer
+
+import (
+	"runtime"
+	"time"
+)
+
+const (
+	// inlineWrite bounds what a goroutine that flushes writes, mostly for others,
+	// before it hands over to a goroutine of the connection's own.
+	inlineWrite = 256 << 10
+	// piece is how much that goroutine writes at once, so that it can be seen to
+	// make progress.
+	piece = 256 << 10
+	// lingerTime is how long an end that leaves waits for the other to have read
+	// why. If a socket is closed while unread bytes are in it, what was written last
+	// may be lost (TCP answers with a reset).
+	lingerTime = time.Second
+)
+
+// Flush writes what is queued, as far as it is taken without waiting. There is at
+// most one flusher at a time; if there is one it takes what was queued. When more
+// is left than can be taken, or more than is fair to write for others, a goroutine
+// goes on and ends when nothing is left.
+func (c *Conn) Flush() {
+	o := &c.out
+	o.mu.Lock()
+	if o.flushing || !c.pendingLocked() {
+		o.mu.Unlock()
+		return
+	}
+	o.flushing = true
+	o.stats.flushes++
+	var k *chunk
+	if c.calls.Len() > 1 {
+		// Others are about to post: what they add now goes along.
+		o.mu.Unlock()
+		runtime.Gosched()
+		k = c.nextChunk(nil)
+	} else {
+		k = c.takeLocked()
+		o.mu.Unlock()
+	}
+	left := inlineWrite
+	for k != nil {
+		n, err := c.t.TryWrite(k.b[k.off:])
+		k.off += n
+		left -= n
+		if err != nil {
+			c.failWrite(k, err)
+			return
+		}
+		if k.off < len(k.b) || left <= 0 {
+			c.handOver(k)
+			return
+		}
+		k = c.nextChunk(k)
+	}
+}
+
+// FlushSoon makes sure that what is queued will be written, by a goroutine of the
+// connection's own: what is posted until that runs goes along.
+func (c *Conn) FlushSoon() {
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.flushing || !c.pendingLocked() {
+		return
+	}
+	o.flushing = true
+	o.stats.flushes++
+	c.wg.Add(1)
+	go c.flushLoop()
+}
+
+// handOver lets a goroutine go on with k, part of which is written.
+func (c *Conn) handOver(k *chunk) {
+	c.handed = k
+	c.out.mu.Lock()
+	c.wg.Add(1)
+	c.out.mu.Unlock()
+	go c.flushLoop()
+}
+
+// flushRun is the flusher's goroutine: it writes and waits until nothing is left.
+// The Conn's wg counts it.
+func (c *Conn) flushRun() {
+	defer c.wg.Done()
+	k := c.handed
+	c.handed = nil
+	if k == nil {
+		if c.calls.Len() > 1 {
+			runtime.Gosched()
+		}
+		k = c.nextChunk(nil)
+	}
+	c.waiting.Store(true)
+	defer c.waiting.Store(false)
+	for k != nil {
+		for k.off < len(k.b) {
+			n, err := c.t.Write(k.b[k.off:min(k.off+piece, len(k.b))])
+			k.off += n
+			c.moved.Add(1)
+			if err != nil {
+				c.failWrite(k, err)
+				return
+			}
+		}
+		k = c.nextChunk(k)
+	}
+}
+
+// nextChunk counts k as written, if there is one, and takes the next chunk. If
+// there is none the caller is no longer the flusher.
+func (c *Conn) nextChunk(k *chunk) *chunk {
+	o := &c.out
+	o.mu.Lock()
+	if k != nil {
+		o.finishLocked(k)
+	}
+	next := c.takeLocked()
+	if next == nil {
+		c.restLocked()
+	}
+	o.mu.Unlock()
+	if k != nil {
+		c.written(k)
+	}
+	return next
+}
+
+// restLocked ends a flusher.
+func (c *Conn) restLocked() {
+	o := &c.out
+	o.flushing = false
+	if o.shut {
+		o.idle.Broadcast()
+	}
+}
+
+// written pays for a chunk that was written or dropped, and frees it.
+func (c *Conn) written(k *chunk) {
+	k.debts.pay()
+	if k.farewell {
+		close(c.said)
+	}
+	c.out.pool.put(k)
+}
+
+// failWrite ends the outbox because k could not be written whole. The reader goes
+// on, because why the other end left may still be there to be read, but not for
+// long.
+func (c *Conn) failWrite(k *chunk, err error) {
+	o := &c.out
+	o.mu.Lock()
+	o.finishLocked(k)
+	left := o.shutLocked()
+	c.restLocked()
+	o.mu.Unlock()
+	c.written(k)
+	left.clear(o.pool)
+	c.endSoon(err)
+}
+

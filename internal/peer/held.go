@@ -1,0 +1,75 @@
+package peer
+
+// held is the data that the other end's window has no room for yet: frames in the
+// order posted, and a record of each.
+type held struct {
+	frames lane
+	off    int // bytes of the first chunk that were taken already
+
+	records []record // records[first:] are held
+	first   int
+	calls   int // how many of them are requests that Calls knows
+	bytes   int // of their frames
+}
+
+// record is one held frame.
+type record struct {
+	size   int    // of the frame, in bytes
+	cost   int    // of the other end's window; 0: an Ordered one
+	call   uint64 // its id in Calls; 0: it is not there
+	place  uint64 // in the data stream
+	charge Charge
+}
+
+func (h *held) len() int { return len(h.records) - h.first }
+
+// head returns the record of the first frame. There must be one.
+func (h *held) head() *record { return &h.records[h.first] }
+
+// reserve returns the chunk to append the frame of r to, and keeps r.
+func (h *held) reserve(r record, pool *Pool) *chunk {
+	if h.first == len(h.records) {
+		h.records, h.first = h.records[:0], 0
+	} else if len(h.records) == cap(h.records) && h.first > len(h.records)/2 {
+		n := copy(h.records, h.records[h.first:])
+		clear(h.records[n:])
+		h.records, h.first = h.records[:n], 0
+	}
+	h.records = append(h.records, r)
+	h.bytes += r.size
+	if r.call != 0 {
+		h.calls++
+	}
+	return h.frames.reserve(r.size, pool)
+}
+
+// next takes the first frame out: its record, its bytes, and their chunk if the
+// frame is the only one in it, which is then the caller's; otherwise the bytes
+// are valid until done is called.
+func (h *held) next() (r record, b []byte, own *chunk) {
+	r = h.records[h.first]
+	h.records[h.first] = record{} // keeps no Conn alive
+	h.first++
+	h.bytes -= r.size
+	if r.call != 0 {
+		h.calls--
+	}
+	c := h.frames.head
+	if h.off == 0 && len(c.b) == r.size && r.size > smallChunk {
+		return r, c.b, h.frames.pop()
+	}
+	b = c.b[h.off : h.off+r.size]
+	h.off += r.size
+	return r, b, nil
+}
+
+// done frees what next has used up.
+func (h *held) done(pool *Pool) {
+	if c := h.frames.head; c != nil && h.off == len(c.b) {
+		pool.put(h.frames.pop())
+		h.off = 0
+	}
+	if h.first == len(h.records) && cap(h.records) > 16 {
+		h.records, h.first = nil, 0 // nothing is held at rest
+	}
+}

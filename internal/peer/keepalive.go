@@ -1,0 +1,146 @@
+package peer
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+var (
+	// ErrSilent ends a connection over which nothing came for Options.Timeout.
+	ErrSilent = errors.New("the other end was silent for too long")
+	// ErrStuck ends a connection whose other end speaks, but has read nothing of
+	// what waits for it for three times Options.Timeout.
+	ErrStuck = errors.New("the other end did not read for too long")
+)
+
+// stuckAfter is how many Timeouts the other end may leave unread what is written.
+const stuckAfter = 3
+
+// keepalive is the one timer of a Conn. It beats every interval, and looks whether
+// anything was read: the reader itself looks at no clock. What was read is taken as
+// read when that is looked, so an end is silent for the timeout and at most an
+// interval more before it is given up.
+type keepalive struct {
+	interval, timeout time.Duration // 0: off; static once started
+	beat              func()
+
+	mu      sync.Mutex // everything below
+	timer   *time.Timer
+	stopped bool
+	due     time.Time // when the timer was to fire
+	next    time.Time // the next beat
+	reads   uint64    // as they were when last looked at
+	heard   time.Time // when they were seen to change
+	excused bool      // the silence may have been our own
+	moved   uint64    // writes of a flusher that waits, as last looked at
+	movedAt time.Time
+}
+
+// startKeepalive starts the timer. It is stopped by stop, and counted by wg.
+func (c *Conn) startKeepalive(beat func()) {
+	k := &c.alive
+	if k.interval <= 0 && k.timeout <= 0 {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	k.beat = beat
+	k.heard, k.movedAt, k.reads = now, now, c.in.reads.Load()
+	k.next = now.Add(k.interval)
+	k.due = now.Add(k.wait(now))
+	c.wg.Add(1)
+	k.timer = time.AfterFunc(k.due.Sub(now), c.tick)
+}
+
+// wait returns how long until something is to be done.
+func (k *keepalive) wait(now time.Time) time.Duration {
+	wait := time.Duration(1<<63 - 1)
+	if k.interval > 0 {
+		wait = k.next.Sub(now)
+	}
+	if k.timeout > 0 {
+		wait = min(wait, k.heard.Add(k.timeout).Sub(now))
+		if k.interval <= 0 || k.interval > k.timeout {
+			wait = min(wait, k.timeout/4)
+		}
+	}
+	return max(wait, time.Millisecond)
+}
+
+// tick runs on the timer's goroutine.
+func (c *Conn) tick() {
+	k := &c.alive
+	k.mu.Lock()
+	if k.stopped {
+		k.mu.Unlock()
+		c.wg.Done()
+		return
+	}
+	now := time.Now()
+	err := c.lookLocked(now)
+	beat := err == nil && k.interval > 0 && !now.Before(k.next)
+	if beat {
+		if k.next = k.next.Add(k.interval); k.next.Before(now) {
+			k.next = now.Add(k.interval)
+		}
+	}
+	k.mu.Unlock()
+
+	if err != nil {
+		c.Close(err)
+	} else if beat {
+		k.beat()
+	}
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.stopped || err != nil {
+		k.stopped = true
+		c.wg.Done()
+		return
+	}
+	now = time.Now()
+	k.due = now.Add(k.wait(now))
+	k.timer.Reset(k.due.Sub(now))
+}
+
+// lookLocked returns why the connection is to be given up, if it is.
+func (c *Conn) lookLocked(now time.Time) error {
+	k := &c.alive
+	if k.timeout <= 0 {
+		return nil
+	}
+	late := now.Sub(k.due) > k.timeout/4
+	if reads := c.in.reads.Load(); reads != k.reads {
+		k.reads, k.heard, k.excused = reads, now, false
+	} else if late && !k.excused {
+		// The timer is late: this process was stopped, or starved, and what the other
+		// end sent meanwhile may wait to be read. It gets one more period.
+		k.heard, k.excused = now, true
+	} else if now.Sub(k.heard) >= k.timeout {
+		return ErrSilent
+	}
+	if moved := c.moved.Load(); moved != k.moved || late || !c.waiting.Load() {
+		k.moved, k.movedAt = moved, now
+	} else if now.Sub(k.movedAt) >= stuckAfter*k.timeout {
+		return ErrStuck
+	}
+	return nil
+}
+
+// stopKeepalive stops the timer. It does not wait for a tick that runs; wg does.
+func (c *Conn) stopKeepalive() {
+	k := &c.alive
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.timer == nil || k.stopped {
+		k.stopped = true
+		return
+	}
+	k.stopped = true
+	if k.timer.Stop() {
+		c.wg.Done()
+	}
+}

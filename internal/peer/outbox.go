@@ -1,0 +1,424 @@
+package peer
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// Class is the lane of a message. Lower ones pass ahead.
+type Class uint8
+
+const (
+	// Control passes ahead of everything: stop, cancel, notify, credit.
+	Control Class = iota
+	// Reply is for replies, errors and what comes back undelivered. No window
+	// bounds it, so that an answer never waits for room. After 256 KiB of it one
+	// chunk of data goes first, so that data is not starved.
+	Reply
+	// Data is for requests: charged to the other end's window, which both ends
+	// count. A message of another kind is taken as Ordered, because the other end
+	// would not count it.
+	Data
+	// Ordered keeps its place among the data but is neither bounded nor charged:
+	// down and watch, which are small and rare.
+	Ordered
+
+	classes = 3 // lanes
+)
+
+// Limits bound what an outbox holds, in bytes as framed, for Data as wire.Cost. A
+// message that is alone in its class is always taken. Zero fields have the default.
+type Limits struct {
+	Control  int // default 1 MiB
+	Reply    int // default 64 MiB
+	Data     int // requests with somebody waiting; default 8 MiB
+	DataHard int // one-way requests; default 64 MiB
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, f := range [...]struct {
+		v   *int
+		def int
+	}{{&l.Control, 1 << 20}, {&l.Reply, 64 << 20}, {&l.Data, 8 << 20}, {&l.DataHard, 64 << 20}} {
+		if *f.v <= 0 {
+			*f.v = f.def
+		}
+	}
+	return l
+}
+
+var (
+	// ErrFull says that a class of the outbox is at its bound: the other end does
+	// not read as fast as it is written to.
+	ErrFull = errors.New("the outbox of the connection is full")
+	// ErrClosed says that the connection is over, or was begun to be closed here.
+	ErrClosed = errors.New("the connection is closed")
+)
+
+// outbox is what waits to be written: the lanes, the data held back by the other
+// end's window, and who waits for room in it.
+type outbox struct {
+	pool   *Pool
+	limits Limits
+
+	mu   sync.Mutex // everything below
+	idle sync.Cond  // of mu: flushing became false while shut
+
+	shut     bool // nothing more is taken; what there was is dropped
+	leaving  bool // a goodbye is queued: nothing more is taken
+	open     bool // the handshake is over
+	flushing bool // somebody writes; only who set it takes chunks
+
+	first *chunk // a frame of the handshake: before everything, and before open
+	final *chunk // the goodbye: after everything but held data
+	lanes [classes]lane
+	load  [classes]int // what is queued and being written, as Limits count
+	since int          // bytes of replies since data went
+
+	held    held
+	waiters waiters
+
+	window   wire.Window // the room at the other end
+	sent     wire.Window // what of it was used, from the beginning
+	credited wire.Window // what of it was given back, from the beginning
+
+	started  uint64      // handlers begun at the other end, as it told
+
+	place    uint64 // of the newest message in the data stream
+	admitted uint64 // of the newest that is not held: up to here they are written or lost
+	written  uint64 // of the newest that was written whole
+
+	stats outStats
+}
+
+type outStats struct{ messages, bytes, flushes, held, dropped, full uint64 }
+
+// fits reports whether the other end's window has room for one message that costs
+// cost. One alone always fits, however large.
+func (o *outbox) fits(cost int) bool {
+	messages, bytes := o.sent.Messages-o.credited.Messages, o.sent.Bytes-o.credited.Bytes
+	return messages == 0 ||
+		messages < o.window.Messages && bytes+uint64(cost) <= o.window.Bytes
+}
+
+// direct reports whether a message of cost may go to the data lane right away. An
+// Ordered one costs 0.
+func (o *outbox) direct(cost int) bool {
+	return o.open && o.held.len() == 0 && (cost == 0 || o.fits(cost))
+}
+
+// bounded reports whether a class has room for n more; data is what m is if class is Data.
+func (o *outbox) bounded(class Class, n int, oneWay bool) bool {
+	limit := 0
+	switch class {
+	case Control:
+		limit = o.limits.Control
+	case Reply:
+		limit = o.limits.Reply
+	case Data:
+		if limit = o.limits.Data; oneWay {
+			limit = o.limits.DataHard
+		}
+	default:
+		return true
+	}
+	return o.load[class] == 0 || o.load[class]+n <= limit
+}
+
+// appendFrame appends m, of size bytes, as one frame to the lane of class Control
+// or Reply.
+func (o *outbox) appendFrame(class Class, m *wire.Message, size int, ch Charge) {
+	n := frame.BinaryHeaderSize(size) + size
+	k := o.lanes[class].reserve(n, o.pool)
+	k.b = m.Append(frame.AppendBinary(k.b, size))
+	k.load[class] += n
+	o.load[class] += n
+	k.frames++
+	k.debts = k.debts.add(ch)
+}
+
+// appendData queues m in the data stream: in the data lane if it may go, else held.
+// cost is 0 for an Ordered one.
+func (o *outbox) appendData(m *wire.Message, size, cost int, ch Charge, call uint64) {
+	r := record{
+		size:   frame.BinaryHeaderSize(size) + size,
+		cost:   cost,
+		call:   call,
+		place:  o.place,
+		charge: ch,
+	}
+	if o.direct(cost) {
+		k := o.lanes[Data].reserve(r.size, o.pool)
+		o.admit(k, &r)
+		k.b = m.Append(frame.AppendBinary(k.b, size))
+		o.load[Data] += cost
+		return
+	}
+	k := o.held.reserve(r, o.pool)
+	k.b = m.Append(frame.AppendBinary(k.b, size))
+	o.load[Data] += cost
+	o.stats.held++
+}
+
+// admit counts the message of r, which is about to be appended to k in the data
+// lane, as sent.
+func (o *outbox) admit(k *chunk, r *record) {
+	if k.data == 0 {
+		k.dataAt = len(k.b)
+	}
+	k.data++
+	k.last = r.place
+	k.load[Data] += r.cost
+	k.frames++
+	k.debts = k.debts.add(r.charge)
+	o.admitted = r.place
+	if r.cost > 0 {
+		o.sent.Messages++
+		o.sent.Bytes += uint64(r.cost)
+	}
+}
+
+// release moves held data into the data lane as far as the window allows, then
+// that of who waits. Requests nobody waits for any more are dropped; it returns
+// what they owed.
+func (c *Conn) releaseLocked() (owed debts) {
+	o := &c.out
+	for o.open && o.held.len() > 0 {
+		h := o.held.head()
+		dead := h.call != 0 && !c.calls.Has(h.call)
+		if !dead && h.cost > 0 && !o.fits(h.cost) {
+			return owed
+		}
+		r, b, own := o.held.next()
+		switch {
+		case dead:
+			owed = o.drop(owed, &r)
+			if own != nil {
+				o.pool.put(own)
+			}
+		case own != nil:
+			own.dataAt = 0
+			kb := own.b
+			own.b = own.b[:0] // admit notes where it begins
+			o.admit(o.lanes[Data].push(own), &r)
+			own.b = kb
+		default:
+			k := o.lanes[Data].reserve(len(b), o.pool)
+			o.admit(k, &r)
+			k.b = append(k.b, b...)
+		}
+		o.held.done(o.pool)
+	}
+	for o.open && !o.waiters.empty() {
+		w := o.waiters.head
+		if !o.fits(w.cost) {
+			break
+		}
+		if w.call == 0 || c.calls.sent(w.call, o.place+1) { // else its Caller knows
+			o.place++
+			o.appendData(w.m, w.size, w.cost, Charge{}, w.call)
+		}
+		o.waiters.remove(w, nil)
+	}
+	return owed
+}
+
+// drop forgets a held message that is not to be written.
+func (o *outbox) drop(owed debts, r *record) debts {
+	o.load[Data] -= r.cost
+	o.admitted = r.place // what was before it was admitted or dropped earlier
+	o.stats.dropped++
+	return owed.add(r.charge)
+}
+
+// purgeLocked drops the held requests that nobody waits for any more, if they are
+// many: they count in the bounds until then.
+func (c *Conn) purgeLocked() (owed debts) {
+	o := &c.out
+	dead := o.held.calls - c.calls.Len()
+	if dead < 16 || dead < o.held.calls/4 {
+		return nil
+	}
+	// All records go round once: what is alive is held again.
+	old := o.held
+	o.held = held{}
+	admitted := o.admitted
+	for old.len() > 0 {
+		r, b, own := old.next()
+		if r.call != 0 && !c.calls.Has(r.call) {
+			owed = o.drop(owed, &r)
+			o.admitted = admitted
+		} else {
+			k := o.held.reserve(r, o.pool)
+			k.b = append(k.b, b...)
+		}
+		if own != nil {
+			o.pool.put(own)
+		}
+		old.done(o.pool)
+	}
+	return owed
+}
+
+// takeLocked takes what is to be written next, nil if there is nothing. Only the
+// flusher calls it.
+func (c *Conn) takeLocked() *chunk {
+	o := &c.out
+	if k := o.first; k != nil {
+		o.first = nil
+		return k
+	}
+	if o.shut || !o.open {
+		return nil
+	}
+	c.grantLocked()
+	k := o.lanes[Control].pop()
+	at := Control
+	if k == nil {
+		at = Reply
+		if o.since >= replyRun && o.lanes[Data].head != nil {
+			at = Data
+		}
+		if k = o.lanes[at].pop(); k == nil && at == Reply {
+			at = Data
+			k = o.lanes[at].pop()
+		}
+	}
+	if k == nil {
+		k, o.final = o.final, nil
+		return k
+	}
+	// Small chunks of other lanes go along: one write instead of two or three.
+	for l := at + 1; l < classes; l++ {
+		if h := o.lanes[l].head; h != nil {
+			if len(h.b) > joinMax || len(k.b) > joinMax {
+				break
+			}
+			both, rest := join(k, h)
+			if both == nil {
+				break
+			}
+			o.lanes[l].pop()
+			o.pool.put(rest)
+			k = both
+		}
+	}
+	if k.data > 0 || o.lanes[Data].head == nil {
+		o.since = 0
+	} else {
+		o.since += len(k.b)
+	}
+	return k
+}
+
+const (
+	replyRun = 256 << 10 // bytes of replies after which a chunk of data goes
+	joinMax  = 16 << 10  // bytes that are worth copying to save a write
+)
+
+// pendingLocked reports whether takeLocked would return something.
+func (c *Conn) pendingLocked() bool {
+	o := &c.out
+	if o.first != nil {
+		return true
+	}
+	if o.shut || !o.open {
+		return false
+	}
+	return o.lanes[Control].head != nil || o.lanes[Reply].head != nil || o.lanes[Data].head != nil ||
+		o.final != nil || c.room.due.Load()
+}
+
+// finishLocked counts k as written, as far as it was.
+func (o *outbox) finishLocked(k *chunk) {
+	for i, n := range k.load {
+		o.load[i] -= n
+	}
+	o.stats.bytes += uint64(k.off)
+	if k.off == len(k.b) {
+		o.stats.messages += uint64(k.frames)
+		if k.data > 0 {
+			o.written = k.last
+		}
+		return
+	}
+	whole, data := k.whole()
+	o.stats.messages += uint64(whole)
+	if data > 0 {
+		// Dropped messages leave gaps in the places, so this is an upper bound: none
+		// that was written is taken for one that was not.
+		o.written = k.last - uint64(k.data-data)
+	}
+}
+
+// whole returns how many of the chunk's frames were written whole, and how many of
+// them are data.
+func (c *chunk) whole() (frames, data int) {
+	for at := 0; at < c.off; {
+		h, n, err := frame.ParseHeader(c.b[at:])
+		if err != nil || n == 0 {
+			break
+		}
+		end := at + n + int(h.Length)
+		if end > c.off {
+			break
+		}
+		frames++
+		if c.data > 0 && at >= c.dataAt {
+			data++
+		}
+		at = end
+	}
+	return frames, data
+}
+
+// shutLocked ends the outbox: it takes everything out, for clear.
+func (o *outbox) shutLocked() (left leftover) {
+	o.shut = true
+	for _, k := range [...]*chunk{o.first, o.final} {
+		if k != nil {
+			left.chunks.push(k)
+		}
+	}
+	o.first, o.final = nil, nil
+	for i := range o.lanes {
+		for k := o.lanes[i].pop(); k != nil; k = o.lanes[i].pop() {
+			for j, n := range k.load {
+				o.load[j] -= n
+			}
+			o.stats.dropped += uint64(k.frames)
+			left.chunks.push(k)
+		}
+	}
+	for _, r := range o.held.records[o.held.first:] {
+		o.load[Data] -= r.cost
+		o.stats.dropped++
+		left.owed = left.owed.add(r.charge)
+	}
+	for k := o.held.frames.pop(); k != nil; k = o.held.frames.pop() {
+		left.chunks.push(k)
+	}
+	o.held = held{}
+	for !o.waiters.empty() {
+		o.waiters.remove(o.waiters.head, ErrClosed)
+	}
+	return left
+}
+
+// leftover is what an outbox had when it was shut.
+type leftover struct {
+	chunks lane
+	owed   debts
+}
+
+// clear pays what the leftover owes and frees it. No lock may be held.
+func (l *leftover) clear(pool *Pool) {
+	l.owed.pay()
+	for k := l.chunks.pop(); k != nil; k = l.chunks.pop() {
+		k.debts.pay()
+		pool.put(k)
+	}
+}

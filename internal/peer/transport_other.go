@@ -1,0 +1,7 @@
+//go:build !unix
+
+package peer
+
+import "net"
+
+func newSocket(c net.Conn) Transport { return &stream{c, netInfo(c)} }

@@ -1,0 +1,64 @@
+package peer
+
+import (
+	"context"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// waiter is a goroutine that waits for room in the other end's window, with the
+// message it wants to post. Who makes room posts it on its behalf.
+type waiter struct {
+	m          *wire.Message // valid while it is queued
+	size, cost int
+	call       uint64     // its id in Calls; 0: none
+	ready      chan error // of one: posted (nil), or why not; sent by who removes it
+	queued     bool
+	prev, next *waiter
+}
+
+// waiters are queued in the order they came. Guarded by outbox.mu.
+type waiters struct{ head, tail *waiter }
+
+func (q *waiters) empty() bool { return q.head == nil }
+
+func (q *waiters) push(w *waiter) {
+	w.queued = true
+	if w.prev = q.tail; q.tail != nil {
+		q.tail.next = w
+	} else {
+		q.head = w
+	}
+	q.tail = w
+}
+
+// remove takes w out and tells it.
+func (q *waiters) remove(w *waiter, err error) {
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		q.head = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		q.tail = w.prev
+	}
+	w.prev, w.next, w.queued = nil, nil, false
+	w.ready <- err
+}
+
+// wait waits until w, which is queued, was posted, or ctx ends.
+func (c *Conn) wait(ctx context.Context, w *waiter) error {
+	select {
+	case err := <-w.ready:
+		return err
+	case <-ctx.Done():
+	}
+	c.out.mu.Lock()
+	if w.queued {
+		c.out.waiters.remove(w, context.Cause(ctx))
+	}
+	c.out.mu.Unlock()
+	return <-w.ready
+}

@@ -1,0 +1,99 @@
+package peer
+
+import (
+	"sync/atomic"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// room is the window this end grants: what of it the other end has used and what
+// was given back, both counted from the connection's beginning.
+type room struct {
+	window wire.Window // static
+
+	received wire.Window // owned by the reader
+
+	messages, bytes         atomic.Uint64 // given back
+	started                 atomic.Uint64 // handlers begun
+	toldMessages, toldBytes atomic.Uint64 // of what was given back, what a credit frame said; written under outbox.mu
+	due                     atomic.Bool   // a credit frame is to be written
+
+	body [16]byte // of the credit frame; guarded by outbox.mu
+}
+
+// Credit gives back the room of one request whose wire.Cost, as it was received,
+// is cost. At half the window the other end is told, by a credit frame on the
+// control lane. It never waits. Charge.Return does the same.
+func (c *Conn) Credit(cost int) { c.credit(1, uint64(cost)) }
+
+func (c *Conn) credit(messages, bytes uint64) {
+	r := &c.room
+	r.messages.Add(messages)
+	r.bytes.Add(bytes)
+	if r.behind(2) && r.due.CompareAndSwap(false, true) {
+		c.FlushSoon()
+	}
+}
+
+// behind reports whether an n-th of the window was given back and not yet told. A
+// credit frame may be under way at that moment; then one more is told than needed.
+func (r *room) behind(n uint64) bool {
+	return r.messages.Load()-r.toldMessages.Load() >= max(1, r.window.Messages/n) ||
+		r.bytes.Load()-r.toldBytes.Load() >= max(1, r.window.Bytes/n)
+}
+
+// Started counts one request's handler as begun. The other end is told with the
+// next credit.
+func (c *Conn) Started() { c.room.started.Add(1) }
+
+// grantLocked queues a credit frame if one is due, or if a quarter of the window
+// was given back and something is written anyway.
+func (c *Conn) grantLocked() {
+	r, o := &c.room, &c.out
+	if !r.due.Load() {
+		if o.lanes[Control].head == nil && o.lanes[Reply].head == nil && o.lanes[Data].head == nil || !r.behind(4) {
+			return
+		}
+	}
+	r.due.Store(false) // before the counters are read: what is added later asks again
+	credit := wire.Credit{Messages: r.messages.Load(), Bytes: r.bytes.Load(), Started: r.started.Load()}
+	r.toldMessages.Store(credit.Messages)
+	r.toldBytes.Store(credit.Bytes)
+	m := credit.Message(&r.body)
+	o.appendFrame(Control, &m, m.Size(), Charge{})
+}
+
+// receive counts a request of the other end and reports whether it had the room.
+// It is called by the reader, before anybody could give the room back.
+func (r *room) receive(cost int) bool {
+	messages, bytes := r.received.Messages-r.messages.Load(), r.received.Bytes-r.bytes.Load()
+	r.received.Messages++
+	r.received.Bytes += uint64(cost)
+	// The other end knows of at most as much given back as is known here, so what
+	// it may send fits here too.
+	return messages == 0 || messages < r.window.Messages && bytes+uint64(cost) <= r.window.Bytes
+}
+
+// credited takes a credit frame of the other end, and moves on what it has room for.
+func (c *Conn) credited(m *wire.Message) *wire.Error {
+	cr, err := wire.ParseCredit(m)
+	if err != nil {
+		return wire.Errorf(wire.CodeProtocol, "%v", err)
+	}
+	o := &c.out
+	o.mu.Lock()
+	if cr.Messages < o.credited.Messages || cr.Bytes < o.credited.Bytes || cr.Started < o.started ||
+		cr.Messages > o.sent.Messages || cr.Bytes > o.sent.Bytes {
+		sent, before := o.sent, o.credited
+		o.mu.Unlock()
+		return wire.Errorf(wire.CodeProtocol,
+			"a credit of %d messages and %d bytes, after one of %d and %d, where %d and %d were sent",
+			cr.Messages, cr.Bytes, before.Messages, before.Bytes, sent.Messages, sent.Bytes)
+	}
+	o.credited = wire.Window{Messages: cr.Messages, Bytes: cr.Bytes}
+	o.started = cr.Started
+	owed := c.releaseLocked()
+	o.mu.Unlock()
+	owed.pay()
+	return nil
+}

@@ -1,0 +1,145 @@
+// Package proc starts, watches and ends one operating-system process.
+//
+// The process gets /dev/null as standard input, pipes that are always read as its
+// output, and at most one more file: a socket, as descriptor 3. Nothing else of
+// ours is open in it. It leads a process group of its own, so that Ctrl-C at the
+// terminal does not reach it and Kill reaches its children; where the system
+// allows it (Linux), what is left of the group ends with the process.
+//
+// Nothing the process does with its output can block it, or us, or be lost on us:
+// a line without end, binary noise, a pipe it closed or one that a grandchild
+// still holds after its end.
+//
+// A Process holds goroutines and descriptors until it has ended: who starts one
+// ends it, if need be with Kill, and waits for Done.
+package proc
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"time"
+)
+
+// grace is how long we read on, after the end of a process, from pipes that
+// somebody else still holds open.
+const grace = 100 * time.Millisecond
+
+// Process is a process that was started. All methods may be called concurrently.
+type Process struct {
+	os     *os.Process
+	tail   *tail
+	exited chan struct{} // closed by watch when the process has been reaped
+	done   chan struct{} // closed by watch when its output has been read, too
+
+	mu     sync.Mutex
+	reaped bool // it is being, or was, reaped: its pid and its group's may be another's
+	exit   Exit // without the tail
+}
+
+// Start starts the process that s describes. It returns when the program is
+// running, or with an error that says what was to be started, why it was not, and
+// what can be done; errors.Is finds fs.ErrNotExist, fs.ErrPermission and the
+// system's own error numbers in it. Whatever the outcome, s.Socket is closed here.
+func Start(s Spec) (*Process, error) {
+	if s.Socket != nil {
+		defer s.Socket.Close()
+	}
+	path, err := s.path()
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{
+		tail:   newTail(s.Tail),
+		exited: make(chan struct{}),
+		done:   make(chan struct{}),
+		exit:   Exit{Code: -1},
+	}
+	files, err := openFiles(&s, p.tail)
+	if err != nil {
+		return nil, s.explain(path, err)
+	}
+	handle, err := p.start(path, &s, files.child)
+	files.closeChild()
+	if err != nil {
+		files.closeOurs()
+		return nil, s.explain(path, err)
+	}
+	go p.watch(handle, files.pumps)
+	return p, nil
+}
+
+// watch waits for the end of the process and of its output.
+func (p *Process) watch(handle *os.File, pumps []*pump) {
+	var output sync.WaitGroup
+	for _, pump := range pumps {
+		output.Go(pump.run)
+	}
+	state, err := p.reap(handle)
+	if err == nil {
+		p.mu.Lock()
+		p.exit = exitOf(state)
+		p.mu.Unlock()
+	}
+	close(p.exited)
+	for _, pump := range pumps {
+		pump.endWithin(grace)
+	}
+	output.Wait()
+	close(p.done)
+}
+
+// PID returns the process's id. After Exited it may be another's.
+func (p *Process) PID() int { return p.os.Pid }
+
+// Exited is closed as soon as the process has ended and was reaped.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Done is closed when the process was reaped and its output has been read and
+// handed over. A grandchild that keeps a pipe open delays this by 100 ms, and
+// finds its pipe closed from then on; Spec.Stdout and Spec.Stderr delay it for as
+// long as they take.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Exit says how the process ended. It is valid once Exited is closed, its Tail is
+// complete once Done is; before, its Code is -1.
+func (p *Process) Exit() Exit {
+	p.mu.Lock()
+	exit := p.exit
+	p.mu.Unlock()
+	exit.Tail = p.Tail()
+	return exit
+}
+
+// Tail returns the last lines the process has written to its standard error so
+// far, oldest first: see Spec.Tail.
+func (p *Process) Tail() []string { return p.tail.lines() }
+
+// Signal sends s to the process, not to its group. It goes through a handle, so
+// that it cannot reach a process that got the same pid later. It returns
+// os.ErrProcessDone if the process has been reaped.
+func (p *Process) Signal(s os.Signal) error { return p.os.Signal(s) }
+
+// Kill ends the process and its process group at once (SIGKILL). It does not wait
+// for that: Exited does. If the process has been reaped it does nothing, and
+// returns nil.
+func (p *Process) Kill() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return nil
+	}
+	err := killGroup(p.os.Pid)
+	if e := p.os.Kill(); e != nil && !errors.Is(e, os.ErrProcessDone) {
+		return errors.Join(err, e)
+	}
+	return err
+}
+
+// Exit says how a process ended.
+type Exit struct {
+	Code       int      // its exit code; -1 if a signal ended it, or if somebody else waited for it and nobody knows
+	Signal     string   // the signal that ended it, as package syscall names it ("killed"), or ""
+	CoreDumped bool     // whether the system wrote its memory to a file
+	Tail       []string // the last lines of its standard error: see Spec.Tail
+}

@@ -1,0 +1,91 @@
+package proc
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// start starts path and sets p.os. The file it returns is the process's pidfd, or
+// nil where there is none.
+func (p *Process) start(path string, s *Spec, child []*os.File) (*os.File, error) {
+	// Everything Go opens is closed on exec, but not what we were started with
+	// ourselves, nor what C code opens. This changes our own descriptors, not just
+	// what the child sees: they would not survive an exec of ours. Kernels before
+	// 5.11 refuse it; then such descriptors are inherited.
+	_ = unix.CloseRange(SocketFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+
+	pidfd := -1
+	var err error
+	p.os, err = os.StartProcess(path, s.argv(), &os.ProcAttr{
+		Dir: s.Dir, Env: s.Env, Files: child,
+		// Not Pdeathsig: it fires when the thread that started the process ends.
+		Sys: &syscall.SysProcAttr{Setpgid: true, PidFD: &pidfd},
+	})
+	if err != nil || pidfd < 0 {
+		return nil, err
+	}
+	// In non-blocking mode the runtime's poller takes it, so that a thousand
+	// processes do not take a thousand threads to be waited for.
+	_ = unix.SetNonblock(pidfd, true)
+	return os.NewFile(uintptr(pidfd), "pidfd"), nil
+}
+
+// reap waits for the end of the process, ends what is left of its group, and
+// reaps it. In this order: until it is reaped, its pid names nobody else.
+func (p *Process) reap(pidfd *os.File) (*os.ProcessState, error) {
+	err := errors.ErrUnsupported
+	if pidfd != nil {
+		defer pidfd.Close()
+		err = awaitPolled(pidfd)
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = await(unix.P_PID, p.os.Pid, 0)
+	}
+	if pidfd != nil {
+		// os.Process has a duplicate, which shares the mode, and waits on it.
+		_ = unix.SetNonblock(int(pidfd.Fd()), false)
+	}
+	p.mu.Lock()
+	if err == nil {
+		_ = killGroup(p.os.Pid)
+	}
+	p.reaped = true // from here on Kill leaves the group alone
+	p.mu.Unlock()
+	return p.os.Wait()
+}
+
+// awaitPolled returns when the process has ended, and leaves it to be reaped. It
+// holds no thread.
+func awaitPolled(pidfd *os.File) error {
+	raw, err := pidfd.SyscallConn()
+	if err != nil {
+		return errors.ErrUnsupported
+	}
+	var waitErr error
+	if err := raw.Read(func(fd uintptr) bool {
+		waitErr = await(unix.P_PIDFD, int(fd), unix.WNOHANG)
+		return !errors.Is(waitErr, unix.EAGAIN)
+	}); err != nil {
+		return errors.ErrUnsupported // the poller does not take it
+	}
+	return waitErr
+}
+
+// await waits for the end of a process, which it leaves to be reaped. With WNOHANG
+// it does not wait but returns EAGAIN.
+func await(idType, id, options int) error {
+	for {
+		var info unix.Siginfo
+		err := unix.Waitid(idType, id, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err == nil && info.Signo == 0:
+			return unix.EAGAIN
+		default:
+			return err
+		}
+	}
+}

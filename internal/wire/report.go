@@ -1,0 +1,144 @@
+package wire
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// The bounds of what an error or a death carries, in bytes and entries. An error
+// is written to the control lane of somebody who may not read, so it is small.
+const (
+	maxReportText  = 16 << 10
+	maxReportLines = 64
+	maxReportLine  = 1 << 10
+)
+
+// Frame returns e as an error frame (KindError) or an undelivered one
+// (KindUndelivered) about the message id. It never fails: text that is not UTF-8
+// or too long is mended, since an error that cannot be told is a call that hangs.
+func (e *Error) Frame(kind Kind, id uint64) Message {
+	c := *e
+	if c.Code == "" {
+		c.Code = CodeApp
+	}
+	c.Message = tell(c.Message, maxReportText)
+	c.App = tell(c.App, 255)
+	c.Target = tell(c.Target, 1024)
+	c.Command = tell(c.Command, 1024)
+	c.Path = tellAll(c.Path)
+	if c.Death != nil {
+		d := c.Death.told()
+		c.Death = &d
+	}
+	m := Message{Kind: kind, Flags: e.Flags(), ID: id, Command: []byte(tell(string(c.Code), 255))}
+	if body, err := handshakeEnc.Marshal(&c); err == nil && len(body) > 1 { // 1: an empty map
+		m.Codec, m.Body = CodecCBOR, body
+	}
+	return m
+}
+
+// ParseError reads the error in m, an error or an undelivered frame. It is never
+// nil: a body that cannot be decoded still leaves the code, and a code this
+// package does not know, from a newer peer, becomes CodeApp with App naming it.
+func ParseError(m *Message) *Error {
+	e := &Error{}
+	if m.Codec == CodecCBOR {
+		if err := DecodeLimits(CodecCBOR, m.Body, e, reportLimits); err != nil {
+			e = &Error{Message: "the details of the error could not be read: " + err.Error()}
+		}
+	}
+	e.Code = CodeProtocol // of an error without a code
+	if len(m.Command) > 0 {
+		e.Code = CodeApp
+		if c, ok := knownCode(m.Command); ok {
+			e.Code = c
+		} else if e.App == "" {
+			e.App = tell(string(m.Command), 255)
+		}
+	}
+	switch m.Flags & (FlagNotStarted | FlagStarted) {
+	case FlagNotStarted:
+		e.Started = StartedNo
+	case FlagStarted:
+		e.Started = StartedYes
+	}
+	return e
+}
+
+// knownCode finds name in the closed set, so that a known code is not copied.
+func knownCode(name []byte) (Code, bool) {
+	for _, c := range Codes {
+		if string(name) == string(c) {
+			return c, true
+		}
+	}
+	return "", false
+}
+
+// Message returns d as a down frame (KindDown, id is that of the watch, the
+// caller adds the Sender) or a goodbye (KindGoodbye, id 0). It never fails.
+func (d *Death) Message(kind Kind, id uint64) Message {
+	c := d.told()
+	m := Message{Kind: kind, ID: id}
+	if body, err := handshakeEnc.Marshal(&c); err == nil {
+		m.Codec, m.Body = CodecCBOR, body
+	}
+	return m
+}
+
+// ParseDeath reads the death in m, a down frame or a goodbye. It is never nil: a
+// goodbye without a body says "stopped", a down without one "connection", and a
+// body that cannot be decoded is said in the reason.
+func ParseDeath(m *Message) *Death {
+	cause := CauseConnection
+	if m.Kind == KindGoodbye {
+		cause = CauseStopped
+	}
+	d := &Death{}
+	if m.Codec == CodecCBOR {
+		if err := DecodeLimits(CodecCBOR, m.Body, d, reportLimits); err != nil {
+			d = &Death{Reason: "how it ended could not be read: " + err.Error()}
+		}
+	}
+	if d.Cause == "" {
+		d.Cause = cause
+	}
+	return d
+}
+
+var reportLimits = Limits{Depth: 8, Memory: 1 << 20}
+
+// told returns d within the bounds of what is told.
+func (d *Death) told() Death {
+	c := *d
+	c.Cause = Cause(tell(string(c.Cause), 64))
+	c.Reason = tell(c.Reason, maxReportText)
+	c.Signal = tell(c.Signal, 64)
+	if n := len(c.Stderr); n > maxReportLines {
+		c.Stderr = c.Stderr[n-maxReportLines:] // the last lines are the ones that say why
+	}
+	c.Stderr = tellAll(c.Stderr)
+	return c
+}
+
+// tell returns s as valid UTF-8 of at most n bytes and an ellipsis.
+func tell(s string, n int) string {
+	if len(s) > n {
+		for n > 0 && !utf8.RuneStart(s[n]) {
+			n--
+		}
+		s = s[:n] + "…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+func tellAll(lines []string) []string {
+	if len(lines) == 0 {
+		return nil
+	}
+	out := make([]string, 0, min(len(lines), maxReportLines))
+	for _, l := range lines[:min(len(lines), maxReportLines)] {
+		out = append(out, tell(l, maxReportLine))
+	}
+	return out
+}

@@ -1,0 +1,71 @@
+package arbiter
+
+import (
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// link is the road from one connection to one actor: where the calls of the one
+// that are in flight on the other find their way back. A session makes one for
+// each target it uses, so that a message costs no more than finding it.
+type link struct {
+	from *session
+	to   *incarnation
+	name string // as what from's calls are noted in errors
+
+	// Whoever reads a connection flushes the others it wrote to when it has nothing
+	// more to read. Each of these is owned by one reader.
+	asked    bool // by from's reader: to's connection has something to flush
+	answered bool // by to's reader: from's connection has
+}
+
+var _ peer.Forwarder = (*link)(nil)
+
+// Result passes the reply m on to the caller. It runs on the reader of to.
+func (l *link) Result(id uint64, m *wire.Message) { l.Forward(id, m) }
+
+// Forward passes a reply or an error on, its body untouched. It runs on the reader
+// of to.
+func (l *link) Forward(id uint64, m *wire.Message) {
+	if !l.from.answered(id) {
+		return
+	}
+	m.ID = id
+	m.Sender, m.Target, m.Ext = nil, nil, nil
+	l.from.post(peer.Reply, m)
+	if !l.answered {
+		l.answered = true
+		l.to.session.answeredBy = append(l.to.session.answeredBy, l)
+	}
+}
+
+// Failed tells the caller of an error that arose here. It runs wherever that was
+// found.
+func (l *link) Failed(id uint64, e *wire.Error) {
+	if l.from.answered(id) {
+		l.from.fail(id, e)
+	}
+}
+
+// reply sends the answer of an actor of this process to its caller elsewhere.
+func (l *link) reply(id uint64, r *cell.Request, v cell.Value, more bool) {
+	s := l.from
+	if !s.answered(id) {
+		return
+	}
+	buf := s.arb.buffers.get()
+	m, b, failed := r.Reply(v, (*buf)[:0])
+	if failed == nil {
+		m.ID = id
+		if err := s.conn.Post(peer.Reply, &m, peer.Charge{}); err != nil {
+			failed = wire.AsError(err, wire.CodeTooLarge).With(wire.StartedYes)
+		}
+	}
+	s.arb.buffers.put(buf, b)
+	if failed != nil {
+		s.fail(id, failed)
+		return
+	}
+	s.flush(more)
+}

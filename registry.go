@@ -1,0 +1,132 @@
+package arbiter
+
+import (
+	"hash/maphash"
+	"iter"
+	"sync"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// registry knows who is where: the living incarnations by aid and by name. Both
+// share one space of addresses, so that no name can pass for another's aid.
+type registry struct {
+	seed   maphash.Seed
+	shards [64]shard
+}
+
+type shard struct {
+	mu sync.RWMutex
+	at map[string]*incarnation
+}
+
+func newRegistry() *registry {
+	r := &registry{seed: maphash.MakeSeed()}
+	for i := range r.shards {
+		r.shards[i].at = make(map[string]*incarnation)
+	}
+	return r
+}
+
+func (r *registry) shard(address string) *shard {
+	return &r.shards[maphash.String(r.seed, address)%uint64(len(r.shards))]
+}
+
+// get returns who has the address, or nil.
+func (r *registry) get(address string) *incarnation {
+	s := r.shard(address)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.at[address]
+}
+
+// getBytes is get for an address that is still in a read buffer. It does not
+// allocate.
+func (r *registry) getBytes(address []byte) *incarnation {
+	s := &r.shards[maphash.Bytes(r.seed, address)%uint64(len(r.shards))]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.at[string(address)]
+}
+
+// add takes i's aid and name. It returns whose one of them is, if it is taken.
+func (r *registry) add(i *incarnation) (taken string, ok bool) {
+	if !r.claim(i.aid, i) {
+		return i.aid, false
+	}
+	if i.name != "" && i.name != i.aid && !r.claim(i.name, i) {
+		r.release(i.aid, i)
+		return i.name, false
+	}
+	return "", true
+}
+
+func (r *registry) remove(i *incarnation) {
+	r.release(i.aid, i)
+	if i.name != "" {
+		r.release(i.name, i)
+	}
+}
+
+func (r *registry) claim(address string, i *incarnation) bool {
+	s := r.shard(address)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.at[address] != nil {
+		return false
+	}
+	s.at[address] = i
+	return true
+}
+
+func (r *registry) release(address string, i *incarnation) {
+	s := r.shard(address)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.at[address] == i {
+		delete(s.at, address)
+	}
+}
+
+// all yields every incarnation once.
+func (r *registry) all() iter.Seq[*incarnation] {
+	return func(yield func(*incarnation) bool) {
+		for n := range r.shards {
+			s := &r.shards[n]
+			s.mu.RLock()
+			here := make([]*incarnation, 0, len(s.at))
+			for address, i := range s.at {
+				if address == i.aid {
+					here = append(here, i)
+				}
+			}
+			s.mu.RUnlock()
+			for _, i := range here {
+				if !yield(i) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// maxNearest is how many addresses are compared for "did you mean": a suggestion
+// is not worth more.
+const maxNearest = 4096
+
+// nearest returns the address that looks most like the one asked for, or "".
+func (r *registry) nearest(address string) string {
+	return wire.Nearest(address, func(yield func(string) bool) {
+		n := 0
+		for i := range r.all() {
+			for _, a := range [...]string{i.name, i.aid} {
+				if a != "" && !yield(a) {
+					return
+				}
+			}
+			if n++; n >= maxNearest {
+				return
+			}
+		}
+	})
+}

@@ -1,0 +1,90 @@
+package arbiter
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// waits finds the waits that could never end. It is the graph of which serial
+// actor's turn waits for a call to which actor: an edge per call that a handler
+// made while it keeps the turn. A call that would close a circle is refused.
+//
+// A serial actor has one turn at a time, so all its edges belong to the handler at
+// work. Who interleaves or is concurrent has no edges that matter: it can answer
+// while it waits, up to its limit; there the deadline is what ends a wait.
+type waits struct {
+	mu sync.Mutex // guards incarnation.waitsFor of all
+}
+
+// wait is one edge. key tells the calls of one caller apart.
+type wait struct {
+	to  *incarnation
+	key uint64
+}
+
+// add notes that from's turn waits for a call to to. If to's turn waits, through
+// others or not, for from, it notes nothing and returns the names along the way,
+// from and back to it.
+func (w *waits) add(from, to *incarnation, key uint64) (path []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var seen map[*incarnation]bool
+	if to == from || len(to.waitsFor) > 0 {
+		seen = make(map[*incarnation]bool)
+		if way := w.wayLocked(to, from, seen); way != nil {
+			path = append(path, from.label())
+			for _, i := range way {
+				path = append(path, i.label())
+			}
+			return path
+		}
+	}
+	from.waitsFor = append(from.waitsFor, wait{to, key})
+	return nil
+}
+
+// wayLocked returns the actors on a way of waits that leads from at to goal.
+func (w *waits) wayLocked(at, goal *incarnation, seen map[*incarnation]bool) []*incarnation {
+	if at == goal {
+		return []*incarnation{at}
+	}
+	if seen[at] || at.mode != cell.Serial {
+		return nil
+	}
+	seen[at] = true
+	for _, e := range at.waitsFor {
+		if way := w.wayLocked(e.to, goal, seen); way != nil {
+			return append([]*incarnation{at}, way...)
+		}
+	}
+	return nil
+}
+
+// remove forgets one edge: the call has ended.
+func (w *waits) remove(from *incarnation, key uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := slices.IndexFunc(from.waitsFor, func(e wait) bool { return e.key == key }); n >= 0 {
+		last := len(from.waitsFor) - 1
+		from.waitsFor[n] = from.waitsFor[last]
+		from.waitsFor[last] = wait{}
+		from.waitsFor = from.waitsFor[:last]
+	}
+}
+
+// cycle is the error of a call that would have closed a circle.
+func cycle(path []string) *wire.Error {
+	text := "the wait could never end: "
+	for n, name := range path {
+		if n > 0 {
+			text += " waits for "
+		}
+		text += name
+	}
+	e := wire.Errorf(wire.CodeCycle, "%s; make one of them interleaved, or send one way", text)
+	e.Path = path
+	return e.NotStarted()
+}
