@@ -1,0 +1,341 @@
+package arbiter
+
+import (
+	"context"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// An incarnation in this process is the host of its cell: what the actor sends
+// takes the road of every message, but for the socket and the encoding.
+
+var _ cell.Host = (*incarnation)(nil)
+
+// turnCall is a call that has an edge among the waits.
+type turnCall struct {
+	*cell.Call
+	from *incarnation
+	key  uint64
+}
+
+func (c *turnCall) over() { c.from.arb.waits.remove(c.from, c.key) }
+
+// Result ends the call with a reply from elsewhere.
+func (c *turnCall) Result(id uint64, m *wire.Message) { c.over(); c.Call.Result(id, m) }
+
+// Failed ends the call with an error.
+func (c *turnCall) Failed(id uint64, e *wire.Error) { c.over(); c.Call.Failed(id, e) }
+
+// Value ends the call with a value of this process.
+func (c *turnCall) Value(v cell.Value) { c.over(); c.Call.Value(v) }
+
+// valued is a caller in this process.
+type valued interface{ Value(v cell.Value) }
+
+// Start sends a call of i's on its way.
+func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
+	to := i.arb.resolve([]byte(c.Target))
+	if to == nil {
+		c.Failed(0, i.arb.unknownActor(c.Target))
+		return
+	}
+	if to == i && s.Turn != nil && s.Cell == i.cell {
+		i.cell.Nested(s.Turn, c)
+		return
+	}
+	c.Sender = i.aid
+	if c.Accept {
+		if err := i.post(ctx, to, s, c.Target, &c.Request, false); err != nil {
+			c.Failed(0, at(err, to))
+			return
+		}
+		c.Value(nil)
+		return
+	}
+	note := peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command}
+	if s.Turn != nil {
+		note.Parent = s.Turn.Parent()
+		if s.Turn.Holds() {
+			key := i.arb.keys.Add(1) | localKey
+			if path := i.arb.waits.add(i, to, key); path != nil {
+				c.Failed(0, at(cycle(path), to))
+				return
+			}
+			note.Turn = true
+			note.Caller = &turnCall{c, i, key}
+		}
+		if note.Parent != 0 && to.mode == cell.Interleaved {
+			c.Chained = i.arb.waitsAbove(i, note.Parent, to)
+		}
+	}
+	id, err := i.ask(to, s, c, note)
+	if err != nil {
+		note.Caller.Failed(0, at(err, to))
+		return
+	}
+	if !c.Placed(to, id) {
+		i.takeBack(to, id)
+	}
+}
+
+// localKey keeps the keys of local calls apart from the ids of sessions' calls.
+const localKey = 1 << 63
+
+// ask hands a call to its target.
+func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer.Note) (uint64, *wire.Error) {
+	if to.session != nil {
+		buf := i.arb.buffers.get()
+		m, b, err := s.Message(wire.KindRequest, c.Target, &c.Request, (*buf)[:0])
+		var id uint64
+		if err == nil {
+			m.Sender, m.Ext = []byte(i.aid), nil
+			m.Flags &^= wire.FlagTurn
+			if c.Chained {
+				m.Flags |= wire.FlagChained
+			}
+			id, err = to.session.conn.Request(&m, note, peer.Charge{})
+		}
+		i.arb.buffers.put(buf, b)
+		if err == nil {
+			to.session.conn.Flush()
+		}
+		return id, err
+	}
+	if err := i.arb.encodeAll(&c.Request); err != nil {
+		return 0, err
+	}
+	id, err := to.local.Add(note)
+	if err != nil {
+		return 0, err
+	}
+	c.ID = id
+	if err := to.cell.Deliver(&c.Request); err != nil {
+		to.local.Take(id)
+		return 0, err
+	}
+	return id, nil
+}
+
+// encodeAll replaces the value of r by its encoding, where the arbiter is strict.
+func (a *Arbiter) encodeAll(r *cell.Request) *wire.Error {
+	if !a.options.Strict || r.Value == nil {
+		return nil
+	}
+	e, err := r.Value.Encode(nil, wire.CodecCBOR)
+	if err != nil {
+		return wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedNo)
+	}
+	if len(e.Data) > a.options.MaxMessage {
+		return tooLarge(len(e.Data), a.options.MaxMessage)
+	}
+	r.Value = &e
+	return nil
+}
+
+func tooLarge(size, limit int) *wire.Error {
+	return wire.Errorf(wire.CodeTooLarge, "the message has %d bytes, and the limit is %d", size, limit).NotStarted()
+}
+
+// post sends a one-way message. With wait it waits for room until ctx ends.
+func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, target string, r *cell.Request, wait bool) *wire.Error {
+	r.Sender = i.aid
+	r.Deadline = time.Time{}
+	if to.session != nil {
+		buf := i.arb.buffers.get()
+		m, b, err := s.Message(wire.KindRequest, target, r, (*buf)[:0])
+		if err == nil {
+			m.Sender, m.Ext = []byte(i.aid), nil
+			m.Flags = m.Flags&^wire.FlagTurn | wire.FlagOneWay
+			var e error
+			if wait {
+				e = to.session.conn.PostWait(ctx, &m)
+			} else {
+				e = to.session.conn.Post(peer.Data, &m, peer.Charge{})
+			}
+			if e != nil {
+				err = postError(e)
+			} else {
+				to.session.conn.Flush()
+			}
+		}
+		i.arb.buffers.put(buf, b)
+		return err
+	}
+	if err := i.arb.encodeAll(r); err != nil {
+		return err
+	}
+	for {
+		// Asked for before the try, so that room made in between is not missed.
+		var room <-chan struct{}
+		if wait {
+			room = to.cell.Room()
+		}
+		err := to.cell.Deliver(r)
+		if err == nil || err.Code != wire.CodeOverloaded || !wait || (to == i && s.Turn != nil) {
+			return err
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// Send sends a one-way message of i's.
+func (i *incarnation) Send(ctx context.Context, s cell.Scope, target string, r *cell.Request) *wire.Error {
+	to := i.arb.resolve([]byte(target))
+	if to == nil {
+		return i.arb.unknownActor(target)
+	}
+	// The first try does not wait and makes no channel.
+	err := i.post(ctx, to, s, target, r, to.session != nil)
+	if err != nil && err.Code == wire.CodeOverloaded && to.session == nil {
+		err = i.post(ctx, to, s, target, r, true)
+	}
+	return at(err, to)
+}
+
+// Cancel gives up a call in flight.
+func (i *incarnation) Cancel(c *cell.Call) {
+	at, id := c.Place()
+	i.takeBack(at.(*incarnation), id)
+}
+
+func (i *incarnation) takeBack(to *incarnation, id uint64) {
+	note, status := to.calls().Take(id)
+	if status != peer.Found {
+		return
+	}
+	if c, ok := note.Caller.(*turnCall); ok {
+		c.over()
+	}
+	if to.cell != nil {
+		to.cell.Cancel(nil, id)
+		return
+	}
+	to.session.tellCancel(id)
+}
+
+// Watch has w told of target's end.
+func (i *incarnation) Watch(_ context.Context, _ cell.Scope, target string, w *cell.Watch) *wire.Error {
+	to := i.arb.resolve([]byte(target))
+	if to == nil {
+		return i.arb.unknownActor(target)
+	}
+	if d := to.addWatcher(watcher{by: i, watch: w}); d != nil {
+		e := &wire.Error{Code: wire.CodeDown, Target: to.label(), Death: d, Message: "it " + d.String()}
+		return e.NotStarted()
+	}
+	return nil
+}
+
+// Unwatch undoes Watch.
+func (i *incarnation) Unwatch(w *cell.Watch) {
+	if to := i.arb.resolve([]byte(w.Target)); to != nil {
+		to.removeWatcher(func(have watcher) bool { return have.watch == w })
+	}
+}
+
+// Reply hands the result of one of i's handlers to its caller.
+func (i *incarnation) Reply(r *cell.Request, v cell.Value, more bool) {
+	note, status := i.local.Take(r.ID)
+	if status != peer.Found {
+		return // nobody waits any more
+	}
+	switch caller := note.Caller.(type) {
+	case *link:
+		caller.reply(note.ID, r, v, more)
+	case valued:
+		if i.arb.options.Strict && v != nil {
+			e, err := v.Encode(nil, wire.CodecCBOR)
+			if err != nil {
+				_, _, failed := r.Reply(v, nil)
+				note.Caller.Failed(note.ID, failed)
+				return
+			}
+			if len(e.Data) > i.arb.options.MaxMessage {
+				note.Caller.Failed(note.ID, tooLarge(len(e.Data), i.arb.options.MaxMessage).With(wire.StartedYes))
+				return
+			}
+			v = &e
+		}
+		caller.Value(v)
+	}
+}
+
+// Fail hands the error of one of i's handlers to its caller. A one-way message
+// that did not start goes back to its sender.
+func (i *incarnation) Fail(r *cell.Request, e *wire.Error, _ bool) {
+	if r.ID != 0 {
+		if note, status := i.local.Take(r.ID); status == peer.Found {
+			note.Caller.Failed(note.ID, at(e, i))
+		}
+		return
+	}
+	if e.Started == wire.StartedNo {
+		c := *e
+		c.Command = r.Command
+		i.arb.undelivered(r.Sender, i.label(), &c)
+		return
+	}
+	i.arb.log.Warn("a one-way message failed", "actor", i.label(), "command", r.Command, "sender", r.Sender, "error", e.Message)
+}
+
+// Ready says that i runs, or could not start, which its end then tells.
+func (i *incarnation) Ready(_ *cell.Cell, err error) {
+	if err == nil {
+		i.markReady()
+	}
+}
+
+// Ended is the end of i.
+func (i *incarnation) Ended(_ *cell.Cell, d *wire.Death) { i.end(d) }
+
+// Misuse reports that an actor broke a rule nothing enforces.
+func (i *incarnation) Misuse(c *cell.Cell, what string) {
+	i.arb.log.Error("an actor broke a rule", "actor", c.String(), "rule", what)
+	if i.arb.options.Misuse != nil {
+		i.arb.options.Misuse(actor.Ref{AID: i.aid, Name: i.name}, what)
+	}
+}
+
+// maxChain bounds how far up a chain of calls is followed.
+const maxChain = 64
+
+// waitsAbove reports whether goal waits, further up the chain of calls that led
+// from's handler to be at work on its call parent, for that very call.
+func (a *Arbiter) waitsAbove(from *incarnation, parent uint64, goal *incarnation) bool {
+	for range maxChain {
+		note, ok := from.calls().Peek(parent)
+		if !ok {
+			return false
+		}
+		caller := a.callerOf(note)
+		if caller == goal {
+			return true
+		}
+		if caller == nil || note.Parent == 0 {
+			return false
+		}
+		from, parent = caller, note.Parent
+	}
+	return false
+}
+
+// callerOf returns whose call a note is.
+func (a *Arbiter) callerOf(n peer.Note) *incarnation {
+	switch c := n.Caller.(type) {
+	case *link:
+		return c.from.inc
+	case *turnCall:
+		return c.from
+	case *cell.Call:
+		return a.registry.get(c.Sender)
+	}
+	return nil
+}

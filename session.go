@@ -1,0 +1,484 @@
+package arbiter
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/proc"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// session is the arbiter's side of one connection, for one incarnation. Who the
+// connection is was settled by its hello; what its messages claim counts for
+// nothing.
+type session struct {
+	// fixed
+	arb  *Arbiter
+	inc  *incarnation
+	conn *peer.Conn
+	proc *proc.Process // the child at the other end, if we started it
+
+	// owned by the reader
+	hello      *wire.Hello
+	sender     []byte // inc.aid
+	links      map[string]*link
+	askedOf    []*link // others' connections this one's requests wait in …
+	answeredBy []*link // … and those its replies do
+
+	mu       sync.Mutex // guards what follows
+	asked    map[uint64]asked
+	watching map[uint64]*incarnation
+	gone     bool           // withdraw was called
+	bye      *wire.Death    // what its goodbye said
+	beat     actor.Info     // what its last heartbeat said
+	counts   sessionCounts
+}
+
+// asked is a call this session's actor has in flight.
+type asked struct {
+	link *link
+	id   uint64 // among the target's calls
+	turn bool   // it has an edge among the waits
+}
+
+type sessionCounts struct{ accepted, refused uint64 }
+
+// maxLinks is how many targets a session remembers the road to. One that uses
+// more starts anew.
+const maxLinks = 1024
+
+// maxWatches is how many actors one may watch at a time.
+const maxWatches = 1 << 16
+
+// Receive takes one message. It runs on the reader and never waits.
+func (s *session) Receive(_ *peer.Conn, m *wire.Message) {
+	switch m.Kind {
+	case wire.KindRequest:
+		s.request(m)
+	case wire.KindCancel:
+		s.cancel(m.ID)
+	case wire.KindWatch:
+		s.watch(m)
+	case wire.KindUnwatch:
+		s.unwatch(m.ID)
+	case wire.KindUndelivered:
+		e := wire.ParseError(m)
+		s.arb.undelivered(string(m.Target), s.inc.label(), e)
+	case wire.KindNotify:
+		s.notify(m)
+	case wire.KindGoodbye:
+		s.mu.Lock()
+		s.bye = wire.ParseDeath(m)
+		s.mu.Unlock()
+	}
+}
+
+// Dry flushes the connections that Receive wrote to: the reader has nothing more.
+func (s *session) Dry(*peer.Conn) {
+	for n, l := range s.askedOf {
+		l.asked = false
+		l.to.session.conn.Flush()
+		s.askedOf[n] = nil
+	}
+	s.askedOf = s.askedOf[:0]
+	for n, l := range s.answeredBy {
+		l.answered = false
+		l.from.conn.Flush()
+		s.answeredBy[n] = nil
+	}
+	s.answeredBy = s.answeredBy[:0]
+}
+
+// Beat sends the arbiter's own heartbeat.
+func (s *session) Beat(*peer.Conn) {
+	s.post(peer.Control, &wire.Message{Kind: wire.KindNotify})
+	s.conn.Flush()
+}
+
+// link returns the road to the address, or nil if nobody has it.
+func (s *session) link(address []byte) *link {
+	if l := s.links[string(address)]; l != nil {
+		if !l.to.calls().Ended() {
+			return l
+		}
+		delete(s.links, l.name)
+	}
+	to := s.arb.resolve(address)
+	if to == nil {
+		return nil
+	}
+	if len(s.links) >= maxLinks {
+		clear(s.links)
+	}
+	l := &link{from: s, to: to, name: string(address)}
+	s.links[l.name] = l
+	return l
+}
+
+// request routes one request: road steps 5 to 8.
+func (s *session) request(m *wire.Message) {
+	charge := s.conn.Charge(m)
+	l := s.link(m.Target)
+	if l == nil {
+		s.refuse(m, charge, s.arb.unknownActor(string(m.Target)))
+		return
+	}
+	var parent uint64
+	if len(m.Ext) > 0 {
+		if err := m.CheckExt(); err != nil {
+			s.refuse(m, charge, wire.Errorf(wire.CodeProtocol, "%v", err).NotStarted())
+			return
+		}
+		parent, _ = m.Parent()
+		m.Ext = nil
+	}
+	m.Sender = s.sender
+	if m.Flags&(wire.FlagOneWay|wire.FlagAccept) != 0 {
+		s.oneWay(l, m, charge)
+		return
+	}
+	s.ask(l, m, charge, parent)
+}
+
+// ask routes a call.
+func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint64) {
+	own := m.ID
+	turn := m.Flags&wire.FlagTurn != 0
+	if own == 0 {
+		s.refuse(m, charge, invalid("a call needs an id other than 0"))
+		return
+	}
+	if turn {
+		if path := s.arb.waits.add(s.inc, l.to, own); path != nil {
+			s.refuse(m, charge, cycle(path))
+			return
+		}
+	}
+	m.Flags &^= wire.FlagTurn | wire.FlagChained
+	if parent != 0 && l.to.mode == cell.Interleaved && s.arb.waitsAbove(s.inc, parent, l.to) {
+		m.Flags |= wire.FlagChained
+	}
+	// Noted before it is sent: the reply may come before Request returns.
+	s.mu.Lock()
+	if _, taken := s.asked[own]; taken || s.gone {
+		s.mu.Unlock()
+		if turn {
+			s.arb.waits.remove(s.inc, own)
+		}
+		s.refuse(m, charge, invalid("the id %d belongs to another call in flight", own))
+		return
+	}
+	s.asked[own] = asked{link: l, turn: turn}
+	s.mu.Unlock()
+	note := peer.Note{Caller: l, ID: own, Deadline: s.arb.deadline(m.Millis), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn}
+	id, err := s.forward(l, m, note, charge)
+	if err != nil {
+		if s.answered(own) {
+			m.ID = own
+			s.fail(own, err)
+			s.count(false)
+		}
+		return
+	}
+	s.mu.Lock()
+	if a, ok := s.asked[own]; ok {
+		a.id = id
+		s.asked[own] = a
+	}
+	s.counts.accepted++
+	s.mu.Unlock()
+}
+
+// forward hands a call to its target.
+func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.Charge) (uint64, *wire.Error) {
+	if to := l.to.session; to != nil {
+		id, err := to.conn.Request(m, note, charge)
+		if err == nil && !l.asked {
+			l.asked = true
+			s.askedOf = append(s.askedOf, l)
+		}
+		return id, at(err, l.to)
+	}
+	id, err := l.to.local.Add(note)
+	if err != nil {
+		charge.Return()
+		return 0, err
+	}
+	m.ID = id
+	r := cell.Receive(m, s.conn, charge.Cost)
+	if err := l.to.cell.Deliver(r); err != nil {
+		charge.Return()
+		l.to.local.Take(id)
+		return 0, at(err, l.to)
+	}
+	return id, nil
+}
+
+// at says whose error it is, where that is not said yet.
+func at(e *wire.Error, who *incarnation) *wire.Error {
+	if e != nil && e.Target == "" {
+		c := *e
+		c.Target = who.label()
+		return &c
+	}
+	return e
+}
+
+// oneWay routes a message nobody waits for the answer of.
+func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
+	id, accept := m.ID, m.Flags&wire.FlagAccept != 0
+	m.Flags = m.Flags&^(wire.FlagAccept|wire.FlagTurn|wire.FlagChained) | wire.FlagOneWay
+	m.ID, m.Millis = 0, 0
+	var err *wire.Error
+	if to := l.to.session; to != nil {
+		if e := to.conn.Post(peer.Data, m, charge); e != nil {
+			err = postError(e)
+		} else if !l.asked {
+			l.asked = true
+			s.askedOf = append(s.askedOf, l)
+		}
+	} else if err = l.to.cell.Deliver(cell.Receive(m, s.conn, charge.Cost)); err != nil {
+		charge.Return()
+	}
+	if err != nil {
+		m.ID = id
+		if accept {
+			m.Flags &^= wire.FlagOneWay
+		}
+		s.refuse(m, peer.Charge{}, at(err, l.to))
+		return
+	}
+	s.count(true)
+	if accept {
+		s.post(peer.Reply, &wire.Message{Kind: wire.KindReply, ID: id})
+		s.conn.FlushSoon()
+	}
+}
+
+// postError is why a one-way message could not be posted.
+func postError(err error) *wire.Error {
+	return wire.AsError(err, wire.CodeOverloaded).With(wire.StartedNo)
+}
+
+// refuse tells the sender of m that it went nowhere.
+func (s *session) refuse(m *wire.Message, charge peer.Charge, e *wire.Error) {
+	charge.Return()
+	s.count(false)
+	if m.Flags&wire.FlagOneWay != 0 {
+		e = e.With(wire.StartedNo)
+		e.Command = string(m.Command)
+		if e.Target == "" {
+			e.Target = string(m.Target)
+		}
+		s.arb.undelivered(s.inc.aid, e.Target, e)
+		return
+	}
+	s.fail(m.ID, e)
+}
+
+func (s *session) count(accepted bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if accepted {
+		s.counts.accepted++
+	} else {
+		s.counts.refused++
+	}
+}
+
+// answered takes the call id of this session's actor off the list: it has ended.
+// It returns false if it had before.
+func (s *session) answered(id uint64) bool {
+	s.mu.Lock()
+	a, ok := s.asked[id]
+	if ok {
+		delete(s.asked, id)
+	}
+	s.mu.Unlock()
+	if a.turn {
+		s.arb.waits.remove(s.inc, id)
+	}
+	return ok
+}
+
+// fail tells this session's actor that its call id failed.
+func (s *session) fail(id uint64, e *wire.Error) {
+	m := e.Frame(wire.KindError, id)
+	s.post(peer.Reply, &m)
+	s.conn.FlushSoon()
+}
+
+// post queues m. What cannot be queued is lost with the connection, or breaks it:
+// a peer that does not read its replies cannot be served.
+func (s *session) post(class peer.Class, m *wire.Message) {
+	if err := s.conn.Post(class, m, peer.Charge{}); err != nil && !s.conn.Calls().Ended() {
+		s.conn.Close(fmt.Errorf("it does not read what it is sent: %w", err))
+	}
+}
+
+func (s *session) flush(more bool) {
+	if more {
+		s.conn.FlushSoon()
+		return
+	}
+	s.conn.Flush()
+}
+
+// cancel takes back a call: its target is told that nobody waits.
+func (s *session) cancel(id uint64) {
+	s.mu.Lock()
+	a, ok := s.asked[id]
+	s.mu.Unlock()
+	if ok && s.answered(id) {
+		s.takeBack(a)
+	}
+}
+
+func (s *session) takeBack(a asked) {
+	to := a.link.to
+	if _, status := to.calls().Take(a.id); status != peer.Found {
+		return
+	}
+	if to.cell != nil {
+		to.cell.Cancel(s.conn, a.id)
+		return
+	}
+	to.session.tellCancel(a.id)
+}
+
+// tellCancel tells this session's actor that nobody waits for the call id any
+// more.
+func (s *session) tellCancel(id uint64) {
+	s.post(peer.Control, &wire.Message{Kind: wire.KindCancel, ID: id})
+	s.conn.FlushSoon()
+}
+
+// withdraw takes back all this session's actor has asked of others, and its
+// watches: it is dead.
+func (s *session) withdraw() {
+	s.mu.Lock()
+	all, watching := s.asked, s.watching
+	s.asked, s.watching, s.gone = nil, nil, true
+	s.mu.Unlock()
+	for id, a := range all {
+		if a.turn {
+			s.arb.waits.remove(s.inc, id)
+		}
+		s.takeBack(a)
+	}
+	for id, to := range watching {
+		to.removeWatcher(func(w watcher) bool { return w.by == s.inc && w.id == id })
+	}
+}
+
+// watch has this session's actor told of the end of another.
+func (s *session) watch(m *wire.Message) {
+	to := s.arb.resolve(m.Target)
+	if to == nil {
+		s.fail(m.ID, s.arb.unknownActor(string(m.Target)))
+		return
+	}
+	s.mu.Lock()
+	refused := s.gone || len(s.watching) >= maxWatches
+	if !refused {
+		s.watching[m.ID] = to
+	}
+	s.mu.Unlock()
+	if refused {
+		s.fail(m.ID, wire.Errorf(wire.CodeOverloaded, "it watches %d actors already", maxWatches).NotStarted())
+		return
+	}
+	// The answer goes first: the end may come at once.
+	s.post(peer.Reply, &wire.Message{Kind: wire.KindReply, ID: m.ID})
+	w := watcher{by: s.inc, id: m.ID}
+	if d := to.addWatcher(w); d != nil {
+		to.tell(w)
+		return
+	}
+	s.conn.FlushSoon()
+}
+
+func (s *session) unwatch(id uint64) {
+	s.mu.Lock()
+	to := s.watching[id]
+	delete(s.watching, id)
+	s.mu.Unlock()
+	if to != nil {
+		to.removeWatcher(func(w watcher) bool { return w.by == s.inc && w.id == id })
+	}
+}
+
+func (s *session) forgetWatch(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.watching, id)
+}
+
+// notify takes a heartbeat. The first one says that the actor runs.
+func (s *session) notify(m *wire.Message) {
+	var info actor.Info
+	if len(m.Body) > 0 {
+		if err := wire.Decode(m.Codec, m.Body, &info); err != nil {
+			s.arb.log.Debug("a heartbeat that cannot be read", "actor", s.inc.label(), "error", err)
+		}
+	}
+	s.mu.Lock()
+	s.beat = info
+	s.mu.Unlock()
+	s.inc.markReady()
+}
+
+// describe adds to info what is known of the other end.
+func (s *session) describe(info *actor.Info) {
+	s.mu.Lock()
+	beat := s.beat
+	counts := s.counts
+	s.mu.Unlock()
+	at := s.conn.Info()
+	info.PID = at.PID
+	if beat.PID != 0 {
+		info.PID = beat.PID
+	}
+	if s.proc != nil {
+		info.PID = s.proc.PID()
+	}
+	info.Peer = at.Network
+	if at.Remote != "" {
+		info.Peer += ":" + at.Remote
+	}
+	info.Inbox, info.Started = beat.Inbox, beat.Started
+	info.Accepted, info.Refused = beat.Accepted, beat.Refused+counts.refused
+	s.inc.mu.Lock()
+	defer s.inc.mu.Unlock()
+	if s.hello != nil {
+		info.Language = s.hello.Language
+	}
+}
+
+// stop asks the actor to stop.
+func (s *session) stop(reason string) {
+	s.post(peer.Control, &wire.Message{Kind: wire.KindStop, Body: []byte(reason)})
+	s.conn.FlushSoon()
+}
+
+// kill ends the process, if it is ours, and the connection.
+func (s *session) kill(d *wire.Death) {
+	if s.proc != nil {
+		if err := s.proc.Kill(); err != nil {
+			s.arb.log.Warn("a process could not be killed", "actor", s.inc.label(), "pid", s.proc.PID(), "error", err)
+		}
+	}
+	s.conn.Close(fmt.Errorf("it %s", d.String()))
+}
+
+// serve reads until the connection ends, finds out why the actor died, and ends
+// its incarnation.
+func (s *session) serve(ctx context.Context) {
+	err := s.conn.Run(s)
+	s.Dry(s.conn)
+	s.inc.end(s.autopsy(ctx, err))
+}
