@@ -1,0 +1,376 @@
+package arbiter
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// Options say how an arbiter runs. The zero value is ready: actors in goroutines,
+// no listener.
+type Options struct {
+	// Name tells this arbiter from the user's others. Default: the program's name.
+	Name string
+	// Kinds are those actors may be spawned of by name, from anywhere. Spawn adds
+	// the kinds it is given.
+	Kinds []actor.Behaviour
+	// Child makes process actors possible: what Child returned at the top of main.
+	// Main sets it.
+	Child *ChildHook
+	// Control opens the control socket, by which the command line and other
+	// programs of the same user find this arbiter.
+	Control bool
+	// Listen is the TCP address to take actors at, such as "127.0.0.1:7978".
+	// Default: none. It needs a Token.
+	Listen string
+	// Token is what actors that join over TCP must know.
+	Token string
+	// MaxMessage is the largest message in bytes. Default: 16 MiB.
+	MaxMessage int
+	// StartTimeout is how long an actor may take to be ready. Default: 30 s.
+	StartTimeout time.Duration
+	// StopTimeout bounds Stop: what has not stopped by then is killed. Default: 10 s.
+	StopTimeout time.Duration
+	// Heartbeat is how often each end of a connection gives a sign of life, and
+	// HeartbeatTimeout how long a silence ends it. Default: 3 s and 10 s.
+	Heartbeat, HeartbeatTimeout time.Duration
+	// Logger is where the arbiter and its actors log. Default: slog.Default.
+	Logger *slog.Logger
+	// Output is where lines that process actors print go, each with the actor's
+	// name before it. Default: standard error.
+	Output io.Writer
+	// Strict encodes what goes between actors of this process too, so that nothing
+	// works there that would not elsewhere. For tests; it costs time.
+	Strict bool
+	// Misuse, if not nil, is told when an actor breaks a rule that nothing
+	// enforces. For tests.
+	Misuse func(who actor.Ref, what string)
+}
+
+// Arbiter owns actors and carries their messages. All methods may be called from
+// any goroutine.
+type Arbiter struct {
+	// fixed
+	options  Options
+	log      *slog.Logger
+	self     *incarnation // the actor "arbiter"
+	registry *registry
+	tag      string // tells this arbiter's aids from those of others
+
+	// each safe by itself
+	waits   waits
+	events  events
+	dead    dead
+	names   names
+	buffers buffers
+	serial  atomic.Uint64 // of aids
+	keys    atomic.Uint64 // of local calls among the waits
+	output  lockedWriter
+
+	mu        sync.Mutex // guards what follows
+	kinds     map[string]actor.Behaviour
+	listeners []net.Listener
+	addresses []string
+	stopping  bool
+	running   int           // goroutines of the arbiter's own
+	idle      chan struct{} // closed when running falls to 0 while stopping
+	closers   []func()
+
+	stopOnce sync.Once
+	stopped  chan struct{}
+}
+
+// Start starts an arbiter. Stop ends it; the end of ctx does not. An error means
+// that nothing is left running.
+func Start(ctx context.Context, options Options) (*Arbiter, error) {
+	if options.Name == "" {
+		options.Name = programName()
+	}
+	if err := wire.ValidName(options.Name); err != nil {
+		return nil, fmt.Errorf("arbiter name: %w", err)
+	}
+	if options.MaxMessage <= 0 {
+		options.MaxMessage = 16 << 20
+	}
+	if options.StartTimeout <= 0 {
+		options.StartTimeout = 30 * time.Second
+	}
+	if options.StopTimeout <= 0 {
+		options.StopTimeout = 10 * time.Second
+	}
+	if options.Heartbeat <= 0 {
+		options.Heartbeat = 3 * time.Second
+	}
+	if options.HeartbeatTimeout <= 0 {
+		options.HeartbeatTimeout = 10 * time.Second
+	}
+	if options.Logger == nil {
+		options.Logger = slog.Default()
+	}
+	if options.Output == nil {
+		options.Output = os.Stderr
+	}
+	if options.Listen != "" && options.Token == "" {
+		return nil, errors.New("a TCP listener needs a token: whoever reaches the port could command every actor; set Options.Token")
+	}
+	a := &Arbiter{
+		options: options, log: options.Logger, registry: newRegistry(), tag: randomTag(),
+		kinds: make(map[string]actor.Behaviour), stopped: make(chan struct{}),
+	}
+	a.output.w = options.Output
+	for _, k := range options.Kinds {
+		if _, err := a.learn(k); err != nil {
+			return nil, err
+		}
+	}
+	spec, err := arbiterKind(a).Spec()
+	if err != nil {
+		return nil, err
+	}
+	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, mode: spec.Mode, born: time.Now()}
+	a.self.cell = cell.New(spec, a.self, context.WithoutCancel(ctx), "arbiter", "", a.log)
+	a.self.local.Expired = a.self.expired
+	if _, ok := a.registry.add(a.self); !ok {
+		panic("arbiter: an empty registry has its own name taken")
+	}
+	a.self.cell.Start()
+	if err := a.listen(ctx); err != nil {
+		_ = a.Stop(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return a, nil
+}
+
+func programName() string {
+	base := os.Args[0]
+	if n := strings.LastIndexAny(base, `/\`); n >= 0 {
+		base = base[n+1:]
+	}
+	base = strings.TrimSuffix(base, ".exe")
+	if wire.ValidName(base) != nil {
+		return "arbiter"
+	}
+	return base
+}
+
+func randomTag() string {
+	var b [3]byte
+	_, _ = rand.Read(b[:]) // it never fails: see crypto/rand
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:])[:4])
+}
+
+// Context returns a context in which the arbiter is the sender.
+func (a *Arbiter) Context(ctx context.Context) context.Context {
+	return cell.WithScope(ctx, cell.Scope{Host: a.self})
+}
+
+// Addresses are where this arbiter can be joined: "unix:/path", "tcp:host:port".
+func (a *Arbiter) Addresses() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.addresses)
+}
+
+// Logger returns the arbiter's logger.
+func (a *Arbiter) Logger() *slog.Logger { return a.log }
+
+// learn adds a kind to those that can be spawned by name.
+func (a *Arbiter) learn(k actor.Behaviour) (*cell.Spec, error) {
+	spec, err := k.Spec()
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if have := a.kinds[spec.Kind]; have != nil && have != k {
+		return nil, fmt.Errorf("there are two different kinds called %q: give one of them another name", spec.Kind)
+	}
+	a.kinds[spec.Kind] = k
+	return spec, nil
+}
+
+// kindNamed returns the kind called name.
+func (a *Arbiter) kindNamed(name string) (actor.Behaviour, *wire.Error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if k := a.kinds[name]; k != nil {
+		return k, nil
+	}
+	text := fmt.Sprintf("this arbiter knows no kind %q", name)
+	if near := wire.Nearest(name, maps.Keys(a.kinds)); near != "" {
+		text += fmt.Sprintf("; did you mean %q?", near)
+	} else {
+		text += ": give it to arbiter.Main, or to Options.Kinds"
+	}
+	return nil, invalid("%s", text)
+}
+
+// resolve returns who has the address, as one actor names another.
+func (a *Arbiter) resolve(address []byte) *incarnation {
+	if i := a.registry.getBytes(address); i != nil {
+		return i
+	}
+	if string(address) == "monitor" {
+		return a.self
+	}
+	return nil
+}
+
+// newAID makes an aid that no actor of this arbiter has had or will have.
+func (a *Arbiter) newAID(kind string) string {
+	if len(kind) > 40 {
+		kind = kind[:40]
+	}
+	return fmt.Sprintf("%s-%d-%s", kind, a.serial.Add(1), a.tag)
+}
+
+// deadline is when a call that had millis left when it arrived is over.
+func (a *Arbiter) deadline(millis uint32) time.Time {
+	if millis == 0 {
+		return time.Now().Add(cell.DefaultTimeout)
+	}
+	return time.Now().Add(time.Duration(millis) * time.Millisecond)
+}
+
+// background runs f in a goroutine that Stop waits for. It returns false, and
+// runs nothing, once the arbiter has stopped.
+func (a *Arbiter) background(f func()) bool {
+	a.mu.Lock()
+	if a.idle != nil && a.running == 0 {
+		a.mu.Unlock()
+		return false
+	}
+	a.running++
+	a.mu.Unlock()
+	go func() {
+		defer func() {
+			a.mu.Lock()
+			a.running--
+			if a.running == 0 && a.idle != nil {
+				close(a.idle)
+			}
+			a.mu.Unlock()
+		}()
+		f()
+	}()
+	return true
+}
+
+// ended is told of every end, after callers and watchers.
+func (a *Arbiter) ended(i *incarnation, d *wire.Death) {
+	death := actor.Death{Cause: actor.Cause(d.Cause), Reason: d.Reason, ExitCode: d.ExitCode, Signal: d.Signal, PID: d.PID, Stderr: d.Stderr}
+	a.events.add(actor.Event{Type: "ended", Actor: i.ref(), Kind: i.kind, Death: &death})
+	if d.Cause == wire.CauseStopped {
+		a.log.Debug("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "reason", d.Reason)
+		return
+	}
+	a.log.Warn("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "how", d.String())
+}
+
+// Kill ends an actor at once; its process, if it has one of its own, is killed. It
+// returns how it ended, once everybody was told.
+func (a *Arbiter) Kill(ctx context.Context, target actor.Ref) (actor.Death, error) {
+	return actor.KillActor.Call(a.Context(ctx), actor.Arbiter, target)
+}
+
+// Stop ends the arbiter: it takes no more connections, asks every actor to stop,
+// kills what has not after Options.StopTimeout or when ctx ends, and returns when
+// no goroutine and no process of it is left. Stopping twice is stopping once. The
+// error names the actors that had to be killed.
+func (a *Arbiter) Stop(ctx context.Context) error {
+	var err error
+	a.stopOnce.Do(func() {
+		err = a.stop(ctx)
+		close(a.stopped)
+	})
+	<-a.stopped
+	return err
+}
+
+// Done is closed when the arbiter has stopped.
+func (a *Arbiter) Done() <-chan struct{} { return a.stopped }
+
+func (a *Arbiter) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, a.options.StopTimeout)
+	defer cancel()
+	a.mu.Lock()
+	a.stopping = true
+	listeners, closers := a.listeners, a.closers
+	a.mu.Unlock()
+	for _, l := range listeners {
+		_ = l.Close()
+	}
+	for i := range a.registry.all() {
+		if i != a.self {
+			i.stop("the arbiter is stopping")
+		}
+	}
+	killed := a.await(ctx)
+	a.self.cell.Kill(&wire.Death{Cause: wire.CauseStopped, Reason: "the arbiter is stopping"})
+	for _, c := range closers {
+		c()
+	}
+	a.mu.Lock()
+	idle := make(chan struct{})
+	a.idle = idle
+	if a.running == 0 {
+		close(idle)
+	}
+	a.mu.Unlock()
+	<-idle
+	if len(killed) > 0 {
+		return fmt.Errorf("%d actors had not stopped in time and were killed: %s", len(killed), strings.Join(killed, ", "))
+	}
+	return nil
+}
+
+// await waits for every actor to end, kills those that have not when ctx does,
+// and returns their names.
+func (a *Arbiter) await(ctx context.Context) (killed []string) {
+	for i := range a.registry.all() {
+		if i == a.self {
+			continue
+		}
+		select {
+		case <-i.ended:
+			continue
+		default:
+		}
+		select {
+		case <-i.ended:
+		case <-ctx.Done():
+			killed = append(killed, i.label())
+			i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: "it had not stopped when the arbiter did"})
+			<-i.ended
+		}
+	}
+	return killed
+}
+
+// lockedWriter writes whole lines, one at a time.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) line(who string, line []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.w, "%s | %s\n", who, line)
+}

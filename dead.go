@@ -1,0 +1,95 @@
+package arbiter
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// maxDead is how many of the dead, and of the dead letters, are remembered.
+const maxDead = 1024
+
+// dead remembers who ended lately, so that a call that comes too late is told how,
+// and the last one-way messages that reached no handler.
+type dead struct {
+	mu      sync.Mutex
+	people  map[string]*obituary // by aid
+	order   [maxDead]string      // their aids, a ring
+	next    int
+	letters []actor.DeadLetter // a ring
+	total   uint64             // letters ever
+	logged  atomic.Int64       // when a letter was last logged, unix seconds
+}
+
+type obituary struct {
+	label string
+	death *wire.Death
+}
+
+func (d *dead) remember(i *incarnation) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.people == nil {
+		d.people = make(map[string]*obituary)
+	}
+	delete(d.people, d.order[d.next])
+	d.order[d.next] = i.aid
+	d.next = (d.next + 1) % maxDead
+	d.people[i.aid] = &obituary{i.label(), i.death}
+}
+
+func (d *dead) find(aid string) *obituary {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.people[aid]
+}
+
+func (d *dead) letter(l actor.DeadLetter) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.letters) < maxDead {
+		d.letters = append(d.letters, l)
+	} else {
+		d.letters[d.total%maxDead] = l
+	}
+	d.total++
+}
+
+// list returns the letters, oldest first.
+func (d *dead) list() []actor.DeadLetter {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.letters) < maxDead {
+		return append([]actor.DeadLetter{}, d.letters...)
+	}
+	first := d.total % maxDead
+	return append(append([]actor.DeadLetter{}, d.letters[first:]...), d.letters[:first]...)
+}
+
+// undelivered keeps a one-way message that reached no handler, and tells its
+// sender.
+func (a *Arbiter) undelivered(sender, target string, e *wire.Error) {
+	if e.Target == "" {
+		e.Target = target
+	}
+	l := actor.DeadLetter{Time: time.Now(), Sender: sender, Target: e.Target, Command: e.Command, Code: actor.Code(e.Code), Reason: e.Error()}
+	a.dead.letter(l)
+	a.events.add(actor.Event{Type: "dead_letter", Text: l.Command + " to " + l.Target + ": " + l.Reason})
+	if now := l.Time.Unix(); a.dead.logged.Swap(now) != now { // a line a second at most
+		a.log.Warn("a dead letter", "sender", sender, "target", l.Target, "command", l.Command, "code", l.Code, "reason", l.Reason)
+	}
+	from := a.registry.get(sender)
+	switch {
+	case from == nil:
+	case from.session != nil:
+		m := e.Frame(wire.KindUndelivered, 0)
+		from.session.post(peer.Reply, &m)
+		from.session.conn.FlushSoon()
+	case from.cell.Spec().Undelivered != nil:
+		from.cell.PostUndelivered(e)
+	}
+}

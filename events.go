@@ -1,0 +1,76 @@
+package arbiter
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+)
+
+// maxEvents is how far back the arbiter remembers what happened.
+const maxEvents = 1024
+
+// events is what has happened: a ring with sequence numbers.
+type events struct {
+	mu   sync.Mutex
+	ring []actor.Event // the newest is ring[(seq-1)%maxEvents]
+	seq  uint64
+	news chan struct{} // closed by the next event; nil while nobody waits
+}
+
+func (e *events) add(ev actor.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.seq++
+	ev.Seq, ev.Time = e.seq, time.Now()
+	if len(e.ring) < maxEvents {
+		e.ring = append(e.ring, ev)
+	} else {
+		e.ring[(e.seq-1)%maxEvents] = ev
+	}
+	if e.news != nil {
+		close(e.news)
+		e.news = nil
+	}
+}
+
+// since returns the events after seq, oldest first, and what is closed by the next
+// one if there are none.
+func (e *events) since(seq uint64) (list []actor.Event, news <-chan struct{}) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if oldest := e.seq - uint64(len(e.ring)); seq < oldest {
+		seq = oldest
+	}
+	for n := seq; n < e.seq; n++ {
+		list = append(list, e.ring[n%maxEvents])
+	}
+	if len(list) == 0 {
+		if e.news == nil {
+			e.news = make(chan struct{})
+		}
+		news = e.news
+	}
+	return list, news
+}
+
+// maxEventWait bounds how long a request for events waits.
+const maxEventWait = time.Minute
+
+// wait answers the command events.
+func (e *events) wait(ctx context.Context, a actor.EventsArgs) ([]actor.Event, error) {
+	list, news := e.since(a.Since)
+	if len(list) > 0 || a.Wait <= 0 {
+		return list, nil
+	}
+	timer := time.NewTimer(min(a.Wait, maxEventWait))
+	defer timer.Stop()
+	select {
+	case <-news:
+		list, _ = e.since(a.Since)
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return list, nil
+}
