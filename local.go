@@ -227,6 +227,7 @@ func (i *incarnation) Watch(_ context.Context, _ cell.Scope, target string, w *c
 	if to == nil {
 		return i.arb.unknownActor(target)
 	}
+	w.At = to
 	if d := to.addWatcher(watcher{by: i, watch: w}); d != nil {
 		e := &wire.Error{Code: wire.CodeDown, Target: to.label(), Death: d, Message: "it " + d.String()}
 		return e.NotStarted()
@@ -236,7 +237,7 @@ func (i *incarnation) Watch(_ context.Context, _ cell.Scope, target string, w *c
 
 // Unwatch undoes Watch.
 func (i *incarnation) Unwatch(w *cell.Watch) {
-	if to := i.arb.resolve([]byte(w.Target)); to != nil {
+	if to, ok := w.At.(*incarnation); ok {
 		to.removeWatcher(func(have watcher) bool { return have.watch == w })
 	}
 }

@@ -32,9 +32,9 @@ type session struct {
 	mu       sync.Mutex // guards what follows
 	asked    map[uint64]asked
 	watching map[uint64]*incarnation
-	gone     bool           // withdraw was called
-	bye      *wire.Death    // what its goodbye said
-	beat     actor.Info     // what its last heartbeat said
+	gone     bool        // withdraw was called
+	bye      *wire.Death // what its goodbye said
+	beat     actor.Info  // what its last heartbeat said
 	counts   sessionCounts
 }
 

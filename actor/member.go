@@ -52,6 +52,7 @@ type Member struct {
 	closed     bool
 	err        error // why connecting failed, or what ended the life
 	done       chan struct{}
+	lost       chan struct{} // closed when the connection has ended
 }
 
 // joined is a member's one connection and one life. Immutable once made, but for
@@ -84,7 +85,7 @@ func NewMember(address string, kind Behaviour, options JoinOptions) *Member {
 	if options.Token == "" {
 		options.Token = os.Getenv(EnvToken)
 	}
-	m := &Member{address: address, kind: kind, options: options, log: options.Logger, done: make(chan struct{})}
+	m := &Member{address: address, kind: kind, options: options, log: options.Logger, done: make(chan struct{}), lost: make(chan struct{})}
 	m.buffers.New = func() any { return new([]byte) }
 	return m
 }
@@ -128,6 +129,10 @@ func (m *Member) Ref(ctx context.Context) (Ref, error) {
 
 // Done is closed when the member's life is over.
 func (m *Member) Done() <-chan struct{} { return m.done }
+
+// Lost is closed when the connection has ended; the actor is then given half a
+// second to stop.
+func (m *Member) Lost() <-chan struct{} { return m.lost }
 
 // Err says why the member's life is over: nil if it was asked to stop, or goes on.
 func (m *Member) Err() error {
@@ -264,6 +269,7 @@ const lostGrace = 500 * time.Millisecond
 func (j *joined) run() {
 	err := j.conn.Run(j)
 	close(j.ran)
+	close(j.member.lost)
 	j.mu.Lock()
 	j.lost = err
 	j.mu.Unlock()

@@ -49,6 +49,7 @@ type Watch struct {
 	Target string
 	Down   func(d *Down) // called once, must not block
 	ID     uint64        // the host's
+	At     any           // likewise: where it is kept
 }
 
 // Down is the end of a watched actor.

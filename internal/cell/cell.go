@@ -66,6 +66,9 @@ func New(spec *Spec, host Host, base context.Context, aid, name string, log *slo
 // Spec returns what it shares with others of its kind.
 func (c *Cell) Spec() *Spec { return c.spec }
 
+// Base returns the context its own contexts have their values from.
+func (c *Cell) Base() context.Context { return c.base }
+
 // AID returns its aid.
 func (c *Cell) AID() string { return c.aid }
 

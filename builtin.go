@@ -1,0 +1,86 @@
+package arbiter
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// maxCommands is how many of its commands the arbiter works on at a time. Most of
+// them wait, for a start or for events.
+const maxCommands = 1024
+
+// arbiterKind is the behaviour of the actor "arbiter".
+func arbiterKind(a *Arbiter) actor.Behaviour {
+	type none = actor.None
+	return &actor.Kind[*Arbiter]{
+		Name: "arbiter",
+		Doc:  "owns the actors and carries their messages",
+		Mode: actor.Concurrent(maxCommands),
+		New:  func(context.Context) (*Arbiter, error) { return a, nil },
+		Handlers: []actor.Handler[*Arbiter]{
+			actor.Handle(actor.SpawnActor, func(a *Arbiter, ctx context.Context, args actor.SpawnArgs) (actor.Ref, error) {
+				return a.spawn(ctx, args)
+			}),
+			actor.Handle(actor.KillActor, (*Arbiter).killActor),
+			actor.Handle(actor.Ps, func(a *Arbiter, _ context.Context, _ none) ([]actor.Info, error) { return a.ps(), nil }),
+			actor.Handle(actor.Events, func(a *Arbiter, ctx context.Context, args actor.EventsArgs) ([]actor.Event, error) {
+				return a.events.wait(ctx, args)
+			}),
+			actor.Handle(actor.DeadLetters, func(a *Arbiter, _ context.Context, _ none) ([]actor.DeadLetter, error) {
+				return a.dead.list(), nil
+			}),
+		},
+	}
+}
+
+// killActor answers the command kill_actor.
+func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death, error) {
+	address := target.AID
+	if address == "" {
+		address = target.Name
+	}
+	i := a.resolve([]byte(address))
+	if i == nil {
+		return actor.Death{}, a.unknownActor(address)
+	}
+	if i == a.self {
+		return actor.Death{}, wire.Errorf(wire.CodeRefused, "the arbiter is not killed by a message: send it the command stop").NotStarted()
+	}
+	reason := "asked to"
+	if from, ok := actor.Caller(ctx); ok {
+		reason = "asked to by " + from.String()
+	}
+	i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: reason})
+	select {
+	case <-i.ended:
+	case <-ctx.Done():
+		return actor.Death{}, ctx.Err()
+	}
+	d := i.death
+	return actor.Death{Cause: actor.Cause(d.Cause), Reason: d.Reason, PID: d.PID, Signal: d.Signal, ExitCode: d.ExitCode}, nil
+}
+
+// ps lists the actors, the oldest first. Those that only call are left out.
+func (a *Arbiter) ps() []actor.Info {
+	var list []actor.Info
+	for i := range a.registry.all() {
+		if s := i.session; s != nil && s.client() {
+			continue
+		}
+		list = append(list, i.info())
+	}
+	slices.SortFunc(list, func(x, y actor.Info) int {
+		return cmp.Or(cmp.Compare(y.Uptime, x.Uptime), cmp.Compare(x.AID, y.AID))
+	})
+	return list
+}
+
+func (s *session) client() bool {
+	s.inc.mu.Lock()
+	defer s.inc.mu.Unlock()
+	return s.hello != nil && s.hello.Client
+}

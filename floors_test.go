@@ -1,0 +1,11 @@
+package arbiter
+
+import (
+	"testing"
+
+	"github.com/arbiter-go/arbiter/internal/floors"
+)
+
+func TestFloors(t *testing.T) {
+	floors.Check(t, "actor", "internal/cell", "internal/mailbox", "internal/peer", "internal/proc", "internal/wire", "golang.org/x/sys")
+}

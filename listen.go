@@ -1,0 +1,165 @@
+package arbiter
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// helloWait is how long whoever connects may take to say who it is, and maxGuests
+// how many may be at it at a time.
+const (
+	helloWait = 5 * time.Second
+	maxGuests = 256
+)
+
+// listen opens the listeners of the options.
+func (a *Arbiter) listen(ctx context.Context) error {
+	if a.options.Control {
+		l, instance, release, err := openControl(a.options.Name)
+		if err != nil {
+			return fmt.Errorf("cannot open the control socket: %w", err)
+		}
+		a.mu.Lock()
+		a.closers = append(a.closers, release)
+		a.mu.Unlock()
+		a.accept(l, instance.Address, a.admitUser)
+	}
+	if a.options.Listen != "" {
+		var config net.ListenConfig
+		l, err := config.Listen(ctx, "tcp", a.options.Listen)
+		if err != nil {
+			return fmt.Errorf("cannot listen at %s: %w", a.options.Listen, err)
+		}
+		a.accept(l, "tcp:"+l.Addr().String(), a.admitToken)
+	}
+	return nil
+}
+
+// admit says whether whoever is at the other end of c and said hello may join.
+type admit func(c net.Conn, h *wire.Hello) *wire.Error
+
+// admitUser admits processes of the same user.
+func (a *Arbiter) admitUser(c net.Conn, _ *wire.Hello) *wire.Error {
+	if _, err := sameUser(c); err != nil {
+		return wire.Errorf(wire.CodeRefused, "%v", err)
+	}
+	return nil
+}
+
+// admitToken admits who knows the token.
+func (a *Arbiter) admitToken(_ net.Conn, h *wire.Hello) *wire.Error {
+	if subtle.ConstantTimeCompare([]byte(h.Token), []byte(a.options.Token)) == 1 {
+		return nil
+	}
+	if h.Token == "" {
+		return wire.Errorf(wire.CodeRefused, "this arbiter asks for a token, and none was given: set %s", actor.EnvToken)
+	}
+	return wire.Errorf(wire.CodeRefused, "the token is not this arbiter's")
+}
+
+// accept takes connections at l until it is closed.
+func (a *Arbiter) accept(l net.Listener, address string, admit admit) {
+	a.mu.Lock()
+	a.listeners = append(a.listeners, l)
+	a.addresses = append(a.addresses, address)
+	a.mu.Unlock()
+	guests := make(chan struct{}, maxGuests)
+	a.background(func() {
+		for {
+			c, err := l.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err != nil {
+				// Out of descriptors, usually. Going on at once would only spin.
+				a.log.Error("a connection could not be accepted", "at", address, "error", err)
+				time.Sleep(100 * time.Millisecond)
+				continue
+			}
+			select {
+			case guests <- struct{}{}:
+			default:
+				a.log.Warn("a connection was refused: too many are saying hello", "at", address, "from", c.RemoteAddr())
+				_ = c.Close()
+				continue
+			}
+			began := a.background(func() {
+				a.greet(peer.NewTransport(c), func(h *wire.Hello) *wire.Error { return admit(c, h) }, func() { <-guests })
+			})
+			if !began {
+				_ = c.Close()
+				<-guests
+			}
+		}
+	})
+}
+
+// Join serves the other end of t as an actor that joined; for arbitertest. It
+// returns when that actor has ended.
+func (a *Arbiter) join(t peer.Transport) {
+	a.greet(t, func(*wire.Hello) *wire.Error { return nil }, func() {})
+}
+
+// greet takes the hello of whoever is at t, and serves it until it ends. greeted
+// is called once the hello is over.
+func (a *Arbiter) greet(t peer.Transport, admit func(*wire.Hello) *wire.Error, greeted func()) {
+	conn := a.newConn(t)
+	s, err := a.introduce(conn, admit)
+	greeted()
+	if err != nil {
+		a.log.Warn("a connection was refused", "from", t.Info().Remote, "transport", t.Info().Network, "error", err)
+		conn.Close(err)
+		return
+	}
+	s.serve(context.Background())
+}
+
+func (a *Arbiter) introduce(conn *peer.Conn, admit func(*wire.Hello) *wire.Error) (*session, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), helloWait)
+	defer cancel()
+	hello, err := conn.AwaitHello(ctx)
+	if err != nil {
+		return nil, err
+	}
+	version, failed := wire.Negotiate(hello)
+	if failed == nil {
+		failed = admit(hello)
+	}
+	if failed == nil {
+		failed = checkNames(hello.Name, hello.AID)
+	}
+	if failed != nil {
+		conn.Refuse(failed)
+		return nil, failed
+	}
+	aid := hello.AID
+	if aid == "" {
+		aid = a.newAID(hello.Kind)
+	}
+	i := &incarnation{
+		arb: a, aid: aid, name: hello.Name, kind: hello.Kind, place: remote, mode: cell.ParseMode(hello.Mode), born: time.Now(),
+		ready: make(chan struct{}), ended: make(chan struct{}),
+	}
+	i.state.Store(int32(cell.Starting))
+	s := a.newSession(i, conn)
+	s.hello = hello
+	if failed := a.enlist(i); failed != nil {
+		conn.Refuse(failed)
+		return nil, failed
+	}
+	if err := conn.Welcome(a.welcome(i, version)); err != nil {
+		i.end(connectionDeath(err))
+		return nil, err
+	}
+	a.events.add(actor.Event{Type: "joined", Actor: i.ref(), Kind: i.kind, Text: conn.Info().Network + " " + conn.Info().Remote})
+	return s, nil
+}

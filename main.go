@@ -1,0 +1,134 @@
+package arbiter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+)
+
+// envKind says of what kind a child is.
+const envKind = "ARBITER_KIND"
+
+// ChildHook is the proof that a program can be started again as one of its actors.
+type ChildHook struct{ kinds []string }
+
+// Child is to be called first thing in main, by programs that do not use Main. In
+// a process that an arbiter started as an actor it runs that actor, one of kinds,
+// and never returns. Elsewhere it returns what Options.Child needs.
+func Child(kinds ...actor.Behaviour) *ChildHook {
+	name := os.Getenv(envKind)
+	if os.Getenv(actor.EnvFD) == "" || name == "" {
+		hook := &ChildHook{}
+		for _, k := range kinds {
+			hook.kinds = append(hook.kinds, k.KindName())
+		}
+		return hook
+	}
+	os.Exit(runChild(name, kinds))
+	return nil
+}
+
+// The exit codes of a child.
+const (
+	exitFailed = 1 // its actor ended otherwise than by being asked to
+	exitUsage  = 2 // it is not the program its arbiter takes it for
+)
+
+// deathWatch is how long a child whose arbiter is gone may still take: whatever
+// hangs in it then ends with it.
+const deathWatch = 900 * time.Millisecond
+
+// runChild runs the actor this process was started as.
+func runChild(name string, kinds []actor.Behaviour) int {
+	address := "fd:" + os.Getenv(actor.EnvFD)
+	// What it starts itself is not this actor.
+	for _, v := range []string{actor.EnvFD, envKind} {
+		if err := os.Unsetenv(v); err != nil {
+			fmt.Fprintln(os.Stderr, "arbiter:", err)
+			return exitUsage
+		}
+	}
+	// A terminal's interrupt is for the arbiter, which then stops its children.
+	signal.Ignore(os.Interrupt)
+	for _, k := range kinds {
+		if k.KindName() != name {
+			continue
+		}
+		m := actor.NewMember(address, k, actor.JoinOptions{})
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		go func() {
+			<-m.Lost()
+			time.Sleep(deathWatch)
+			os.Exit(exitFailed)
+		}()
+		if err := m.Serve(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "arbiter:", err)
+			return exitFailed
+		}
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "arbiter: this program was started as the actor kind %q, which is not among those given to arbiter.Main or arbiter.Child\n", name)
+	return exitUsage
+}
+
+// Main is a whole main function: it starts an arbiter with the default options, a
+// control socket and kinds, calls run, stops the arbiter and exits: with 0 if run
+// returned nil, else with 1 and run's error on standard error. ctx is the
+// arbiter's own (see Arbiter.Context) and ends at SIGINT or SIGTERM; a second
+// signal exits at once, with 130.
+//
+// In a process the arbiter started as one of its actors Main runs that actor
+// instead.
+func Main(run func(ctx context.Context, arb *Arbiter) error, kinds ...actor.Behaviour) {
+	hook := Child(kinds...)
+	os.Exit(runMain(run, hook, kinds))
+}
+
+func runMain(run func(ctx context.Context, arb *Arbiter) error, hook *ChildHook, kinds []actor.Behaviour) int {
+	ctx, stop := SignalContext(context.Background())
+	defer stop()
+	arb, err := Start(ctx, Options{Child: hook, Kinds: kinds, Control: controlSupported})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "arbiter:", err)
+		return 1
+	}
+	err = run(arb.Context(ctx), arb)
+	if stopErr := arb.Stop(context.WithoutCancel(ctx)); stopErr != nil {
+		fmt.Fprintln(os.Stderr, "arbiter:", stopErr)
+	}
+	if err != nil && !(errors.Is(err, context.Canceled) && ctx.Err() != nil) {
+		fmt.Fprintln(os.Stderr, "arbiter:", err)
+		return 1
+	}
+	return 0
+}
+
+// SignalContext returns a context that ends at the first SIGINT or SIGTERM. A
+// second one exits the program at once, with 130.
+func SignalContext(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		defer signal.Stop(signals)
+		select {
+		case <-signals:
+			cancel()
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-signals:
+			os.Exit(130)
+		case <-parent.Done():
+		}
+	}()
+	return ctx, cancel
+}
