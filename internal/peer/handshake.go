@@ -1,0 +1,159 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// maxHello is the largest first message, in bytes: whoever sends it is not known
+// yet.
+const maxHello = 64 << 10
+
+// Hello is the handshake of who connects: it says h and waits for the welcome. The
+// error is a *wire.Error if the other end refused, or is no arbiter.
+func (c *Conn) Hello(ctx context.Context, h *wire.Hello) (*wire.Welcome, error) {
+	m, err := h.Message()
+	if err != nil {
+		return nil, err
+	}
+	c.sendFirst(&m)
+	answer, err := c.first(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch answer.Kind {
+	case wire.KindError:
+		return nil, wire.ParseError(answer)
+	case wire.KindWelcome:
+	default:
+		return nil, wire.Errorf(wire.CodeProtocol, "the answer to the hello is a %s", answer.Kind)
+	}
+	w, err := wire.ParseWelcome(answer)
+	if err != nil {
+		return nil, err
+	}
+	if w.MaxMessage > 0 {
+		c.limit = min(c.limit, w.MaxMessage)
+	}
+	if c.alive.interval == 0 {
+		c.alive.interval = time.Duration(w.Interval) * time.Millisecond
+	}
+	if c.alive.timeout == 0 {
+		c.alive.timeout = time.Duration(w.Timeout) * time.Millisecond
+	}
+	c.open(w.Window)
+	return w, nil
+}
+
+// AwaitHello is the first half of the handshake of who was connected to: it waits
+// for the hello. Anything else is answered with an error, where it can be.
+func (c *Conn) AwaitHello(ctx context.Context) (*wire.Hello, error) {
+	m, err := c.first(ctx)
+	if err == nil && m.Kind != wire.KindHello {
+		err = wire.Errorf(wire.CodeProtocol, "the first message is a %s, not a hello", m.Kind)
+	}
+	var h *wire.Hello
+	if err == nil {
+		h, err = wire.ParseHello(m)
+	}
+	if err != nil {
+		var e *wire.Error
+		if errors.As(err, &e) {
+			c.Refuse(e)
+		}
+		return nil, err
+	}
+	c.out.mu.Lock()
+	c.out.window = h.Inbox
+	c.out.mu.Unlock()
+	return h, nil
+}
+
+// Welcome is the second half: it answers the hello. What was posted before follows.
+func (c *Conn) Welcome(w *wire.Welcome) error {
+	m, err := w.Message()
+	if err != nil {
+		return err
+	}
+	c.out.mu.Lock()
+	window := c.out.window
+	c.out.mu.Unlock()
+	c.putFirst(&m)
+	c.open(window)
+	c.Flush()
+	return nil
+}
+
+// Refuse answers the hello with e, and gives the other end a moment to read it.
+// Close is still to be called.
+func (c *Conn) Refuse(e *wire.Error) {
+	m := e.Frame(wire.KindError, 0)
+	c.sendFirst(&m)
+	if w, ok := c.t.(writeCloser); ok {
+		_ = w.CloseWrite()
+	}
+	stop := time.AfterFunc(lingerTime, func() { _ = c.t.Close() })
+	defer stop.Stop()
+	var trash [512]byte
+	for range 1024 { // an end that goes on talking is not listened to for ever
+		if _, err := c.t.Read(trash[:]); err != nil {
+			return
+		}
+	}
+}
+
+// open lets messages go.
+func (c *Conn) open(window wire.Window) {
+	c.in.frames.SetLimit(c.options.MaxMessage)
+	o := &c.out
+	o.mu.Lock()
+	o.window = window
+	o.open = true
+	owed := c.releaseLocked()
+	o.mu.Unlock()
+	owed.pay()
+}
+
+// putFirst queues a frame of the handshake before everything else.
+func (c *Conn) putFirst(m *wire.Message) {
+	size := m.Size()
+	o := &c.out
+	k := o.pool.get(frame.BinaryHeaderSize(size) + size)
+	k.b = m.Append(frame.AppendBinary(k.b, size))
+	k.frames = 1
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.shut {
+		o.first = k
+	}
+}
+
+func (c *Conn) sendFirst(m *wire.Message) {
+	c.putFirst(m)
+	c.Flush()
+}
+
+// first reads the first message of the other end.
+func (c *Conn) first(ctx context.Context) (*wire.Message, error) {
+	stop := context.AfterFunc(ctx, func() { _ = c.t.Close() })
+	defer stop()
+	op, payload, err := c.in.frames.Next()
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, readError(err)
+	}
+	if op != frame.Binary {
+		return nil, wire.Errorf(wire.CodeProtocol, "the first frame is a %s one; this listener takes binary ones", op)
+	}
+	m := new(wire.Message)
+	if err := m.Parse(payload); err != nil {
+		return nil, wire.Errorf(wire.CodeProtocol, "%v", err)
+	}
+	return m, nil
+}
