@@ -1,0 +1,163 @@
+package arbiter
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/arbiter-go/arbiter/internal/proc"
+)
+
+// Instance is a living arbiter of this user.
+type Instance struct {
+	Name    string `json:"name"`
+	PID     int    `json:"pid"`
+	Address string `json:"address"` // "unix:/path" of its control socket
+}
+
+const (
+	controlSocket = "control.sock"
+	controlLock   = "lock" // held with flock as long as the arbiter lives
+	maxSocketPath = 103    // bytes of a socket's path that every unix takes
+)
+
+// controlRoot is the directory of all of this user's instances.
+func controlRoot() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && filepath.IsAbs(dir) {
+		root := filepath.Join(dir, "arbiter")
+		if len(root) <= 40 {
+			return root
+		}
+	}
+	root := filepath.Join(os.TempDir(), fmt.Sprintf("arbiter-%d", os.Getuid()))
+	if len(root) > 40 && os.PathSeparator == '/' {
+		root = fmt.Sprintf("/tmp/arbiter-%d", os.Getuid())
+	}
+	return root
+}
+
+// Instances lists the user's living arbiters that have a control socket, in the
+// order of their names. What dead ones left behind is removed.
+func Instances() ([]Instance, error) {
+	root := controlRoot()
+	entries, err := os.ReadDir(root)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []Instance
+	for _, e := range entries {
+		dot := strings.LastIndexByte(e.Name(), '.')
+		if dot < 0 {
+			continue
+		}
+		pid, err := strconv.Atoi(e.Name()[dot+1:])
+		if err != nil {
+			continue
+		}
+		dir := filepath.Join(root, e.Name())
+		alive, err := held(filepath.Join(dir, controlLock))
+		switch {
+		case err != nil:
+			return nil, err
+		case alive:
+			list = append(list, Instance{Name: e.Name()[:dot], PID: pid, Address: "unix:" + filepath.Join(dir, controlSocket)})
+		default:
+			_ = os.RemoveAll(dir)
+		}
+	}
+	slices.SortFunc(list, func(a, b Instance) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.PID, b.PID)) })
+	return list, nil
+}
+
+// openControl opens the control socket of the arbiter called name. release removes
+// it again.
+func openControl(name string) (l net.Listener, at Instance, release func(), err error) {
+	root := controlRoot()
+	if err := privateDir(root); err != nil {
+		return nil, at, nil, err
+	}
+	if _, err := Instances(); err != nil { // removes what the dead left
+		return nil, at, nil, err
+	}
+	// Made under another name, so that nobody takes it for what a dead one left
+	// before its lock is held.
+	made, err := os.MkdirTemp(root, ".new-")
+	if err != nil {
+		return nil, at, nil, err
+	}
+	unlock, err := hold(filepath.Join(made, controlLock))
+	if err != nil {
+		_ = os.RemoveAll(made)
+		return nil, at, nil, err
+	}
+	dir := filepath.Join(root, fmt.Sprintf("%s.%d", name, os.Getpid()))
+	for n := 2; os.Rename(made, dir) != nil; n++ { // one process may have several arbiters
+		if n > 1000 {
+			_ = os.RemoveAll(made)
+			unlock()
+			return nil, at, nil, fmt.Errorf("%s: there are too many arbiters of this name in one process", dir)
+		}
+		dir = filepath.Join(root, fmt.Sprintf("%s-%d.%d", name, n, os.Getpid()))
+	}
+	release = func() {
+		_ = os.RemoveAll(dir)
+		unlock()
+	}
+	path := filepath.Join(dir, controlSocket)
+	if len(path) > maxSocketPath {
+		release()
+		return nil, at, nil, fmt.Errorf("the path %q is too long for a socket: give the arbiter a shorter name", path)
+	}
+	l, err = net.Listen("unix", path)
+	if err == nil {
+		err = os.Chmod(path, 0o600)
+	}
+	if err != nil {
+		release()
+		return nil, at, nil, err
+	}
+	return l, Instance{Name: name, PID: os.Getpid(), Address: "unix:" + path}, release, nil
+}
+
+// privateDir makes sure that dir is a directory of ours that nobody else may look
+// into.
+func privateDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a directory but %s: remove it", dir, info.Mode().Type())
+	}
+	if owner, ok := ownerOf(info); ok && owner != os.Getuid() {
+		return fmt.Errorf("%s belongs to user %d, not to you: remove it, or set XDG_RUNTIME_DIR", dir, owner)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return os.Chmod(dir, 0o700)
+	}
+	return nil
+}
+
+// sameUser returns the process at the other end of c, if it is this user's or
+// root's.
+func sameUser(c net.Conn) (pid int, err error) {
+	pid, uid, ok := proc.PeerCred(c)
+	switch {
+	case !ok:
+		return 0, fmt.Errorf("the system does not say whose process is at the other end of the control socket")
+	case uid != os.Getuid() && uid != 0:
+		return 0, fmt.Errorf("the control socket is for user %d, and you are user %d", os.Getuid(), uid)
+	}
+	return pid, nil
+}
