@@ -55,6 +55,7 @@ func (c Command[In, Out]) String() string { return c.name }
 type Pending[Out any] struct {
 	call  cell.Call
 	ctx   context.Context
+	label string // of the target, in errors
 	noAck bool
 }
 
@@ -73,7 +74,7 @@ type exchange[In, Out any] struct {
 // afterwards.
 func (c Command[In, Out]) Start(ctx context.Context, target Ref, in In) *Pending[Out] {
 	x := &exchange[In, Out]{in: typed[In]{in}}
-	x.ctx, x.noAck = ctx, c.noAck
+	x.ctx, x.label, x.noAck = ctx, target.label(), c.noAck
 	x.call.Command, x.call.Target, x.call.Accept = c.name, target.address(), c.noAck
 	x.call.Request.Value = &x.in
 	x.call.Begin(ctx)
@@ -99,7 +100,7 @@ func (c Command[In, Out]) Send(ctx context.Context, target Ref, in In) error {
 	}{in: typed[In]{in}}
 	m.r.Command, m.r.Value = c.name, &m.in
 	if err := cell.SendIn(ctx, to, &m.r); err != nil {
-		return errorOf(err, to, c.name)
+		return errorOf(err, target.label(), c.name)
 	}
 	return nil
 }
@@ -108,7 +109,7 @@ func (c Command[In, Out]) Send(ctx context.Context, target Ref, in In) error {
 func (p *Pending[Out]) Wait() (out Out, err error) {
 	v, e := p.call.Wait(p.ctx)
 	if e != nil {
-		return out, errorOf(e, p.call.Target, p.call.Command)
+		return out, errorOf(e, p.label, p.call.Command)
 	}
 	if p.noAck {
 		return out, nil
@@ -116,7 +117,7 @@ func (p *Pending[Out]) Wait() (out Out, err error) {
 	out, err = take[Out](v, nil)
 	if err != nil {
 		e := wire.AsError(err, wire.CodeInvalid)
-		return out, errorOf(&wire.Error{Code: e.Code, Started: wire.StartedYes, Message: "its result does not fit: " + e.Message}, p.call.Target, p.call.Command)
+		return out, errorOf(&wire.Error{Code: e.Code, Started: wire.StartedYes, Message: "its result does not fit: " + e.Message}, p.label, p.call.Command)
 	}
 	return out, nil
 }
@@ -136,6 +137,10 @@ func (p *Pending[Out]) Cancel() { p.call.Cancel() }
 func Call[Out any, T Target](ctx context.Context, target T, command string, args ...any) (Out, error) {
 	p := &Pending[Out]{ctx: ctx}
 	p.call.Command, p.call.Target = command, addressOf(target)
+	p.label = p.call.Target
+	if r, ok := any(target).(Ref); ok {
+		p.label = r.label()
+	}
 	p.call.Request.Value = argumentsOf(args)
 	p.call.Begin(ctx)
 	return p.Wait()

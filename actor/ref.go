@@ -58,6 +58,14 @@ func (r Ref) address() string {
 // A Target is what the dynamic Call and Send take: an aid or a name, or a Ref.
 type Target interface{ ~string | Ref }
 
+// label is r as errors name it: by its name, if it has one.
+func (r Ref) label() string {
+	if r.Name != "" {
+		return r.Name
+	}
+	return r.AID
+}
+
 func addressOf[T Target](t T) string {
 	switch t := any(t).(type) {
 	case Ref:
