@@ -239,6 +239,19 @@ func errorOf(e *wire.Error, target, command string) error {
 	return err
 }
 
+// handlerError returns what a handler returned as it crosses the wire. One that
+// gives up because its time is up, or its caller has, says just that.
+func handlerError(ctx context.Context, err error) *wire.Error {
+	if over := ctx.Err(); over != nil && errors.Is(err, over) {
+		code := wire.CodeCanceled
+		if errors.Is(over, context.DeadlineExceeded) {
+			code = wire.CodeDeadline
+		}
+		return wire.Errorf(code, "the handler gave up: %v", err).With(wire.StartedYes)
+	}
+	return wireError(err)
+}
+
 // wireError returns what a handler returned as it crosses the wire: always App,
 // even if it is the error of a call the handler made; that one's code is then the
 // handler's own.

@@ -110,7 +110,7 @@ func Handle[S, In, Out any](command Command[In, Out], method func(s S, ctx conte
 			s, _ := state.(S)
 			out, err := method(s, ctx, in)
 			if err != nil {
-				return nil, wireError(err)
+				return nil, handlerError(ctx, err)
 			}
 			return &typed[Out]{out}, nil
 		},

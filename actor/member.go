@@ -273,7 +273,7 @@ func (j *joined) run() {
 	j.mu.Lock()
 	j.lost = err
 	j.mu.Unlock()
-	j.cell.Stop("the connection to the arbiter is gone", lostGrace)
+	j.cell.Abandon("the connection to the arbiter is gone", lostGrace)
 	j.failWatches()
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,7 +47,19 @@ type extra struct {
 	end    context.CancelFunc
 	timers map[*Timer]struct{}
 	config map[string]any
+	early  []early // cancels that came before their requests, a ring
+	oldest int     // in early
 }
+
+// early is a cancel that overtook its request: control passes ahead of data.
+type early struct {
+	source Source
+	id     uint64
+}
+
+// maxEarly is how many are remembered. Most of what is in there are cancels that
+// came after the answer, which nothing will ever match.
+const maxEarly = 256
 
 // Counts are what became of an actor's messages; calls answered in place are not
 // among them.
@@ -189,6 +202,12 @@ func (c *Cell) Deliver(r *Request) *wire.Error {
 		d := c.deathLocked()
 		c.mu.Unlock()
 		return c.refuse((&wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: d}).NotStarted())
+	}
+	if r.Source != nil && c.overtakenLocked(r) {
+		c.counts.Dropped++
+		c.mu.Unlock()
+		r.pay(false)
+		return nil
 	}
 	if r.Chained {
 		c.inbox.PushFront(r, r.Size)
@@ -474,6 +493,9 @@ func (c *Cell) Cancel(source Source, id uint64) bool {
 	} else {
 		for t = c.turns; t != nil && !is(t.req); t = t.next {
 		}
+		if t == nil && source != nil {
+			c.earlyLocked(early{source, id})
+		}
 	}
 	c.mu.Unlock()
 	if found {
@@ -482,6 +504,24 @@ func (c *Cell) Cancel(source Source, id uint64) bool {
 		t.cancel(context.Canceled)
 	}
 	return found || t != nil
+}
+
+func (c *Cell) earlyLocked(e early) {
+	x := c.extraLocked()
+	if len(x.early) < maxEarly {
+		x.early = append(x.early, e)
+		return
+	}
+	x.early[x.oldest] = e
+	x.oldest = (x.oldest + 1) % maxEarly
+}
+
+// overtakenLocked reports whether r was canceled before it came.
+func (c *Cell) overtakenLocked(r *Request) bool {
+	if c.extra == nil || r.ID == 0 {
+		return false
+	}
+	return slices.Contains(c.extra.early, early{r.Source, r.ID})
 }
 
 // misuse reports that a handler broke a rule.

@@ -39,6 +39,35 @@ func (c *Cell) Stop(reason string, grace time.Duration) {
 	}
 }
 
+// Abandon stops the actor when nobody is left to hear it: the contexts of what
+// runs end, what waits is dropped, and the stop hook has grace.
+func (c *Cell) Abandon(reason string, grace time.Duration) {
+	c.mu.Lock()
+	var turns []*Turn
+	for t := c.turns; t != nil; t = t.next {
+		turns = append(turns, t)
+	}
+	var left []*Request
+	for {
+		r, ok := c.inbox.Remove(func(r *Request) bool { return r.do == nil })
+		if !ok {
+			break
+		}
+		c.inbox.Release(r.Size)
+		c.counts.Dropped++
+		left = append(left, r)
+	}
+	c.mu.Unlock()
+	for _, r := range left {
+		r.pay(false)
+		c.host.Fail(r, wire.Errorf(wire.CodeClosed, "%s", reason).NotStarted(), true)
+	}
+	c.Stop(reason, grace)
+	for _, t := range turns {
+		t.cancel(context.Canceled)
+	}
+}
+
 // close runs the stop hook and ends the actor.
 func (c *Cell) close() {
 	c.mu.Lock()
