@@ -43,7 +43,6 @@ type incarnation struct {
 	local   peer.Calls // in flight on cell; those on a session are its Conn's
 
 	waitsFor []wait        // guarded by arb.waits.mu
-	waiting  atomic.Int32  // how many edges this actor's calls have, to spare the lock
 	state    atomic.Int32  // a cell.State, where there is no cell to ask
 	ready    chan struct{} // closed when it runs or has ended; nil for the arbiter's own
 	ended    chan struct{} // closed when its end was told to everybody; likewise

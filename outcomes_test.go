@@ -49,7 +49,6 @@ type Rect struct {
 var errNoRows = actor.NewError("no_rows", "no such rows")
 
 type subject struct {
-	mu       sync.Mutex
 	recorded []int
 	canceled int
 }
@@ -132,7 +131,7 @@ var (
 var child *arbiter.ChildHook
 
 func TestMain(m *testing.M) {
-	child = arbiter.Child(Subject, Weaver, Broken)
+	child = arbiter.Child(Subject, Weaver, Broken, Ordered)
 	os.Exit(m.Run())
 }
 
@@ -172,7 +171,7 @@ func newWorld(t *testing.T, change ...func(*arbiter.Options)) *world {
 	}
 	w := &world{t: t, log: &lockedBuffer{}, dir: dir}
 	o := arbiter.Options{
-		Name: "test", Child: child, Kinds: []actor.Behaviour{Subject, Weaver, Broken}, Control: true,
+		Name: "test", Child: child, Kinds: []actor.Behaviour{Subject, Weaver, Broken, Ordered}, Control: true,
 		Listen: "127.0.0.1:0", Token: "secret", Output: io.Discard, StopTimeout: 3 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(w.log, nil)),
 	}

@@ -141,7 +141,7 @@ type Function struct{ command *cell.Command }
 // Func names a function for the command run.
 func Func[In, Out any](name string, f func(ctx context.Context, in In) (Out, error)) Function {
 	h := Handle(NewCommand[In, Out](name), func(_ None, ctx context.Context, in In) (Out, error) { return f(ctx, in) })
-	return Function{h.command}
+	return Function(h)
 }
 
 // Behaviour is a *Kind of any state. Only Kind implements it.

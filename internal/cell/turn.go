@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 // Turn is one handler at work, and the context it is given. It ends when the
@@ -22,7 +20,6 @@ type Turn struct {
 	mu     sync.Mutex
 	done   chan struct{} // made when asked for
 	err    error
-	cause  *wire.Error
 	timer  *time.Timer
 	nested *Call // head of the list of calls that end with this turn
 	after  map[*func()]func()

@@ -35,7 +35,7 @@ func (c *Calls) armLocked(t *callTable, due int64) {
 			return
 		}
 	}
-	wait := t.epoch.Add(time.Duration(due)).Sub(time.Now())
+	wait := time.Until(t.epoch.Add(time.Duration(due)))
 	t.armed = due
 	if t.timer == nil {
 		t.timer = time.AfterFunc(wait, c.sweep)

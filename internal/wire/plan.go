@@ -122,7 +122,6 @@ var (
 	typeTime          = reflect.TypeFor[time.Time]()
 	typeBigInt        = reflect.TypeFor[big.Int]()
 	typeBytes         = reflect.TypeFor[[]byte]()
-	typeNumber        = reflect.TypeFor[json.Number]()
 	typeCBORMarshal   = reflect.TypeFor[cbor.Marshaler]()
 	typeJSONMarshal   = reflect.TypeFor[json.Marshaler]()
 	typeBinaryMarshal = reflect.TypeFor[encoding.BinaryMarshaler]()
