@@ -131,6 +131,9 @@ var (
 var child *arbiter.ChildHook
 
 func TestMain(m *testing.M) {
+	if os.Getenv(envHost) != "" {
+		host()
+	}
 	child = arbiter.Child(Subject, Weaver, Broken, Ordered)
 	os.Exit(m.Run())
 }

@@ -161,6 +161,10 @@ func (c *Conn) Run(h Handler) error {
 	c.startKeepalive(func() { h.Beat(c) })
 	err := c.read(h)
 	c.end(err)
+	var violation *wire.Error
+	if errors.As(err, &violation) {
+		c.reproach(violation)
+	}
 	close(c.ended)
 	_ = c.t.Close()
 	c.stopKeepalive()
@@ -170,6 +174,16 @@ func (c *Conn) Run(h Handler) error {
 		c.calls.End(func(n Note) *wire.Error { return c.lost(n, err) })
 	}
 	return err
+}
+
+// reproach tells the other end why it is cut off, as far as that can be told at
+// once.
+func (c *Conn) reproach(e *wire.Error) {
+	d := wire.Death{Cause: wire.CauseProtocol, Reason: e.Message}
+	m := d.Message(wire.KindGoodbye, 0)
+	if c.Post(Control, &m, Charge{}) == nil {
+		c.Flush()
+	}
 }
 
 // lost is how a call fails whose connection has ended.

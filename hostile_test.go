@@ -1,0 +1,369 @@
+package arbiter_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bufio"
+
+	"github.com/arbiter-go/arbiter"
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// raw is a peer that says what it likes.
+type raw struct {
+	t *testing.T
+	c net.Conn
+	r *frame.Reader
+}
+
+func (w *world) raw() *raw {
+	w.t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(w.address("tcp:"), "tcp:"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	return &raw{w.t, c, frame.NewReader(c, frame.Options{})}
+}
+
+func (r *raw) write(b []byte) {
+	r.t.Helper()
+	if _, err := r.c.Write(b); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *raw) send(m wire.Message) {
+	r.t.Helper()
+	r.write(frame.AppendFrame(nil, frame.Binary, m.Append(nil)))
+}
+
+// next reads the next message that is no heartbeat.
+func (r *raw) next() (wire.Message, error) {
+	for {
+		_, payload, err := r.r.Next()
+		if err != nil {
+			return wire.Message{}, err
+		}
+		var m wire.Message
+		if err := m.Parse(bytes.Clone(payload)); err != nil {
+			r.t.Fatal(err)
+		}
+		if m.Kind != wire.KindNotify && m.Kind != wire.KindCredit {
+			return m, nil
+		}
+	}
+}
+
+func (r *raw) hello(change func(*wire.Hello)) {
+	r.t.Helper()
+	h := &wire.Hello{Newest: wire.Version, Oldest: wire.MinVersion, Kind: "raw", Token: "secret", Inbox: wire.Window{Messages: 100, Bytes: 1 << 20}}
+	if change != nil {
+		change(h)
+	}
+	m, err := h.Message()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.send(m)
+}
+
+func (r *raw) join() *wire.Welcome {
+	r.t.Helper()
+	r.hello(nil)
+	m, err := r.next()
+	if err != nil || m.Kind != wire.KindWelcome {
+		r.t.Fatalf("%v, %v, want a welcome", m.Kind, err)
+	}
+	welcome, err := wire.ParseWelcome(&m)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.send(wire.Message{Kind: wire.KindNotify})
+	return welcome
+}
+
+// cut reads until the connection ends, and returns what it was told last.
+func (r *raw) cut() (told *wire.Error) {
+	r.t.Helper()
+	for {
+		m, err := r.next()
+		if err != nil {
+			if ne, ok := err.(net.Error); ok && ne.Timeout() {
+				r.t.Error("the connection was not ended")
+			}
+			return told
+		}
+		switch m.Kind {
+		case wire.KindError:
+			told = wire.ParseError(&m)
+		case wire.KindGoodbye:
+			told = wire.Errorf(wire.CodeProtocol, "%s", wire.ParseDeath(&m))
+		}
+	}
+}
+
+// TestHostileHello: whoever cannot say who it is, properly, is refused, and nobody
+// else notices.
+func TestHostileHello(t *testing.T) {
+	huge := binary.BigEndian.AppendUint64([]byte{0x82, 127}, 1<<63)
+	tests := []struct {
+		name string
+		do   func(r *raw)
+		code wire.Code // "" : no answer, only the end
+	}{
+		{"length 2^63", func(r *raw) { r.write(huge) }, ""},
+		{"length 2^62", func(r *raw) { r.write(binary.BigEndian.AppendUint64([]byte{0x82, 127}, 1<<62)) }, ""},
+		{"masked", func(r *raw) {
+			r.write(append(frame.Header{Fin: true, Opcode: frame.Binary, Masked: true, Length: 4}.Append(nil), 1, 2, 3, 4))
+		}, ""},
+		{"garbage", func(r *raw) { r.write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")) }, ""},
+		{"no message", func(r *raw) { r.write(frame.AppendFrame(nil, frame.Binary, []byte("short"))) }, wire.CodeProtocol},
+		{"text", func(r *raw) { r.write(frame.AppendFrame(nil, frame.Text, []byte("{}"))) }, wire.CodeProtocol},
+		{"request first", func(r *raw) { r.send(wire.Message{Kind: wire.KindRequest, ID: 1}) }, wire.CodeProtocol},
+		{"version 99", func(r *raw) { r.hello(func(h *wire.Hello) { h.Newest, h.Oldest = 99, 99 }) }, wire.CodeVersion},
+		{"no token", func(r *raw) { r.hello(func(h *wire.Hello) { h.Token = "" }) }, wire.CodeRefused},
+		{"wrong token", func(r *raw) { r.hello(func(h *wire.Hello) { h.Token = "sesame" }) }, wire.CodeRefused},
+		{"another's name", func(r *raw) { r.hello(func(h *wire.Hello) { h.Name = "tally" }) }, wire.CodeExists},
+		{"another's aid", func(r *raw) { r.hello(func(h *wire.Hello) { h.AID = "tally" }) }, wire.CodeExists},
+		{"the arbiter's name", func(r *raw) { r.hello(func(h *wire.Hello) { h.AID = "arbiter" }) }, wire.CodeInvalid},
+		{"10,000 deep", func(r *raw) {
+			body := append(bytes.Repeat([]byte{0x81}, 10_000), 0)
+			r.send(wire.Message{Kind: wire.KindHello, ID: 1, Millis: 1, Codec: wire.CodecCBOR, Body: body})
+		}, wire.CodeProtocol},
+	}
+	w := newWorld(t)
+	s := w.spawn(Subject, actor.Name("tally"))
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := w.raw()
+			r.t = t
+			test.do(r)
+			told := r.cut()
+			if test.code == "" {
+				return
+			}
+			if told == nil || told.Code != test.code {
+				t.Errorf("told %+v, want %s", told, test.code)
+			} else {
+				t.Log(told)
+			}
+			if n, err := Double.Call(w.ctx, s, 4); n != 8 || err != nil {
+				t.Errorf("somebody else noticed: %d, %v", n, err)
+			}
+		})
+	}
+}
+
+// TestHostilePeer: who joined and then breaks the protocol is cut off.
+func TestHostilePeer(t *testing.T) {
+	tests := []struct {
+		name string
+		do   func(r *raw)
+		cut  bool
+	}{
+		{"a reply never asked for", func(r *raw) { r.send(wire.Message{Kind: wire.KindReply, ID: 77}) }, true},
+		{"a credit for nothing", func(r *raw) {
+			var buf [16]byte
+			r.send(wire.Credit{Messages: 9, Bytes: 9000}.Message(&buf))
+		}, true},
+		{"a second hello", func(r *raw) { r.hello(nil) }, true},
+		{"half a frame, then the end", func(r *raw) { r.write([]byte{0x82, 126, 1}); r.c.(*net.TCPConn).CloseWrite() }, true},
+		{"a kind of a later version", func(r *raw) { r.send(wire.Message{Kind: 100, Flags: 0xff}) }, false},
+		{"a call without an id", func(r *raw) {
+			r.send(wire.Message{Kind: wire.KindRequest, Target: []byte("tally"), Command: []byte("ping")})
+		}, false},
+		{"cancel of nothing", func(r *raw) { r.send(wire.Message{Kind: wire.KindCancel, ID: 5}) }, false},
+		{"undelivered of nothing", func(r *raw) {
+			r.send(wire.Errorf(wire.CodeApp, "x").Frame(wire.KindUndelivered, 0))
+		}, false},
+		{"an argument 10,000 deep", func(r *raw) {
+			r.send(wire.Message{Kind: wire.KindRequest, ID: 1, Target: []byte("tally"), Command: []byte("double"), Codec: wire.CodecCBOR,
+				Body: append(bytes.Repeat([]byte{0x81}, 10_000), 0)})
+		}, false},
+	}
+	w := newWorld(t)
+	s := w.spawn(Subject, actor.Name("tally"))
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := w.raw()
+			r.t = t
+			me := r.join().AID
+			ended := make(chan actor.Ended, 1)
+			if _, err := actor.Watch(w.ctx, actor.To(me), func(_ context.Context, e actor.Ended) { ended <- e }); err != nil {
+				t.Fatal(err)
+			}
+			test.do(r)
+			if test.cut {
+				told := r.cut()
+				if !strings.HasPrefix(test.name, "half") && told == nil {
+					t.Error("it was not told why")
+				}
+				e := <-ended
+				t.Log(e.Cause, e.Reason)
+			} else {
+				r.send(wire.Message{Kind: wire.KindRequest, ID: 9, Target: []byte("tally"), Command: []byte("ping")})
+				for {
+					m, err := r.next()
+					if err != nil {
+						t.Fatalf("it was cut off: %v", err)
+					}
+					if m.ID == 9 {
+						break
+					}
+					if m.Kind == wire.KindError {
+						t.Log(wire.ParseError(&m))
+					}
+				}
+			}
+			if n, err := Double.Call(w.ctx, s, 4); n != 8 || err != nil {
+				t.Errorf("somebody else noticed: %d, %v", n, err)
+			}
+		})
+	}
+}
+
+// TestHalfFrameThenSilence: an end that stops in the middle of a frame is given up
+// after the timeout.
+func TestHalfFrameThenSilence(t *testing.T) {
+	w := newWorld(t, func(o *arbiter.Options) { o.Heartbeat, o.HeartbeatTimeout = 20*time.Millisecond, 100*time.Millisecond })
+	r := w.raw()
+	me := r.join().AID
+	ended := make(chan actor.Ended, 1)
+	if _, err := actor.Watch(w.ctx, actor.To(me), func(_ context.Context, e actor.Ended) { ended <- e }); err != nil {
+		t.Fatal(err)
+	}
+	r.write([]byte{0x82, 126, 1})
+	if e := <-ended; e.Cause != actor.CauseHeartbeat {
+		t.Errorf("ended with %+v", e)
+	}
+}
+
+// TestTooLarge: a message over the limit fails at its sender, a result at its
+// maker, and a frame over the limit is not read.
+func TestTooLarge(t *testing.T) {
+	w := newWorld(t, func(o *arbiter.Options) { o.MaxMessage = 1 << 16 })
+	for _, place := range places[1:] {
+		s := place.put(w, Subject)
+		if _, err := actor.Call[any](w.ctx, s, "echo", strings.Repeat("x", 1<<17)); !isCode(err, actor.TooLarge) {
+			t.Errorf("%s: argument: %v", place.name, err)
+		}
+		if _, err := Big.Call(w.ctx, s, 1<<17); !isCode(err, actor.TooLarge) {
+			t.Errorf("%s: result: %v", place.name, err)
+		}
+		if n, err := Double.Call(w.ctx, s, 4); n != 8 || err != nil {
+			t.Errorf("%s: afterwards: %d, %v", place.name, n, err)
+		}
+	}
+}
+
+func isCode(err error, code actor.Code) bool {
+	e, ok := err.(*actor.Error)
+	return ok && e.Code == code
+}
+
+// TestNotEncodable: what has no image on the wire is refused, and the field named.
+func TestNotEncodable(t *testing.T) {
+	w := newWorld(t)
+	for _, place := range places[1:] {
+		s := place.put(w, Subject)
+		_, err := actor.Call[any](w.ctx, s, "echo", map[string]any{"a": []any{1, func() {}}})
+		if !isCode(err, actor.NotEncodable) || !strings.Contains(err.Error(), "a") {
+			t.Errorf("%s: argument: %v", place.name, err)
+		}
+		if _, err := Odd.Call(w.ctx, s, actor.None{}); !isCode(err, actor.NotEncodable) || !strings.Contains(err.Error(), "hook") {
+			t.Errorf("%s: result: %v", place.name, err)
+		}
+	}
+}
+
+// envHost has a child of the test be an arbiter with process actors.
+const envHost = "ARBITER_TEST_HOST"
+
+// host is the program of that child: it prints the pids of its actors and waits.
+func host() {
+	arbiter.Main(func(ctx context.Context, arb *arbiter.Arbiter) error {
+		for range 4 {
+			s, err := arb.Spawn(ctx, Subject, actor.Process())
+			if err != nil {
+				return err
+			}
+			Block.Start(ctx, s, actor.None{})
+			info, err := actor.GetInfo.Call(ctx, s, actor.None{})
+			if err != nil {
+				return err
+			}
+			os.Stdout.WriteString(strconv.Itoa(info.PID) + "\n")
+		}
+		<-ctx.Done()
+		return nil
+	}, Subject)
+}
+
+// TestArbiterKilled: after kill -9 of an arbiter its children are gone within a
+// second, whatever they are doing.
+func TestArbiterKilled(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), envHost+"=1", "XDG_RUNTIME_DIR="+t.TempDir())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for lines := bufio.NewScanner(out); len(pids) < 4 && lines.Scan(); {
+		pid, err := strconv.Atoi(lines.Text())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	killed := time.Now()
+	_, _ = io.Copy(io.Discard, out)
+	_ = cmd.Wait()
+	if len(pids) != 4 {
+		t.Fatalf("the arbiter said %v", pids)
+	}
+	for _, pid := range pids {
+		for alive(pid) {
+			if time.Since(killed) > 2*time.Second {
+				t.Fatalf("process %d is still there %v after the arbiter was killed", pid, time.Since(killed))
+			}
+			<-time.After(time.Millisecond)
+		}
+	}
+	t.Logf("all gone after %v", time.Since(killed))
+}
+
+// alive reports whether pid runs; a zombie that waits for init does not.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err != nil || !strings.Contains(string(stat), ") Z ")
+}
