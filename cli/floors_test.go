@@ -1,0 +1,11 @@
+package cli
+
+import (
+	"testing"
+
+	"github.com/arbiter-go/arbiter/internal/floors"
+)
+
+func TestFloors(t *testing.T) {
+	floors.Check(t, ".", "actor", "github.com/spf13/cobra")
+}
