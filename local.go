@@ -295,7 +295,13 @@ func (i *incarnation) Ready(_ *cell.Cell, err error) {
 }
 
 // Ended is the end of i.
-func (i *incarnation) Ended(_ *cell.Cell, d *wire.Death) { i.end(d) }
+func (i *incarnation) Ended(_ *cell.Cell, d *wire.Death) {
+	i.end(d)
+	if i == i.arb.self {
+		// Somebody told the actor "arbiter" to stop: that is all of it.
+		go func() { _ = i.arb.Stop(context.Background()) }() // whoever waits for Done learns of it
+	}
+}
 
 // Misuse reports that an actor broke a rule nothing enforces.
 func (i *incarnation) Misuse(c *cell.Cell, what string) {

@@ -27,7 +27,7 @@ type field struct {
 
 func shapeOf[T any]() *shape {
 	t := reflect.TypeFor[T]()
-	s := &shape{name: t.String(), none: t == reflect.TypeFor[None]()}
+	s := &shape{name: typeName[T](), none: t == reflect.TypeFor[None]()}
 	if t.Kind() != reflect.Struct || s.none || codesItself(t) {
 		return s
 	}

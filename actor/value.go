@@ -2,6 +2,7 @@ package actor
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -85,5 +86,5 @@ func typeName[T any]() string {
 	if name == "struct {}" {
 		return ""
 	}
-	return name
+	return strings.ReplaceAll(name, "interface {}", "any")
 }

@@ -161,4 +161,3 @@ func (c *Conn) failWrite(k *chunk, err error) {
 	left.clear(o.pool)
 	c.endSoon(err)
 }
-

@@ -85,7 +85,7 @@ type outbox struct {
 	sent     wire.Window // what of it was used, from the beginning
 	credited wire.Window // what of it was given back, from the beginning
 
-	started  uint64      // handlers begun at the other end, as it told
+	started uint64 // handlers begun at the other end, as it told
 
 	place    uint64 // of the newest message in the data stream
 	admitted uint64 // of the newest that is not held: up to here they are written or lost
