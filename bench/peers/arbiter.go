@@ -2,8 +2,13 @@ package peers
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
 
+	"github.com/arbiter-go/arbiter"
+	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/bench/load"
 )
 
@@ -11,30 +16,152 @@ import (
 // caller are actors that join it, each in its own process.
 type arbiterPeer struct{ socket string }
 
-var errMissing = errors.New("not measured yet")
+const arbiterToken = "bench"
 
 func (p arbiterPeer) Info() load.Info {
-	return load.Info{Name: "arbiter-" + p.socket, Socket: p.socket, Hops: 2,
-		About: "arbiter over " + p.socket, Missing: errMissing.Error()}
+	return load.Info{Name: "arbiter-" + p.socket, Socket: p.socket, Hops: 2, About: "arbiter over " + p.socket}
 }
 
-func (p arbiterPeer) Hub(context.Context, string, func(string)) error { return errMissing }
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-func (p arbiterPeer) Echo(context.Context, load.Place, func([]byte) []byte, func(string)) error {
-	return errMissing
+func (p arbiterPeer) Hub(ctx context.Context, dir string, ready func(string)) error {
+	o := arbiter.Options{Name: "bench", Logger: quiet}
+	if p.socket == "unix" {
+		if err := os.Setenv("XDG_RUNTIME_DIR", dir); err != nil {
+			return err
+		}
+		o.Control = true
+	} else {
+		o.Listen, o.Token = "127.0.0.1:0", arbiterToken
+	}
+	arb, err := arbiter.Start(ctx, o)
+	if err != nil {
+		return err
+	}
+	ready(arb.Addresses()[0])
+	<-ctx.Done()
+	return arb.Stop(context.WithoutCancel(ctx))
 }
 
-func (p arbiterPeer) Dial(context.Context, load.Place, int) (load.Client, error) {
-	return nil, errMissing
+// The protocol of the echo actor.
+var (
+	echoAsk  = actor.NewCommand[[]byte, []byte]("ask")
+	echoTell = actor.NewCommand[[]byte, actor.None]("tell", actor.NoAck())
+	echoRef  = actor.To("bench-echo")
+)
+
+func (p arbiterPeer) join(kind actor.Behaviour, at load.Place, name string) *actor.Member {
+	return actor.NewMember(at.Hub, kind, actor.JoinOptions{Token: arbiterToken, Name: name, Logger: quiet})
 }
+
+func (p arbiterPeer) Echo(ctx context.Context, at load.Place, answer func([]byte) []byte, ready func(string)) error {
+	kind := &actor.Kind[actor.None]{
+		Name: "echo",
+		Handlers: []actor.Handler[actor.None]{
+			actor.Handle(echoAsk, func(_ actor.None, _ context.Context, b []byte) ([]byte, error) { return answer(b), nil }),
+			actor.On(echoTell, func(_ actor.None, _ context.Context, b []byte) error { answer(b); return nil }),
+		},
+		Started: func(actor.None, context.Context) error { ready(""); return nil },
+	}
+	m := p.join(kind, at, echoRef.Name)
+	defer m.Close()
+	return m.Serve(ctx)
+}
+
+func (p arbiterPeer) Dial(ctx context.Context, at load.Place, _ int) (load.Client, error) {
+	m := p.join(&actor.Kind[actor.None]{Name: "load"}, at, "")
+	if _, err := m.Ref(ctx); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return &arbiterClient{m, m.Context(context.Background())}, nil
+}
+
+type arbiterClient struct {
+	m   *actor.Member
+	ctx context.Context
+}
+
+func (c *arbiterClient) Ask(ctx context.Context, body, _ []byte) ([]byte, error) {
+	return echoAsk.Call(c.m.Context(ctx), echoRef, body)
+}
+
+func (c *arbiterClient) Tell(body []byte) error { return echoTell.Send(c.ctx, echoRef, body) }
+
+func (c *arbiterClient) Close() error { return c.m.Close() }
 
 // arbiterLocal is goroutine actors of arbiter.
 type arbiterLocal struct{}
 
 func (arbiterLocal) Info() load.Info {
-	return load.Info{Name: "arbiter-goroutine", Socket: "process",
-		About: "goroutine actors of arbiter", Missing: errMissing.Error()}
+	return load.Info{Name: "arbiter-goroutine", Socket: "process", About: "goroutine actors of arbiter"}
 }
 
-func (arbiterLocal) Start(context.Context) (load.LocalActor, error) { return nil, errMissing }
-func (arbiterLocal) Spawn(context.Context, int) (func(), error)     { return nil, errMissing }
+// tally is the state of a local actor.
+type tally struct{ told int64 }
+
+var (
+	localAsk  = actor.NewCommand[int64, int64]("ask")
+	localTell = actor.NewCommand[int64, actor.None]("tell", actor.NoAck())
+	localTold = actor.NewCommand[actor.None, int64]("told")
+
+	localKind = &actor.Kind[*tally]{
+		Name: "tally",
+		New:  func(context.Context) (*tally, error) { return &tally{}, nil },
+		Handlers: []actor.Handler[*tally]{
+			actor.Handle(localAsk, func(_ *tally, _ context.Context, v int64) (int64, error) { return v, nil }),
+			actor.On(localTell, func(t *tally, _ context.Context, _ int64) error { t.told++; return nil }),
+			actor.Handle(localTold, func(t *tally, _ context.Context, _ actor.None) (int64, error) { return t.told, nil }),
+		},
+	}
+)
+
+type arbiterActor struct {
+	arb *arbiter.Arbiter
+	ref actor.Ref
+}
+
+func startLocal(ctx context.Context) (*arbiter.Arbiter, error) {
+	return arbiter.Start(ctx, arbiter.Options{Name: "bench", Logger: quiet})
+}
+
+func (arbiterLocal) Start(ctx context.Context) (load.LocalActor, error) {
+	arb, err := startLocal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := arb.Spawn(ctx, localKind)
+	if err != nil {
+		return nil, err
+	}
+	return &arbiterActor{arb, ref}, nil
+}
+
+func (a *arbiterActor) Asker() func(context.Context, int64) (int64, error) {
+	return func(ctx context.Context, v int64) (int64, error) {
+		return localAsk.Call(a.arb.Context(ctx), a.ref, v)
+	}
+}
+
+func (a *arbiterActor) Tell(ctx context.Context, v int64) error {
+	return localTell.Send(a.arb.Context(ctx), a.ref, v)
+}
+
+func (a *arbiterActor) Told(ctx context.Context) (int64, error) {
+	return localTold.Call(a.arb.Context(ctx), a.ref, actor.None{})
+}
+
+func (a *arbiterActor) Stop() { _ = a.arb.Stop(context.Background()) }
+
+func (arbiterLocal) Spawn(ctx context.Context, n int) (func(), error) {
+	arb, err := startLocal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range n {
+		if _, err := arb.Spawn(ctx, localKind); err != nil {
+			return nil, fmt.Errorf("actor %d: %w", i, err)
+		}
+	}
+	return func() { _ = arb.Stop(context.Background()) }, nil
+}
