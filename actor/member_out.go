@@ -122,7 +122,7 @@ func (m *Member) Send(ctx context.Context, s cell.Scope, target string, r *cell.
 		if err := j.conn.PostWait(ctx, &msg); err != nil {
 			failed = wire.AsError(err, wire.CodeClosed).With(wire.StartedNo)
 		} else {
-			j.conn.Flush()
+			j.conn.FlushSoon() // whoever sends one way usually sends more
 		}
 	}
 	m.putBuffer(buf, b)

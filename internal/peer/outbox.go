@@ -97,11 +97,17 @@ type outbox struct {
 type outStats struct{ messages, bytes, flushes, held, dropped, full uint64 }
 
 // fits reports whether the other end's window has room for one message that costs
-// cost. One alone always fits, however large.
+// cost.
 func (o *outbox) fits(cost int) bool {
-	messages, bytes := o.sent.Messages-o.credited.Messages, o.sent.Bytes-o.credited.Bytes
-	return messages == 0 ||
-		messages < o.window.Messages && bytes+uint64(cost) <= o.window.Bytes
+	return fits(o.window, o.sent.Messages-o.credited.Messages, o.sent.Bytes-o.credited.Bytes, uint64(cost))
+}
+
+// fits is the rule of a window, the same at both ends: there is room for one more
+// message, and either for its bytes, or less than half of the bytes is in use. So
+// one that is larger than the window passes too; and because the receiver says
+// what it has taken at half the window, it always will.
+func fits(w wire.Window, messages, bytes, cost uint64) bool {
+	return messages < max(w.Messages, 1) && (bytes+cost <= w.Bytes || bytes <= w.Bytes/2)
 }
 
 // direct reports whether a message of cost may go to the data lane right away. An

@@ -71,7 +71,7 @@ func (r *room) receive(cost int) bool {
 	r.received.Bytes += uint64(cost)
 	// The other end knows of at most as much given back as is known here, so what
 	// it may send fits here too.
-	return messages == 0 || messages < r.window.Messages && bytes+uint64(cost) <= r.window.Bytes
+	return fits(r.window, messages, bytes, uint64(cost))
 }
 
 // credited takes a credit frame of the other end, and moves on what it has room for.
