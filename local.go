@@ -38,7 +38,7 @@ type valued interface{ Value(v cell.Value) }
 
 // Start sends a call of i's on its way.
 func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
-	to := i.arb.resolve([]byte(c.Target))
+	to := i.arb.resolve(wire.Bytes(c.Target))
 	if to == nil {
 		c.Failed(0, i.arb.unknownActor(c.Target))
 		return
@@ -92,7 +92,7 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 		m, b, err := s.Message(wire.KindRequest, c.Target, &c.Request, (*buf)[:0])
 		var id uint64
 		if err == nil {
-			m.Sender, m.Ext = []byte(i.aid), nil
+			m.Sender, m.Ext = wire.Bytes(i.aid), nil
 			m.Flags &^= wire.FlagTurn
 			if c.Chained {
 				m.Flags |= wire.FlagChained
@@ -148,7 +148,7 @@ func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, t
 		buf := i.arb.buffers.get()
 		m, b, err := s.Message(wire.KindRequest, target, r, (*buf)[:0])
 		if err == nil {
-			m.Sender, m.Ext = []byte(i.aid), nil
+			m.Sender, m.Ext = wire.Bytes(i.aid), nil
 			m.Flags = m.Flags&^wire.FlagTurn | wire.FlagOneWay
 			var e error
 			if wait {
@@ -188,7 +188,7 @@ func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, t
 
 // Send sends a one-way message of i's.
 func (i *incarnation) Send(ctx context.Context, s cell.Scope, target string, r *cell.Request) *wire.Error {
-	to := i.arb.resolve([]byte(target))
+	to := i.arb.resolve(wire.Bytes(target))
 	if to == nil {
 		return i.arb.unknownActor(target)
 	}
@@ -223,7 +223,7 @@ func (i *incarnation) takeBack(to *incarnation, id uint64) {
 
 // Watch has w told of target's end.
 func (i *incarnation) Watch(_ context.Context, _ cell.Scope, target string, w *cell.Watch) *wire.Error {
-	to := i.arb.resolve([]byte(target))
+	to := i.arb.resolve(wire.Bytes(target))
 	if to == nil {
 		return i.arb.unknownActor(target)
 	}

@@ -209,7 +209,7 @@ func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.
 		return 0, err
 	}
 	m.ID = id
-	r := cell.Receive(m, s.conn, charge.Cost)
+	r := l.to.cell.Receive(m, s.conn, charge.Cost)
 	if err := l.to.cell.Deliver(r); err != nil {
 		charge.Return()
 		l.to.local.Take(id)
@@ -241,7 +241,7 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 			l.asked = true
 			s.askedOf = append(s.askedOf, l)
 		}
-	} else if err = l.to.cell.Deliver(cell.Receive(m, s.conn, charge.Cost)); err != nil {
+	} else if err = l.to.cell.Deliver(l.to.cell.Receive(m, s.conn, charge.Cost)); err != nil {
 		charge.Return()
 	}
 	if err != nil {

@@ -161,12 +161,11 @@ func run(ctx context.Context, _ any, r *cell.Request) (cell.Value, error) {
 		}
 		return nil, wire.Errorf(wire.CodeInvalid, "%s", text).NotStarted()
 	}
-	inner := *r
-	inner.Value = &typed[any]{a.Argument}
-	if a.Argument == nil {
-		inner.Value = nil
+	inner := &cell.Request{Command: a.Function, Sender: r.Sender, ID: r.ID, Deadline: r.Deadline, Codec: r.Codec}
+	if a.Argument != nil {
+		inner.Value = &typed[any]{a.Argument}
 	}
-	return f.Run(ctx, nil, &inner)
+	return f.Run(ctx, nil, inner)
 }
 
 var runShape = shapeOf[RunArgs]()

@@ -112,6 +112,9 @@ func Handle[S, In, Out any](command Command[In, Out], method func(s S, ctx conte
 			if err != nil {
 				return nil, handlerError(ctx, err)
 			}
+			if r.ID == 0 {
+				return nil, nil // nobody waits
+			}
 			return &typed[Out]{out}, nil
 		},
 	}}

@@ -30,7 +30,7 @@ func (j *joined) Receive(c *peer.Conn, m *wire.Message) {
 
 // request delivers a command, or answers why not.
 func (j *joined) request(c *peer.Conn, m *wire.Message) {
-	r := cell.Receive(m, c, wire.Cost(m.Size()))
+	r := j.cell.Receive(m, c, wire.Cost(m.Size()))
 	var err *wire.Error
 	if e := m.CheckExt(); e != nil {
 		err = wire.Errorf(wire.CodeProtocol, "%v", e).NotStarted()

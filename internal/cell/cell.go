@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/mailbox"
@@ -26,6 +27,8 @@ type Cell struct {
 	name string
 	log  *slog.Logger
 	born time.Time
+
+	sender atomic.Pointer[string] // of the last request that came over a connection
 
 	mu      sync.Mutex // guards what follows
 	state   State
@@ -350,7 +353,8 @@ func (c *Cell) passLocked() {
 
 // begin makes r's turn and links it among those that are not over.
 func (c *Cell) begin(r *Request) *Turn {
-	t := &Turn{cell: c, req: r}
+	t := &r.turn
+	t.cell, t.req = c, r
 	c.mu.Lock()
 	t.next = c.turns
 	if t.next != nil {

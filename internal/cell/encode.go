@@ -10,7 +10,7 @@ import (
 // extensions and body are appended to buf, which it returns too: the message is
 // valid as long as nobody writes there.
 func (s Scope) Message(kind wire.Kind, target string, r *Request, buf []byte) (wire.Message, []byte, *wire.Error) {
-	m := wire.Message{Kind: kind, Target: []byte(target), Command: []byte(r.Command), Millis: Millis(r.Deadline)}
+	m := wire.Message{Kind: kind, Target: wire.Bytes(target), Command: wire.Bytes(r.Command), Millis: Millis(r.Deadline)}
 	if s.Turn != nil {
 		if s.Turn.Holds() {
 			m.Flags |= wire.FlagTurn
@@ -64,12 +64,17 @@ func Millis(d time.Time) uint32 {
 	return uint32(min(max(time.Until(d).Milliseconds(), 1), 1<<32-1))
 }
 
-// Receive returns the request m, read from source, as it goes into an inbox. It
+// Receive returns the request m, read from source, as it goes into c's inbox. It
 // copies what it keeps of m.
-func Receive(m *wire.Message, source Source, cost int) *Request {
+func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
 	r := &Request{
-		Command: string(m.Command), Sender: string(m.Sender), ID: m.ID, Codec: m.Codec,
+		ID: m.ID, Codec: m.Codec, Sender: c.senderOf(m.Sender),
 		Chained: m.Flags&wire.FlagChained != 0, Size: m.Size(), Source: source, Cost: cost,
+	}
+	if cmd := c.spec.Commands[string(m.Command)]; cmd != nil {
+		r.Command = cmd.Name
+	} else {
+		r.Command = string(m.Command)
 	}
 	if m.Flags&wire.FlagOneWay != 0 {
 		r.ID = 0
@@ -78,7 +83,22 @@ func Receive(m *wire.Message, source Source, cost int) *Request {
 		r.Deadline = time.Now().Add(time.Duration(m.Millis) * time.Millisecond)
 	}
 	if m.Codec != wire.CodecNone || len(m.Body) > 0 {
-		r.Value = &Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, Data: append([]byte(nil), m.Body...)}
+		r.encoded = Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, Data: append([]byte(nil), m.Body...)}
+		r.Value = &r.encoded
 	}
 	return r
+}
+
+// senderOf returns b as a string, the last one again if it is the same: messages
+// come in runs.
+func (c *Cell) senderOf(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	if last := c.sender.Load(); last != nil && *last == string(b) {
+		return *last
+	}
+	s := string(b)
+	c.sender.Store(&s)
+	return s
 }

@@ -38,6 +38,9 @@ type Request struct {
 	Source   Source // the connection it came by; nil if it did not
 	Cost     int    // what Source gets back once the request is started or dropped
 
+	encoded Encoded // what Value points to, if it came over a connection
+	turn    Turn    // what its handler is given
+
 	paid bool
 	cmd  *Command
 	do   func(t *Turn, state any) // a hook, a timer or a Down instead of a command

@@ -64,21 +64,22 @@ type Conn struct {
 
 	flushLoop func()         // flushRun, bound once
 	handed    *chunk         // from the flusher that hands over to its goroutine
-	waiting   atomic.Bool    // the flusher's goroutine waits for the other end
+	waiting   atomic.Int32   // flushers' goroutines that may wait for the other end
 	moved     atomic.Uint64  // its writes
-	wg        sync.WaitGroup // the flusher's goroutine and the timer; Add under out.mu or alive.mu
+	wg        sync.WaitGroup // the flusher's goroutine and the timers; Add under out.mu, alive.mu or mu
 	said      chan struct{}  // closed when the goodbye was written or dropped
 	ended     chan struct{}  // closed when the reader has ended
 
-	mu     sync.Mutex // guards what follows
-	reason error      // why the connection ends; the first one counts
-	over   bool       // reason is set
-	linger *time.Timer
+	mu     sync.Mutex  // guards what follows
+	reason error       // why the connection ends; the first one counts
+	over   bool        // reason is set
+	linger *time.Timer // set while not over
 }
 
 // inbox is what the reader counts, and reads with.
 type inbox struct {
 	frames   *frame.Reader
+	m        wire.Message // the one that is handled; owned by the reader, here so that none is allocated
 	reads    atomic.Uint64
 	messages atomic.Uint64
 	bytes    atomic.Uint64
@@ -204,13 +205,9 @@ func (c *Conn) settle() {
 		o.idle.Wait()
 	}
 	o.mu.Unlock()
-	left.clear(o.pool)
+	left.clear(c)
+	c.stopLinger()
 	c.wg.Wait()
-	c.mu.Lock()
-	if c.linger != nil {
-		c.linger.Stop()
-	}
-	c.mu.Unlock()
 }
 
 // read is the reader.
@@ -250,28 +247,28 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 	default:
 		return wire.Errorf(wire.CodeProtocol, "a %s frame, where only binary ones are", op)
 	}
-	var m wire.Message
+	m := &c.in.m
 	if err := m.Parse(payload); err != nil {
 		return wire.Errorf(wire.CodeProtocol, "%v", err)
 	}
 	c.in.messages.Add(1)
 	switch m.Kind {
 	case wire.KindReply, wire.KindError:
-		if err := c.answer(&m); err != nil {
+		if err := c.answer(m); err != nil {
 			return err
 		}
 	case wire.KindCredit:
-		if err := c.credited(&m); err != nil {
+		if err := c.credited(m); err != nil {
 			return err
 		}
 	case wire.KindRequest:
 		if !c.room.receive(wire.Cost(m.Size())) {
 			return wire.Errorf(wire.CodeProtocol, "a request beyond the window of %d messages, %d bytes", c.room.window.Messages, c.room.window.Bytes)
 		}
-		h.Receive(c, &m)
+		h.Receive(c, m)
 	case wire.KindCancel, wire.KindUndelivered, wire.KindWatch, wire.KindUnwatch, wire.KindDown, wire.KindXoff,
 		wire.KindXon, wire.KindNotify, wire.KindStop, wire.KindGoodbye:
-		h.Receive(c, &m)
+		h.Receive(c, m)
 	case wire.KindHello, wire.KindWelcome:
 		return wire.Errorf(wire.CodeProtocol, "a second %s", m.Kind)
 	default:
@@ -313,7 +310,8 @@ func (c *Conn) check(m *wire.Message) (int, *wire.Error) {
 	return size, nil
 }
 
-// place makes a request of class Data what it is, and anything else there Ordered.
+// classOf returns the class m is posted in, and what it takes of the other end's
+// window: of class Data only requests are counted there, the rest is Ordered.
 func classOf(class Class, m *wire.Message) (Class, int) {
 	if class != Data && class != Ordered {
 		return class, 0
@@ -341,13 +339,17 @@ func (c *Conn) Post(class Class, m *wire.Message, ch Charge) error {
 	if class < Data {
 		n = frame.BinaryHeaderSize(size) + size
 	}
-	if err == nil && !o.bounded(class, n, m.Flags&wire.FlagOneWay != 0) {
-		o.stats.full++
-		err = ErrFull
+	var owed debts
+	if err == nil {
+		var room bool
+		if room, owed = c.roomLocked(class, n, m.Flags&wire.FlagOneWay != 0); !room {
+			err = ErrFull
+		}
 	}
 	if err != nil {
 		o.mu.Unlock()
 		ch.Return()
+		owed.pay()
 		return err
 	}
 	if class < Data {
@@ -357,6 +359,7 @@ func (c *Conn) Post(class Class, m *wire.Message, ch Charge) error {
 		o.appendData(m, size, cost, ch, 0)
 	}
 	o.mu.Unlock()
+	owed.pay()
 	return nil
 }
 
@@ -384,9 +387,8 @@ func (c *Conn) Request(m *wire.Message, n Note, ch Charge) (id uint64, err *wire
 		ch.Return()
 		return 0, c.refused(n)
 	}
-	owed := c.purgeLocked()
-	if !o.bounded(class, cost, false) {
-		o.stats.full++
+	room, owed := c.roomLocked(class, cost, false)
+	if !room {
 		queued := o.load[Data]
 		o.mu.Unlock()
 		ch.Return()
@@ -518,31 +520,37 @@ func (c *Conn) Written(sent uint64) bool {
 	return sent <= c.out.admitted
 }
 
-// Goodbye says why this end leaves, writes what was posted before, and closes. It
-// returns when that is done, ctx ends, or the connection was lost.
+// Goodbye says why this end leaves, writes what was posted before, but for data
+// that the other end has no room for, and closes. It returns when that is done,
+// ctx ends, whose error it then returns, or the connection was lost, with
+// ErrClosed. Nothing can be posted any more. A second Goodbye waits for the first.
 func (c *Conn) Goodbye(ctx context.Context, d *wire.Death) error {
 	m := d.Message(wire.KindGoodbye, 0)
 	o := &c.out
 	o.mu.Lock()
-	if err := o.refusal(); err != nil {
-		o.mu.Unlock()
-		c.Close(err)
-		return err
+	if !o.shut && !o.leaving {
+		o.leaving = true
+		o.final = o.single(&m)
+		o.final.farewell = true
 	}
-	o.leaving = true
-	size := m.Size()
-	k := o.pool.get(frame.BinaryHeaderSize(size) + size)
-	k.b = m.Append(frame.AppendBinary(k.b, size))
-	k.frames, k.farewell = 1, true
-	o.final = k
+	over := o.shut
 	o.mu.Unlock()
+	if over {
+		c.Close(ErrClosed)
+		return ErrClosed
+	}
 	c.FlushSoon()
 	select {
 	case <-c.said:
-	case <-c.ended:
 	case <-ctx.Done():
 		c.Close(ErrClosed)
 		return ctx.Err()
+	}
+	o.mu.Lock()
+	told := o.told
+	o.mu.Unlock()
+	if !told {
+		return ErrClosed
 	}
 	// The other end reads it, sees the end, and closes: only then is it certain that
 	// nothing was lost.
@@ -568,8 +576,9 @@ func (c *Conn) Close(reason error) {
 	o.mu.Lock()
 	left := o.shutLocked()
 	o.mu.Unlock()
-	left.clear(o.pool)
+	left.clear(c)
 	_ = c.t.Close()
+	c.stopLinger()
 }
 
 // end notes why the connection ends.
@@ -589,9 +598,24 @@ func (c *Conn) end(reason error) {
 func (c *Conn) endSoon(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.linger == nil {
-		c.linger = time.AfterFunc(lingerTime, func() { c.Close(fmt.Errorf("it cannot be written to: %w", err)) })
+	if c.over || c.linger != nil {
+		return
 	}
+	c.wg.Add(1)
+	c.linger = time.AfterFunc(lingerTime, func() {
+		defer c.wg.Done()
+		c.Close(fmt.Errorf("it cannot be written to: %w", err))
+	})
+}
+
+// stopLinger stops what endSoon began. The connection must be over.
+func (c *Conn) stopLinger() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.linger != nil && c.linger.Stop() {
+		c.wg.Done()
+	}
+	c.linger = nil
 }
 
 func (c *Conn) why() error {

@@ -94,8 +94,8 @@ func (c *Conn) flushRun() {
 		}
 		k = c.nextChunk(nil)
 	}
-	c.waiting.Store(true)
-	defer c.waiting.Store(false)
+	c.waiting.Add(1)
+	defer c.waiting.Add(-1)
 	for k != nil {
 		for k.off < len(k.b) {
 			n, err := c.t.Write(k.b[k.off:min(k.off+piece, len(k.b))])
@@ -158,6 +158,6 @@ func (c *Conn) failWrite(k *chunk, err error) {
 	c.restLocked()
 	o.mu.Unlock()
 	c.written(k)
-	left.clear(o.pool)
+	left.clear(c)
 	c.endSoon(err)
 }

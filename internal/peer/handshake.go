@@ -20,7 +20,8 @@ func (c *Conn) Hello(ctx context.Context, h *wire.Hello) (*wire.Welcome, error) 
 	if err != nil {
 		return nil, err
 	}
-	c.sendFirst(&m)
+	c.putFirst(&m, false)
+	c.Flush()
 	answer, err := c.first(ctx)
 	if err != nil {
 		return nil, err
@@ -46,6 +47,7 @@ func (c *Conn) Hello(ctx context.Context, h *wire.Hello) (*wire.Welcome, error) 
 		c.alive.timeout = time.Duration(w.Timeout) * time.Millisecond
 	}
 	c.open(w.Window)
+	c.Flush() // what was posted before
 	return w, nil
 }
 
@@ -82,22 +84,27 @@ func (c *Conn) Welcome(w *wire.Welcome) error {
 	c.out.mu.Lock()
 	window := c.out.window
 	c.out.mu.Unlock()
-	c.putFirst(&m)
+	c.putFirst(&m, false)
 	c.open(window)
 	c.Flush()
 	return nil
 }
 
-// Refuse answers the hello with e, and gives the other end a moment to read it.
-// Close is still to be called.
+// Refuse answers the hello with e, and gives the other end a moment to read it. Only
+// the first Refuse of a connection does anything, and what AwaitHello fails with it
+// has refused itself. Close is still to be called.
 func (c *Conn) Refuse(e *wire.Error) {
 	m := e.Frame(wire.KindError, 0)
-	c.sendFirst(&m)
-	if w, ok := c.t.(writeCloser); ok {
-		_ = w.CloseWrite()
+	if !c.putFirst(&m, true) {
+		return
 	}
 	stop := time.AfterFunc(lingerTime, func() { _ = c.t.Close() })
 	defer stop.Stop()
+	c.Flush()
+	<-c.said // at the latest when the transport is closed
+	if w, ok := c.t.(writeCloser); ok {
+		_ = w.CloseWrite()
+	}
 	var trash [512]byte
 	for range 1024 { // an end that goes on talking is not listened to for ever
 		if _, err := c.t.Read(trash[:]); err != nil {
@@ -118,23 +125,20 @@ func (c *Conn) open(window wire.Window) {
 	owed.pay()
 }
 
-// putFirst queues a frame of the handshake before everything else.
-func (c *Conn) putFirst(m *wire.Message) {
-	size := m.Size()
+// putFirst queues a frame of the handshake before everything else. A farewell is
+// the last of the connection as well. It reports whether it was taken: not if the
+// connection is over.
+func (c *Conn) putFirst(m *wire.Message, farewell bool) bool {
 	o := &c.out
-	k := o.pool.get(frame.BinaryHeaderSize(size) + size)
-	k.b = m.Append(frame.AppendBinary(k.b, size))
-	k.frames = 1
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.shut {
-		o.first = k
+	if o.shut || farewell && o.leaving {
+		return false
 	}
-}
-
-func (c *Conn) sendFirst(m *wire.Message) {
-	c.putFirst(m)
-	c.Flush()
+	o.first = o.single(m)
+	o.first.farewell = farewell
+	o.leaving = o.leaving || farewell
+	return true
 }
 
 // first reads the first message of the other end.

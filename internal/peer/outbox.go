@@ -68,7 +68,9 @@ type outbox struct {
 	idle sync.Cond  // of mu: flushing became false while shut
 
 	shut     bool // nothing more is taken; what there was is dropped
-	leaving  bool // a goodbye is queued: nothing more is taken
+	leaving  bool // a goodbye or a refusal is queued: nothing more is taken
+	parted   bool // the goodbye is being written or was: nothing follows it
+	told     bool // the goodbye or the refusal was written whole
 	open     bool // the handshake is over
 	flushing bool // somebody writes; only who set it takes chunks
 
@@ -132,6 +134,15 @@ func (o *outbox) bounded(class Class, n int, oneWay bool) bool {
 		return true
 	}
 	return o.load[class] == 0 || o.load[class]+n <= limit
+}
+
+// single returns m as the only frame of a chunk.
+func (o *outbox) single(m *wire.Message) *chunk {
+	size := m.Size()
+	k := o.pool.get(frame.BinaryHeaderSize(size) + size)
+	k.b = m.Append(frame.AppendBinary(k.b, size))
+	k.frames = 1
+	return k
 }
 
 // appendFrame appends m, of size bytes, as one frame to the lane of class Control
@@ -240,12 +251,33 @@ func (o *outbox) drop(owed debts, r *record) debts {
 	return owed.add(r.charge)
 }
 
+// roomLocked reports whether a class has room for n more, and counts it if not. It
+// drops held requests that nobody waits for any more, if there are many of them or
+// their room is needed, and returns what they owed.
+func (c *Conn) roomLocked(class Class, n int, oneWay bool) (room bool, owed debts) {
+	o := &c.out
+	if class == Data {
+		owed = c.purgeLocked(16)
+	}
+	room = o.bounded(class, n, oneWay)
+	if !room && class == Data && owed == nil {
+		owed = c.purgeLocked(1)
+		room = o.bounded(class, n, oneWay)
+	}
+	if !room {
+		o.stats.full++
+	}
+	return room, owed
+}
+
 // purgeLocked drops the held requests that nobody waits for any more, if they are
-// many: they count in the bounds until then.
-func (c *Conn) purgeLocked() (owed debts) {
+// seen to be at least so many and a quarter of all: they count in the bounds until
+// then. Calls that were written hide as many that are dead, which is no harm: those
+// end too if the target does not answer.
+func (c *Conn) purgeLocked(least int) (owed debts) {
 	o := &c.out
 	dead := o.held.calls - c.calls.Len()
-	if dead < 16 || dead < o.held.calls/4 {
+	if dead < least || dead < o.held.calls/4 {
 		return nil
 	}
 	// All records go round once: what is alive is held again.
@@ -277,7 +309,7 @@ func (c *Conn) takeLocked() *chunk {
 		o.first = nil
 		return k
 	}
-	if o.shut || !o.open {
+	if o.shut || !o.open || o.parted {
 		return nil
 	}
 	c.grantLocked()
@@ -295,6 +327,7 @@ func (c *Conn) takeLocked() *chunk {
 	}
 	if k == nil {
 		k, o.final = o.final, nil
+		o.parted = k != nil
 		return k
 	}
 	// Small chunks of other lanes go along: one write instead of two or three.
@@ -331,7 +364,7 @@ func (c *Conn) pendingLocked() bool {
 	if o.first != nil {
 		return true
 	}
-	if o.shut || !o.open {
+	if o.shut || !o.open || o.parted {
 		return false
 	}
 	return o.lanes[Control].head != nil || o.lanes[Reply].head != nil || o.lanes[Data].head != nil ||
@@ -349,10 +382,12 @@ func (o *outbox) finishLocked(k *chunk) {
 		if k.data > 0 {
 			o.written = k.last
 		}
+		o.told = o.told || k.farewell
 		return
 	}
 	whole, data := k.whole()
 	o.stats.messages += uint64(whole)
+	o.stats.dropped += uint64(k.frames - whole)
 	if data > 0 {
 		// Dropped messages leave gaps in the places, so this is an upper bound: none
 		// that was written is taken for one that was not.
@@ -421,10 +456,9 @@ type leftover struct {
 }
 
 // clear pays what the leftover owes and frees it. No lock may be held.
-func (l *leftover) clear(pool *Pool) {
+func (l *leftover) clear(c *Conn) {
 	l.owed.pay()
 	for k := l.chunks.pop(); k != nil; k = l.chunks.pop() {
-		k.debts.pay()
-		pool.put(k)
+		c.written(k)
 	}
 }

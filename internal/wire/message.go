@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"unsafe"
 )
 
 // Kind says what a native frame is. Kinds are below 0x80, because a pulsar frame
@@ -204,6 +205,10 @@ func (m *Message) Parent() (uint64, bool) {
 	}
 	return 0, false
 }
+
+// Bytes returns the bytes of s without copying them, for a Message's fields. They
+// must not be written to; nothing in this module writes to a Message's names.
+func Bytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // CheckExt reports whether the extensions of m are whole and none is one that
 // must be understood and is not.
