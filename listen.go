@@ -103,9 +103,9 @@ func (a *Arbiter) accept(l net.Listener, address string, admit admit) {
 	})
 }
 
-// Join serves the other end of t as an actor that joined; for arbitertest. It
-// returns when that actor has ended.
-func (a *Arbiter) join(t peer.Transport) {
+// ServeConn serves the other end of t as an actor that joined, until that has
+// ended. It is for arbitertest: nobody else can name a Transport.
+func (a *Arbiter) ServeConn(t peer.Transport) {
 	a.greet(t, func(*wire.Hello) *wire.Error { return nil }, func() {})
 }
 

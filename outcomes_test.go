@@ -258,7 +258,7 @@ var places = []struct {
 	{"pipe", func(w *world, kind actor.Behaviour) actor.Ref {
 		ours, theirs := peer.Pipe()
 		done := make(chan struct{})
-		go func() { defer close(done); w.arb.JoinPipe(theirs) }()
+		go func() { defer close(done); w.arb.ServeConn(theirs) }()
 		w.t.Cleanup(func() { <-done })
 		return w.join("", kind, actor.JoinOptions{}.Over(ours))
 	}},

@@ -3,7 +3,6 @@ package peer
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -307,4 +306,3 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-var _ io.Closer = (*PipeEnd)(nil)
