@@ -4,11 +4,12 @@ import "fmt"
 
 // The bounds of a hello. They keep what a stranger may make an arbiter hold.
 const (
-	MaxName        = 64   // bytes of a name or an aid
-	MaxCommandName = 255  // bytes of a command's name
-	MaxCommands    = 1024 // commands one actor may announce
-	maxToken       = 4096 // bytes
-	maxText        = 1024 // bytes of any other text of a hello
+	MaxHello       = 64 << 10 // bytes of the whole message: who sends it is not known yet
+	MaxName        = 64       // bytes of a name or an aid
+	MaxCommandName = 255      // bytes of a command's name
+	MaxCommands    = 1024     // commands one actor may announce
+	maxToken       = 4096     // bytes
+	maxText        = 1024     // bytes of any other text of a hello
 	maxCodecs      = 16
 )
 
@@ -50,7 +51,11 @@ func (h *Hello) Message() (Message, error) {
 	if err != nil {
 		return Message{}, Errorf(CodeInvalid, "cannot encode the hello: %v", err)
 	}
-	return Message{Kind: KindHello, Codec: CodecCBOR, ID: uint64(h.Newest), Millis: h.Oldest, Body: body}, nil
+	m := Message{Kind: KindHello, Codec: CodecCBOR, ID: uint64(h.Newest), Millis: h.Oldest, Body: body}
+	if n := m.Size(); n > MaxHello {
+		return Message{}, Errorf(CodeInvalid, "the hello has %d bytes, more than %d: announce fewer commands, or describe them shorter", n, MaxHello)
+	}
+	return m, nil
 }
 
 // ParseHello reads a hello, of whatever version. Of one that this package cannot

@@ -21,7 +21,7 @@ const (
 	KindUndelivered Kind = 7  // a one-way message came back: the code in Command, the details in the body
 	KindWatch       Kind = 8  // tell me once when Target ends; answered like a request
 	KindUnwatch     Kind = 9  // the watch with this ID is over
-	KindDown        Kind = 10 // Sender, watched as ID, has ended; the Death is in the body
+	KindDown        Kind = 10 // Sender, named Command, watched as ID, has ended; the Death is in the body
 	KindCredit      Kind = 11 // what the receiver has taken so far: see Credit
 	KindXoff        Kind = 12 // send nothing more to Target for now
 	KindXon         Kind = 13 // go on sending to Target
@@ -249,7 +249,7 @@ func Cost(size int) int { return size + MessageOverhead }
 func (c Credit) Message(buf *[16]byte) Message {
 	binary.BigEndian.PutUint64(buf[:8], c.Bytes)
 	binary.BigEndian.PutUint64(buf[8:], c.Started)
-	return Message{Kind: KindCredit, ID: c.Messages & MaxID, Body: buf[:]}
+	return Message{Kind: KindCredit, Codec: CodecRaw, ID: c.Messages & MaxID, Body: buf[:]}
 }
 
 // ParseCredit reads the credit frame m.
