@@ -112,17 +112,17 @@ func (t *callTable) at(i int32) *slot {
 // given if the target has ended, and CodeOverloaded if 2^20 calls are in flight;
 // in either case the handler was not started and n.Caller is told nothing.
 func (c *Calls) Add(n Note) (id uint64, err *wire.Error) {
-	id, ok := c.add(&n)
+	c.mu.Lock()
+	id, ok := c.addLocked(&n)
+	c.mu.Unlock()
 	if !ok {
 		return 0, c.refusal(n)
 	}
 	return id, nil
 }
 
-// add reports false if refusal says why not.
-func (c *Calls) add(n *Note) (id uint64, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// addLocked reports false if refusal says why not.
+func (c *Calls) addLocked(n *Note) (id uint64, ok bool) {
 	if c.end != nil {
 		return 0, false
 	}

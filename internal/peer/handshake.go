@@ -2,74 +2,71 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/frame"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// maxHello is the longest message of a handshake, in bytes.
+// maxHello is the largest first message, in bytes: whoever sends it is not known
+// yet.
 const maxHello = 64 << 10
 
-// Hello is the handshake of whoever connects: it sends h and waits for the answer,
-// until ctx ends. Versions and the inbox's window are filled in if h has none. The
-// error is an *wire.Error if the other end refused, or answered with something
-// else; then, and whenever there is an error, the connection is closed.
+// Hello is the handshake of who connects: it says h and waits for the welcome. The
+// error is a *wire.Error if the other end refused, or is no arbiter.
 func (c *Conn) Hello(ctx context.Context, h *wire.Hello) (*wire.Welcome, error) {
-	hello := *h
-	if hello.Newest == 0 {
-		hello.Newest, hello.Oldest = wire.Version, wire.MinVersion
-	}
-	hello.Inbox = c.options.Window
-	m, err := hello.Message()
-	if err == nil {
-		_, err = c.measure(&m)
-	}
+	m, err := h.Message()
 	if err != nil {
-		c.Close(err)
 		return nil, err
 	}
-	c.begin(&m, false)
-	if err := c.readFirst(ctx); err != nil {
-		c.Close(err)
-		return nil, err
-	}
-	w, err := wire.ParseWelcome(&c.m)
+	c.putFirst(&m, false)
+	c.Flush()
+	answer, err := c.first(ctx)
 	if err != nil {
-		c.Close(err)
 		return nil, err
 	}
-	c.version = w.Version
+	switch answer.Kind {
+	case wire.KindError:
+		return nil, wire.ParseError(answer)
+	case wire.KindWelcome:
+	default:
+		return nil, wire.Errorf(wire.CodeProtocol, "the answer to the hello is a %s", answer.Kind)
+	}
+	w, err := wire.ParseWelcome(answer)
+	if err != nil {
+		return nil, err
+	}
 	if w.MaxMessage > 0 {
-		c.maxSend.Store(int64(w.MaxMessage))
+		c.limit = min(c.limit, w.MaxMessage)
 	}
-	c.alive.interval = time.Duration(w.Interval) * time.Millisecond
-	c.alive.timeout = time.Duration(w.Timeout) * time.Millisecond
-	c.Open(w.Window)
+	if c.alive.interval == 0 {
+		c.alive.interval = time.Duration(w.Interval) * time.Millisecond
+	}
+	if c.alive.timeout == 0 {
+		c.alive.timeout = time.Duration(w.Timeout) * time.Millisecond
+	}
+	c.open(w.Window)
+	c.Flush() // what was posted before
 	return w, nil
 }
 
-// AwaitHello is the first half of the arbiter's handshake: it waits for a hello,
-// until ctx ends. Anything else is answered with an error, as far as that can be
-// told, and the connection is closed; so is a hello of a version not spoken here.
-// After it comes Welcome or Refuse.
+// AwaitHello is the first half of the handshake of who was connected to: it waits
+// for the hello. Anything else is answered with an error, where it can be.
 func (c *Conn) AwaitHello(ctx context.Context) (*wire.Hello, error) {
-	if err := c.readFirst(ctx); err != nil {
-		if e, ok := err.(*wire.Error); ok {
-			c.Refuse(e)
-		}
-		c.Close(err)
-		return nil, err
+	m, err := c.first(ctx)
+	if err == nil && m.Kind != wire.KindHello {
+		err = wire.Errorf(wire.CodeProtocol, "the first message is a %s, not a hello", m.Kind)
 	}
-	h, err := wire.ParseHello(&c.m)
+	var h *wire.Hello
 	if err == nil {
-		var e *wire.Error
-		if c.version, e = wire.Negotiate(h); e != nil {
-			err = e
-		}
+		h, err = wire.ParseHello(m)
 	}
 	if err != nil {
-		c.Refuse(wire.AsError(err, wire.CodeProtocol))
+		var e *wire.Error
+		if errors.As(err, &e) {
+			c.Refuse(e)
+		}
 		return nil, err
 	}
 	c.out.mu.Lock()
@@ -78,91 +75,89 @@ func (c *Conn) AwaitHello(ctx context.Context) (*wire.Hello, error) {
 	return h, nil
 }
 
-// Welcome ends the arbiter's handshake. Fields of w that are zero are filled in from
-// the Options: version, window, largest message, interval and timeout.
+// Welcome is the second half: it answers the hello. What was posted before follows.
 func (c *Conn) Welcome(w *wire.Welcome) error {
-	o := &c.options
-	if w.Version == 0 {
-		w.Version = c.version
-	}
-	w.Window = o.Window
-	if w.MaxMessage == 0 {
-		w.MaxMessage = o.MaxMessage
-	}
-	if w.Interval == 0 {
-		w.Interval = uint32(o.Interval / time.Millisecond)
-	}
-	if w.Timeout == 0 {
-		w.Timeout = uint32(o.Timeout / time.Millisecond)
-	}
 	m, err := w.Message()
 	if err != nil {
 		return err
 	}
-	c.begin(&m, true)
-	return nil
-}
-
-// Refuse answers a hello with an error and closes the connection. It gives the
-// other end at most a second to read it.
-func (c *Conn) Refuse(e *wire.Error) {
-	m := e.Frame(wire.KindError, 0)
-	c.part(&m)
-	c.Close(e)
-}
-
-// Open ends a handshake that was made by other means, or none: the other end
-// grants window. Hello and Welcome call it.
-func (c *Conn) Open(window wire.Window) {
-	c.reader.SetLimit(c.options.MaxMessage)
 	c.out.mu.Lock()
-	c.out.window = window
-	c.out.open = true
-	owed := c.releaseLocked()
-	c.out.mu.Unlock()
-	owed.pay()
-	c.Flush()
-}
-
-// begin writes m before everything else. With open the handshake is over with it.
-func (c *Conn) begin(m *wire.Message, open bool) {
-	k := c.farewell(m)
-	k.farewell = false
-	c.out.mu.Lock()
-	if c.out.shut {
-		c.out.mu.Unlock()
-		return
-	}
-	c.out.first = k
 	window := c.out.window
 	c.out.mu.Unlock()
-	if open {
-		c.Open(window)
-		return
-	}
+	c.putFirst(&m, false)
+	c.open(window)
 	c.Flush()
+	return nil
 }
 
-// readFirst reads the one message of the other end's handshake into c.m.
-func (c *Conn) readFirst(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { c.Close(context.Cause(ctx)) })
-	op, payload, err := c.reader.Next()
-	if !stop() && ctx.Err() != nil {
-		return context.Cause(ctx)
+// Refuse answers the hello with e, and gives the other end a moment to read it. Only
+// the first Refuse of a connection does anything, and what AwaitHello fails with it
+// has refused itself. Close is still to be called.
+func (c *Conn) Refuse(e *wire.Error) {
+	m := e.Frame(wire.KindError, 0)
+	if !c.putFirst(&m, true) {
+		return
 	}
-	if err != nil {
-		select {
-		case <-c.done:
-			return c.reason
-		default:
+	stop := time.AfterFunc(lingerTime, func() { _ = c.t.Close() })
+	defer stop.Stop()
+	c.Flush()
+	<-c.said // at the latest when the transport is closed
+	if w, ok := c.t.(writeCloser); ok {
+		_ = w.CloseWrite()
+	}
+	var trash [512]byte
+	for range 1024 { // an end that goes on talking is not listened to for ever
+		if _, err := c.t.Read(trash[:]); err != nil {
+			return
 		}
-		return protocolError(err)
+	}
+}
+
+// open lets messages go.
+func (c *Conn) open(window wire.Window) {
+	c.in.frames.SetLimit(c.options.MaxMessage)
+	o := &c.out
+	o.mu.Lock()
+	o.window = window
+	o.open = true
+	owed := c.releaseLocked()
+	o.mu.Unlock()
+	owed.pay()
+}
+
+// putFirst queues a frame of the handshake before everything else. A farewell is
+// the last of the connection as well. It reports whether it was taken: not if the
+// connection is over.
+func (c *Conn) putFirst(m *wire.Message, farewell bool) bool {
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.shut || farewell && o.leaving {
+		return false
+	}
+	o.first = o.single(m)
+	o.first.farewell = farewell
+	o.leaving = o.leaving || farewell
+	return true
+}
+
+// first reads the first message of the other end.
+func (c *Conn) first(ctx context.Context) (*wire.Message, error) {
+	stop := context.AfterFunc(ctx, func() { _ = c.t.Close() })
+	defer stop()
+	op, payload, err := c.in.frames.Next()
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, readError(err)
 	}
 	if op != frame.Binary {
-		return wire.Errorf(wire.CodeProtocol, "a %v frame; the native profile has binary ones only", op)
+		return nil, wire.Errorf(wire.CodeProtocol, "the first frame is a %s one; this listener takes binary ones", op)
 	}
-	if err := c.m.Parse(payload); err != nil {
-		return wire.Errorf(wire.CodeProtocol, "%v", err)
+	m := new(wire.Message)
+	if err := m.Parse(payload); err != nil {
+		return nil, wire.Errorf(wire.CodeProtocol, "%v", err)
 	}
-	return nil
+	return m, nil
 }

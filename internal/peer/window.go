@@ -11,7 +11,7 @@ import (
 type room struct {
 	window wire.Window // static
 
-	receivedMessages, receivedBytes atomic.Uint64 // written by the reader
+	received wire.Window // owned by the reader
 
 	messages, bytes         atomic.Uint64 // given back
 	started                 atomic.Uint64 // handlers begun
@@ -66,8 +66,9 @@ func (c *Conn) grantLocked() {
 // receive counts a request of the other end and reports whether it had the room.
 // It is called by the reader, before anybody could give the room back.
 func (r *room) receive(cost int) bool {
-	messages := r.receivedMessages.Add(1) - 1 - r.messages.Load()
-	bytes := r.receivedBytes.Add(uint64(cost)) - r.bytes.Load()
+	messages, bytes := r.received.Messages-r.messages.Load(), r.received.Bytes-r.bytes.Load()
+	r.received.Messages++
+	r.received.Bytes += uint64(cost)
 	// The other end knows of at most as much given back as is known here, so what
 	// it may send fits here too.
 	return fits(r.window, messages, bytes, uint64(cost))
