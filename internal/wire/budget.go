@@ -273,6 +273,30 @@ func listed(tag uint64) bool {
 	return false
 }
 
+// The range of times that RFC 3339 has an image for, in seconds since 1970.
+const (
+	minTime = -62167219200 // 0000-01-01
+	maxTime = 253402300799 // 9999-12-31T23:59:59
+)
+
+// seconds returns the number with head h, near enough to be held to a range.
+func seconds(h head) float64 {
+	switch {
+	case h.major == majorUint:
+		return float64(h.arg)
+	case h.major == majorNegint:
+		return -float64(h.arg) - 1
+	case h.info == 26:
+		return float64(math.Float32frombits(uint32(h.arg)))
+	case h.info == 27:
+		return math.Float64frombits(h.arg)
+	}
+	if h.arg&0x7c00 == 0x7c00 {
+		return math.NaN() // or an infinity
+	}
+	return 0 // any other half is at most 65504
+}
+
 // tagged says why an item with head h cannot stand after tag.
 func tagged(tag int, h head, intBytes int) string {
 	switch tag {
@@ -283,6 +307,9 @@ func tagged(tag int, h head, intBytes int) string {
 	case tagTimeUnix:
 		if h.major != majorUint && h.major != majorNegint && (h.major != majorSimple || h.info < 25 || h.info > 27) {
 			return "a time (tag 1) that is not a number"
+		}
+		if s := seconds(h); !(s >= minTime && s <= maxTime) { // NaN neither
+			return "a time (tag 1) outside of the years 0 to 9999"
 		}
 	case tagBigPos, tagBigNeg:
 		if h.major != majorBytes {

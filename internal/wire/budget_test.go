@@ -54,6 +54,12 @@ func TestCheckCBORRefusals(t *testing.T) {
 		{"c001", CodeInvalid, "a time (tag 0) that is not text"},
 		{"c16161", CodeInvalid, "a time (tag 1) that is not a number"},
 		{"c1f6", CodeInvalid, "a time (tag 1) that is not a number"},
+		{"c11b7fffffffffffffff", CodeInvalid, "outside of the years"},
+		{"c13b7fffffffffffffff", CodeInvalid, "outside of the years"},
+		{"c1fb7ff8000000000000", CodeInvalid, "outside of the years"},
+		{"c1fb4250000000000000", CodeInvalid, "outside of the years"},
+		{"c1faff800000", CodeInvalid, "outside of the years"},
+		{"c1f97c00", CodeInvalid, "outside of the years"},
 		{"c201", CodeInvalid, "a big integer that is not bytes"},
 		{"c2c24101", CodeInvalid, "a big integer that is not bytes"},
 		{"d8254101", CodeInvalid, "a UUID that is not 16 bytes"},
@@ -81,7 +87,7 @@ func TestCheckCBORRefusals(t *testing.T) {
 func TestCheckCBORAccepts(t *testing.T) {
 	for _, s := range []string{
 		"00", "1800", "1b0000000000000001", "20", "3bffffffffffffffff", "40", "60", "80", "a0", "f4", "f5", "f6", "f7",
-		"f90000", "fa00000000", "fb7ff8000000000000", "c074323032362d31312d32335431313a31353a30305a", "c101", "c120", "c1fb3ff0000000000000",
+		"f90000", "fa00000000", "fb7ff8000000000000", "c074323032362d31312d32335431313a31353a30305a", "c101", "c120", "c1fb3ff0000000000000", "c1f93c00", "c1fa3f800000", "c11b0000003afff4417f",
 		"c240", "c3420100", "d90102820102", "d82550" + strings.Repeat("00", 16), "82a080", "a16161a16162820102", "8180", "818180",
 		"c2591000" + strings.Repeat("01", 4096),
 	} {

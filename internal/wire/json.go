@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"reflect"
 	"strconv"
@@ -315,6 +316,9 @@ func settle(v reflect.Value, hops int) error {
 			return nil
 		}
 		for it := v.MapRange(); it.Next(); {
+			if k := it.Key(); !k.Comparable() || !k.Equal(k) {
+				return errNaN
+			}
 			part := reflect.New(v.Type().Elem()).Elem()
 			part.Set(it.Value())
 			if err := settle(part, hops+1); err != nil {
@@ -325,6 +329,8 @@ func settle(v reflect.Value, hops int) error {
 	}
 	return nil
 }
+
+var errNaN = errors.New("a map whose key is NaN, which equals nothing")
 
 // settled is settle for what an any holds.
 func settled(x any, hops int) (any, error) {
@@ -350,8 +356,13 @@ func settled(x any, hops int) (any, error) {
 	case map[any]any:
 		text := make(map[string]any, len(x))
 		for k, v := range x {
-			if _, big := k.(*big.Int); big {
+			switch k := k.(type) {
+			case *big.Int:
 				return nil, errors.New("a map whose key is a big int")
+			case float64:
+				if math.IsNaN(k) {
+					return nil, errNaN // setting it below would add one, for ever
+				}
 			}
 			if v, err = settled(v, hops+1); err != nil {
 				return nil, err

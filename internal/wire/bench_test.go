@@ -1,0 +1,143 @@
+package wire
+
+import "testing"
+
+func BenchmarkParse(b *testing.B) {
+	m := full()
+	data := m.Append(nil)
+	var got Message
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := got.Parse(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkAppend(b *testing.B) {
+	m := full()
+	buf := make([]byte, 0, m.Size())
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = m.Append(buf[:0])
+	}
+}
+
+// BenchmarkForward is what an arbiter does with the header of a message: find the
+// target, give it another id and the true sender, write it. The body is 64 bytes.
+func BenchmarkForward(b *testing.B) {
+	registry := make(map[string]*int)
+	for i := range 100 {
+		registry[string(rune('a'+i%26))+string(rune('0'+i%10))+"-actor"] = new(int)
+	}
+	registry["tally"] = new(int)
+	m := Message{Kind: KindRequest, Codec: CodecCBOR, Millis: 30000, ID: 1, Target: []byte("tally"), Command: []byte("add"), Body: make([]byte, 64)}
+	data, sender := m.Append(nil), []byte("counter-1")
+	buf := make([]byte, 0, 256)
+	var got Message
+	id := uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := got.Parse(data); err != nil {
+			b.Fatal(err)
+		}
+		if registry[string(got.Target)] == nil {
+			b.Fatal("nobody")
+		}
+		id++
+		got.ID, got.Sender = id, sender
+		buf = got.Append(buf[:0])
+	}
+}
+
+func BenchmarkCodec(b *testing.B) {
+	type order struct {
+		ID    int
+		Name  string
+		Items []string
+		Price float64
+	}
+	in := order{7, "someone", []string{"a", "b", "c"}, 1.5}
+	for name, c := range map[string]Codec{"cbor": CodecCBOR, "json": CodecJSON} {
+		b.Run(name+"/encode-int", func(b *testing.B) {
+			var buf []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				buf, _ = Encode(c, buf[:0], 500)
+			}
+		})
+		b.Run(name+"/encode-struct", func(b *testing.B) {
+			var buf []byte
+			var err error
+			b.ReportAllocs()
+			for b.Loop() {
+				if buf, err = Encode(c, buf[:0], &in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/decode-struct", func(b *testing.B) {
+			data, err := Encode(c, nil, in)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				var out order
+				if err := Decode(c, data, &out); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/decode-int", func(b *testing.B) {
+			data, err := Encode(c, nil, 500)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var n int
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := Decode(c, data, &n); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkCheckCBOR(b *testing.B) {
+	list := make([]int, 70_000)
+	for i := range list {
+		list[i] = i
+	}
+	data, err := Encode(CodecCBOR, nil, list)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("70000 ints", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := CheckCBOR(data, Limits{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	deep := nested(10_000)
+	b.Run("10000 deep", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if CheckCBOR(deep, Limits{}) == nil {
+				b.Fatal("taken")
+			}
+		}
+	})
+	liar := []byte{0x9b, 0x40, 0, 0, 0, 0, 0, 0, 0}
+	b.Run("2^62 elements", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if CheckCBOR(liar, Limits{}) == nil {
+				b.Fatal("taken")
+			}
+		}
+	})
+}
