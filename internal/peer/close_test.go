@@ -19,8 +19,8 @@ func TestNothingFollowsGoodbye(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// A transport that cannot end one direction alone: what is queued after the
 		// goodbye would get through.
-		e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1 << 20})
-		e.t = struct{ Transport }{e.t}
+		over := func(p *PipeEnd) Transport { return struct{ Transport }{p} }
+		e, p := byHandOver(t, Options{}, wire.Window{Messages: 1, Bytes: 1 << 20}, over)
 		for range 3 {
 			mustPost(t, e.Conn, Data, oneWay("data", 10))
 		}

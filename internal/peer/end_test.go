@@ -151,7 +151,13 @@ type peerOf struct {
 // which grants window.
 func byHand(t testing.TB, o Options, window wire.Window) (*end, *peerOf) {
 	t.Helper()
-	e, p := unknown(t, o)
+	return byHandOver(t, o, window, func(p *PipeEnd) Transport { return p })
+}
+
+// byHandOver is byHand with a transport over the pipe.
+func byHandOver(t testing.TB, o Options, window wire.Window, over func(*PipeEnd) Transport) (*end, *peerOf) {
+	t.Helper()
+	e, p := unknownOver(t, o, over)
 	opened := make(chan error, 1)
 	go func() {
 		_, err := e.AwaitHello(t.Context())
@@ -177,10 +183,14 @@ func byHand(t testing.TB, o Options, window wire.Window) (*end, *peerOf) {
 
 // unknown is byHand before the handshake.
 func unknown(t testing.TB, o Options) (*end, *peerOf) {
+	return unknownOver(t, o, func(p *PipeEnd) Transport { return p })
+}
+
+func unknownOver(t testing.TB, o Options, over func(*PipeEnd) Transport) (*end, *peerOf) {
 	pa, pb := Pipe()
 	o.Logger = quiet
 	t.Cleanup(func() { _ = pb.Close() })
-	return &end{Conn: New(pa, o), pipe: pa}, &peerOf{t: t, pipe: pb, frames: frame.NewReader(pb, frame.Options{})}
+	return &end{Conn: New(over(pa), o), pipe: pa}, &peerOf{t: t, pipe: pb, frames: frame.NewReader(pb, frame.Options{})}
 }
 
 // say writes m whole.

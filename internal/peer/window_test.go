@@ -1,0 +1,245 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+const sizeOfW = wire.HeaderSize + 1 // of a request with a command of one byte and no body
+
+func TestWindowIsKept(t *testing.T) {
+	cost := wire.Cost(sizeOfW)
+	for name, window := range map[string]wire.Window{
+		"messages": {Messages: 4, Bytes: 1 << 30},
+		"bytes":    {Messages: 1 << 20, Bytes: uint64(4*cost + cost/2)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, p := byHand(t, Options{}, window)
+				var want []string
+				for i := range 10 {
+					want = append(want, fmt.Sprint(i))
+					mustPost(t, e.Conn, Data, oneWay(want[i], 0))
+				}
+				mustPost(t, e.Conn, Ordered, &wire.Message{Kind: wire.KindDown, Command: []byte("d")})
+				e.Flush()
+				var got []string
+				read := func(n int) {
+					for range n {
+						got = append(got, p.next().command)
+					}
+					synctest.Wait()
+					if d := e.Stats().MessagesOut - 1; d != uint64(len(got)) { // 1: the welcome
+						t.Fatalf("%d messages were written, want %d", d, len(got))
+					}
+				}
+				read(4)
+				p.take(2, sizeOfW)
+				read(2)
+				p.take(4, sizeOfW)
+				read(5) // the down needs no room, but its place
+				if want := append(want, "d"); !slices.Equal(got, want) {
+					t.Errorf("the far end got %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
+// A message larger than the whole window goes alone.
+func TestLargerThanWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{}, wire.Window{Messages: 100, Bytes: 1000})
+		for _, c := range [...]string{"a", "b"} {
+			mustPost(t, e.Conn, Data, oneWay(c, 50_000))
+		}
+		e.Flush()
+		p.next()
+		synctest.Wait()
+		if h := e.out.held.len(); h != 1 {
+			t.Fatalf("%d messages are held, want 1", h)
+		}
+		p.take(1, sizeOfW+50_000)
+		if l := p.next(); l.command != "b" {
+			t.Errorf("got %v", l)
+		}
+	})
+}
+
+// Credits that cannot be true end the connection.
+func TestFalseCredit(t *testing.T) {
+	credit := func(messages, bytes, started uint64) wire.Message {
+		return wire.Credit{Messages: messages, Bytes: bytes, Started: started}.Message(new([16]byte))
+	}
+	cost := uint64(wire.Cost(sizeOfW))
+	for name, m := range map[string]wire.Message{
+		"messages never sent":     credit(3, cost, 0),
+		"bytes never sent":        credit(2, 3*cost, 0),
+		"messages taken back":     credit(0, cost, 0),
+		"bytes taken back":        credit(1, 0, 0),
+		"handlers taken back":     credit(1, cost, 0),
+		"without its counters":    {Kind: wire.KindCredit, ID: 1},
+		"every id there is":       credit(wire.MaxID, cost, 1),
+		"all the bytes there are": credit(1, 1<<64-1, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, p := byHand(t, Options{}, DefaultWindow)
+				mustPost(t, e.Conn, Data, oneWay("a", 0))
+				mustPost(t, e.Conn, Data, oneWay("b", 0))
+				e.Flush()
+				good := credit(1, cost, 1)
+				p.say(&good)
+				p.say(&m)
+				wantCode(t, e.why(), wire.CodeProtocol)
+			})
+		})
+	}
+}
+
+// Who sends more than it was granted is cut off, and told why.
+func TestBeyondTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{Window: wire.Window{Messages: 3, Bytes: 1 << 20}}, DefaultWindow)
+		for range 4 {
+			p.say(oneWay("x", 0))
+		}
+		wantCode(t, e.why(), wire.CodeProtocol)
+		if n := len(e.got()); n != 3 {
+			t.Errorf("%d messages were taken, want 3", n)
+		}
+		if l := p.next(); l.kind != wire.KindGoodbye {
+			t.Errorf("the far end was told %v, want a goodbye with the reason", l)
+		}
+	})
+}
+
+// The window is granted again at half, in few frames, and never stops.
+func TestCreditsFlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := strangers(Options{}, Options{Window: wire.Window{Messages: 10, Bytes: 1 << 20}})
+		taken := 0
+		b.on = func(c *Conn, m *wire.Message) {
+			taken++
+			c.Started()
+			c.Charge(m).Return()
+		}
+		shake(t, a.Conn, b.Conn)
+		a.run(t)
+		b.run(t)
+		const n = 1000
+		for range n {
+			if err := a.PostWait(t.Context(), oneWay("x", 100)); err != nil {
+				t.Fatal(err)
+			}
+			a.Flush()
+		}
+		synctest.Wait()
+		if taken != n {
+			t.Errorf("%d messages were taken, want %d", taken, n)
+		}
+		if credits := b.Stats().MessagesOut; credits > n/4 {
+			t.Errorf("%d frames went back for %d messages in a window of 10", credits, n)
+		}
+		a.out.mu.Lock()
+		defer a.out.mu.Unlock()
+		if a.out.started < n-10 {
+			t.Errorf("the other end is known to have started %d handlers, want nearly %d", a.out.started, n)
+		}
+	})
+}
+
+// Who waits for room is served in the order it came, and let go when its context
+// or the connection ends.
+func TestPostWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1 << 20})
+		if err := e.PostWait(t.Context(), oneWay("0", 0)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make([]error, 6)
+		done := make(chan int, 6)
+		for i := 1; i < 6; i++ {
+			go func() {
+				at := t.Context()
+				if i == 2 {
+					at = ctx
+				}
+				ended[i] = e.PostWait(at, oneWay(fmt.Sprint(i), 0))
+				e.Flush()
+				done <- i
+			}()
+			synctest.Wait()
+		}
+		cancel()
+		if i := <-done; i != 2 {
+			t.Fatalf("%d ended, want the one that was canceled", i)
+		}
+		wantCode(t, ended[2], wire.CodeCanceled)
+		for _, want := range [...]string{"0", "1", "3"} {
+			if l := p.next(); l.command != want {
+				t.Errorf("got %q, want %q", l.command, want)
+			}
+			p.take(1, sizeOfW)
+			synctest.Wait()
+		}
+		e.Close(nil) // "4" was posted with the last credit, "5" waits
+		for range 4 {
+			<-done
+		}
+		if ended[1] != nil || ended[3] != nil || ended[4] != nil {
+			t.Errorf("those there was room for ended with %v", ended)
+		}
+		wantCode(t, ended[5], wire.CodeClosed)
+	})
+}
+
+// A call that waits for room ends once, by whatever comes first.
+func TestRequestWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1 << 20})
+		var o outcome
+		if _, err := e.RequestWait(t.Context(), request("0", 0), Note{Caller: &o, ID: 100}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := e.RequestWait(within(t, time.Second), request("1", 0), Note{Caller: &o, ID: 101})
+		if wantCode(t, err, wire.CodeDeadline).Started != wire.StartedNo {
+			t.Error("the error does not say that it did not start")
+		}
+		if o.len() != 0 || e.Calls().Len() != 1 {
+			t.Errorf("%d calls ended, %d are in flight; want none and one", o.len(), e.Calls().Len())
+		}
+		// Its deadline as a call comes before its context's: its Caller is told.
+		waits := make(chan *wire.Error, 1)
+		go func() {
+			_, err := e.RequestWait(within(t, time.Hour), request("2", 0), Note{Caller: &o, ID: 102, Deadline: time.Now().Add(time.Second)})
+			waits <- err
+		}()
+		<-time.After(2 * time.Second)
+		if wantCode(t, o.of(t, 102), wire.CodeDeadline).Started != wire.StartedNo {
+			t.Error("the error does not say that it did not start")
+		}
+		p.next()
+		p.take(1, sizeOfW)
+		if err := <-waits; err != nil {
+			t.Errorf("RequestWait: %v, although its Caller was told", err)
+		}
+		e.Flush()
+		mustPost(t, e.Conn, Control, &wire.Message{Kind: wire.KindNotify})
+		e.Flush()
+		if l := p.next(); l.kind != wire.KindNotify {
+			t.Errorf("%v was written, although nobody waits for it", l)
+		}
+		e.Close(errors.New("over"))
+		_ = e.why()
+		wantCode(t, o.of(t, 100), wire.CodeClosed)
+	})
+}
