@@ -49,7 +49,16 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 	}
 	c.Sender = i.aid
 	if c.Accept {
-		if err := i.post(ctx, to, s, c.Target, &c.Request, false); err != nil {
+		var err *wire.Error
+		if to.session != nil {
+			if err = i.post(ctx, to, s, c.Target, c.Command, c.Request.Value, false); err == nil {
+				to.session.conn.Flush()
+			}
+		} else {
+			c.Deadline = time.Time{}
+			err = i.deliver(ctx, to, s, &c.Request, false)
+		}
+		if err != nil {
 			c.Failed(0, at(err, to))
 			return
 		}
@@ -89,7 +98,7 @@ const localKey = 1 << 63
 func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer.Note) (uint64, *wire.Error) {
 	if to.session != nil {
 		buf := i.arb.buffers.get()
-		m, b, err := s.Message(wire.KindRequest, c.Target, &c.Request, (*buf)[:0])
+		m, b, err := s.Message(c.Target, c.Command, c.Request.Value, c.Deadline, (*buf)[:0])
 		var id uint64
 		if err == nil {
 			m.Sender, m.Ext = wire.Bytes(i.aid), nil
@@ -140,43 +149,43 @@ func tooLarge(size, limit int) *wire.Error {
 	return wire.Errorf(wire.CodeTooLarge, "the message has %d bytes, and the limit is %d", size, limit).NotStarted()
 }
 
-// post sends a one-way message. With wait it waits for room until ctx ends.
-func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, target string, r *cell.Request, wait bool) *wire.Error {
-	r.Sender = i.aid
-	r.Deadline = time.Time{}
-	if to.session != nil {
-		buf := i.arb.buffers.get()
-		m, b, err := s.Message(wire.KindRequest, target, r, (*buf)[:0])
-		if err == nil {
-			m.Sender, m.Ext = wire.Bytes(i.aid), nil
-			m.Flags = m.Flags&^wire.FlagTurn | wire.FlagOneWay
-			var e error
-			if wait {
-				e = to.session.conn.PostWait(ctx, &m)
-			} else {
-				e = to.session.conn.Post(peer.Data, &m, peer.Charge{})
-			}
-			if e != nil {
-				err = postError(e)
-			} else {
-				to.session.conn.Flush()
-			}
+// post queues a one-way message to an actor elsewhere. With wait it waits for room
+// until ctx ends. Flush is still to be called.
+func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, target, command string, v cell.Value, wait bool) *wire.Error {
+	buf := i.arb.buffers.get()
+	m, b, failed := s.Message(target, command, v, time.Time{}, (*buf)[:0])
+	if failed == nil {
+		m.Sender, m.Ext = wire.Bytes(i.aid), nil
+		m.Flags = m.Flags&^wire.FlagTurn | wire.FlagOneWay
+		var err error
+		if wait {
+			err = to.session.conn.PostWait(ctx, &m)
+		} else {
+			err = to.session.conn.Post(peer.Data, &m, peer.Charge{})
 		}
-		i.arb.buffers.put(buf, b)
-		return err
+		if err != nil {
+			failed = postError(err)
+		}
 	}
+	i.arb.buffers.put(buf, b)
+	return failed
+}
+
+// deliver puts a one-way message into the inbox of an actor of this process. With
+// wait it waits for room until ctx ends.
+func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, r *cell.Request, wait bool) *wire.Error {
 	if err := i.arb.encodeAll(r); err != nil {
 		return err
 	}
-	for {
+	err := to.cell.Deliver(r)
+	if to == i && s.Turn != nil {
+		return err // it would wait for itself
+	}
+	for wait && err != nil && err.Code == wire.CodeOverloaded {
 		// Asked for before the try, so that room made in between is not missed.
-		var room <-chan struct{}
-		if wait {
-			room = to.cell.Room()
-		}
-		err := to.cell.Deliver(r)
-		if err == nil || err.Code != wire.CodeOverloaded || !wait || (to == i && s.Turn != nil) {
-			return err
+		room := to.cell.Room()
+		if err = to.cell.Deliver(r); err == nil || err.Code != wire.CodeOverloaded {
+			break
 		}
 		select {
 		case <-room:
@@ -184,18 +193,23 @@ func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, t
 			return err
 		}
 	}
+	return err
 }
 
 // Send sends a one-way message of i's.
-func (i *incarnation) Send(ctx context.Context, s cell.Scope, target string, r *cell.Request) *wire.Error {
+func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
 	to := i.arb.resolve(wire.Bytes(target))
 	if to == nil {
 		return i.arb.unknownActor(target)
 	}
-	// The first try does not wait and makes no channel.
-	err := i.post(ctx, to, s, target, r, to.session != nil)
-	if err != nil && err.Code == wire.CodeOverloaded && to.session == nil {
-		err = i.post(ctx, to, s, target, r, true)
+	if to.session == nil {
+		r := to.cell.Spec().NewRequest()
+		r.Command, r.Value, r.Sender = command, v, i.aid
+		return at(i.deliver(ctx, to, s, r, true), to)
+	}
+	err := i.post(ctx, to, s, target, command, v, true)
+	if err == nil {
+		to.session.conn.FlushSoon() // whoever sends one way usually sends more
 	}
 	return at(err, to)
 }

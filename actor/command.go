@@ -73,10 +73,15 @@ type exchange[In, Out any] struct {
 // Between actors of one process in is handed over, not copied: do not touch it
 // afterwards.
 func (c Command[In, Out]) Start(ctx context.Context, target Ref, in In) *Pending[Out] {
+	return c.start(ctx, target, in, true)
+}
+
+// start is Start. A call that is not loose is waited for at once.
+func (c Command[In, Out]) start(ctx context.Context, target Ref, in In, loose bool) *Pending[Out] {
 	x := &exchange[In, Out]{in: typed[In]{in}}
 	x.ctx, x.label, x.noAck = ctx, target.label(), c.noAck
 	x.call.Command, x.call.Target, x.call.Accept = c.name, target.address(), c.noAck
-	x.call.Request.Value = &x.in
+	x.call.Request.Value, x.call.Loose = &x.in, loose
 	x.call.Begin(ctx)
 	return &x.Pending
 }
@@ -86,7 +91,7 @@ func (c Command[In, Out]) Start(ctx context.Context, target Ref, in In) *Pending
 // Every call ends: with the result, with the handler's error, or with an *Error or
 // *DownError that says what happened instead.
 func (c Command[In, Out]) Call(ctx context.Context, target Ref, in In) (Out, error) {
-	return c.Start(ctx, target, in).Wait()
+	return c.start(ctx, target, in, false).Wait()
 }
 
 // Send sends in to target, one way. It returns nil once the message has room
@@ -94,12 +99,7 @@ func (c Command[In, Out]) Call(ctx context.Context, target Ref, in In) (Out, err
 // comes back to the sender's Undelivered hook and is a dead letter.
 func (c Command[In, Out]) Send(ctx context.Context, target Ref, in In) error {
 	to := target.address()
-	m := &struct {
-		r  cell.Request
-		in typed[In]
-	}{in: typed[In]{in}}
-	m.r.Command, m.r.Value = c.name, &m.in
-	if err := cell.SendIn(ctx, to, &m.r); err != nil {
+	if err := cell.SendIn(ctx, to, c.name, &typed[In]{in}); err != nil {
 		return errorOf(err, target.label(), c.name)
 	}
 	return nil
@@ -150,8 +150,7 @@ func Call[Out any, T Target](ctx context.Context, target T, command string, args
 // Command.Send.
 func Send[T Target](ctx context.Context, target T, command string, args ...any) error {
 	to := addressOf(target)
-	r := &cell.Request{Command: command, Value: argumentsOf(args)}
-	if err := cell.SendIn(ctx, to, r); err != nil {
+	if err := cell.SendIn(ctx, to, command, argumentsOf(args)); err != nil {
 		return errorOf(err, to, command)
 	}
 	return nil

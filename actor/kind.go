@@ -112,7 +112,7 @@ func Handle[S, In, Out any](command Command[In, Out], method func(s S, ctx conte
 			if err != nil {
 				return nil, handlerError(ctx, err)
 			}
-			if r.ID == 0 {
+			if r.ID == 0 && !r.Nested {
 				return nil, nil // nobody waits
 			}
 			return &typed[Out]{out}, nil
@@ -200,7 +200,18 @@ func (k *Kind[S]) build() (*cell.Spec, error) {
 		if f.command == nil || f.command.Name == "" {
 			return nil, fmt.Errorf("kind %q: a function has no name: make it with actor.Func", k.Name)
 		}
+		if spec.Functions[f.command.Name] != nil {
+			return nil, fmt.Errorf("kind %q has the function %q twice", k.Name, f.command.Name)
+		}
 		spec.Functions[f.command.Name] = f.command
+	}
+	for i, task := range k.Periodic {
+		if task.Every <= 0 {
+			return nil, fmt.Errorf("kind %q: the interval of task %d is %v, and must be more than 0", k.Name, i, task.Every)
+		}
+		if task.Do == nil {
+			return nil, fmt.Errorf("kind %q: task %d has nothing to do: set its Do", k.Name, i)
+		}
 	}
 	k.hooks(spec)
 	return spec, nil

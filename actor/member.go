@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/cell"
@@ -46,9 +47,10 @@ type Member struct {
 	log     *slog.Logger
 	buffers sync.Pool // of *[]byte, for encoding
 
+	connected atomic.Pointer[joined] // set once
+
 	mu         sync.Mutex // guards what follows
 	connecting chan struct{}
-	connected  *joined
 	closed     bool
 	err        error // why connecting failed, or what ended the life
 	done       chan struct{}
@@ -156,10 +158,7 @@ func (m *Member) Close() error {
 	connecting := m.connecting
 	m.mu.Unlock()
 	<-connecting
-	m.mu.Lock()
-	j := m.connected
-	m.mu.Unlock()
-	if j != nil {
+	if j := m.connected.Load(); j != nil {
 		j.cell.Stop("its program closed it", 0)
 	}
 	<-m.done
@@ -170,6 +169,9 @@ func closedChannel() chan struct{} { c := make(chan struct{}); close(c); return 
 
 // join returns the one connection, made by whoever comes first.
 func (m *Member) join(ctx context.Context) (*joined, error) {
+	if j := m.connected.Load(); j != nil {
+		return j, nil
+	}
 	m.mu.Lock()
 	if m.connecting == nil && !m.closed {
 		m.connecting = make(chan struct{})
@@ -182,15 +184,13 @@ func (m *Member) join(ctx context.Context) (*joined, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.connected == nil {
-		if m.err == nil {
-			return nil, &Error{Code: Closed, Message: "this member is closed", Started: StartedNo}
-		}
-		return nil, m.err
+	if j := m.connected.Load(); j != nil {
+		return j, nil
 	}
-	return m.connected, nil
+	if err := m.Err(); err != nil {
+		return nil, err
+	}
+	return nil, &Error{Code: Closed, Message: "this member is closed", Started: StartedNo}
 }
 
 // connect makes the connection, says hello and starts the actor.
@@ -199,7 +199,10 @@ func (m *Member) connect(ctx context.Context) {
 	defer cancel()
 	j, err := m.handshake(ctx)
 	m.mu.Lock()
-	m.connected, m.err = j, err
+	if err == nil {
+		m.connected.Store(j)
+	}
+	m.err = err
 	closed := m.closed
 	m.mu.Unlock()
 	close(m.connecting)
@@ -290,9 +293,7 @@ func (j *joined) failWatches() {
 
 // Connection returns what carries the member's messages.
 func (m *Member) Connection() Connection {
-	m.mu.Lock()
-	j := m.connected
-	m.mu.Unlock()
+	j := m.connected.Load()
 	if j == nil {
 		return Connection{}
 	}

@@ -25,7 +25,7 @@ func (m *Member) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 		return
 	}
 	buf := m.buffers.Get().(*[]byte)
-	msg, b, failed := s.Message(wire.KindRequest, c.Target, &c.Request, (*buf)[:0])
+	msg, b, failed := s.Message(c.Target, c.Command, c.Request.Value, c.Deadline, (*buf)[:0])
 	if failed == nil {
 		if c.Accept {
 			msg.Flags |= wire.FlagAccept
@@ -105,20 +105,21 @@ func (j *joined) startSelf(s cell.Scope, c *cell.Call) {
 }
 
 // Send sends a one-way message.
-func (m *Member) Send(ctx context.Context, s cell.Scope, target string, r *cell.Request) *wire.Error {
+func (m *Member) Send(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
 	j, err := m.join(ctx)
 	if err != nil {
 		return joinError(err)
 	}
 	if j.isSelf(target) {
-		r.Sender = j.cell.AID()
+		r := j.cell.Spec().NewRequest()
+		r.Command, r.Value, r.Sender = command, v, j.cell.AID()
 		return j.cell.Deliver(r)
 	}
 	buf := m.buffers.Get().(*[]byte)
-	msg, b, failed := s.Message(wire.KindRequest, target, r, (*buf)[:0])
+	// Without a deadline: the caller's is for having room, not for the handler.
+	msg, b, failed := s.Message(target, command, v, time.Time{}, (*buf)[:0])
 	if failed == nil {
 		msg.Flags |= wire.FlagOneWay
-		msg.Millis = 0 // the deadline is for having room, not for the handler
 		if err := j.conn.PostWait(ctx, &msg); err != nil {
 			failed = wire.AsError(err, wire.CodeClosed).With(wire.StartedNo)
 		} else {
@@ -136,10 +137,7 @@ func (m *Member) Cancel(c *cell.Call) {
 		at.forget(id)
 	case *peer.Calls:
 		if _, status := at.Take(id); status == peer.Found {
-			m.mu.Lock()
-			j := m.connected
-			m.mu.Unlock()
-			j.cell.Cancel(nil, id)
+			m.connected.Load().cell.Cancel(nil, id)
 		}
 	}
 }
@@ -207,9 +205,7 @@ func (m *Member) Watch(ctx context.Context, _ cell.Scope, target string, w *cell
 
 // Unwatch tells the arbiter that nobody waits for the end of w's target.
 func (m *Member) Unwatch(w *cell.Watch) {
-	m.mu.Lock()
-	j := m.connected
-	m.mu.Unlock()
+	j := m.connected.Load()
 	j.mu.Lock()
 	delete(j.watches, w.ID)
 	j.mu.Unlock()
@@ -222,7 +218,7 @@ func (m *Member) Unwatch(w *cell.Watch) {
 
 // Reply sends a handler's result.
 func (m *Member) Reply(r *cell.Request, v cell.Value, more bool) {
-	j := m.current()
+	j := m.connected.Load()
 	if r.Source == nil {
 		if note, status := j.self.Take(r.ID); status == peer.Found {
 			note.Caller.(*cell.Call).Value(v)
@@ -255,13 +251,12 @@ func (j *joined) flush(more bool) {
 // Fail sends a handler's error; for a one-way message the arbiter is told that it
 // did not start, or the log that it failed.
 func (m *Member) Fail(r *cell.Request, e *wire.Error, more bool) {
-	j := m.current()
+	j := m.connected.Load()
 	switch {
 	case r.ID == 0 && e.Started == wire.StartedNo:
-		if r.Source == nil {
-			return
-		}
-		back := e.Frame(wire.KindUndelivered, 0)
+		c := *e
+		c.Command = r.Command
+		back := c.Frame(wire.KindUndelivered, 0)
 		back.Target = []byte(r.Sender)
 		_ = j.conn.Post(peer.Reply, &back, peer.Charge{}) // a lost connection is told by itself
 	case r.ID == 0:
@@ -279,23 +274,17 @@ func (m *Member) Fail(r *cell.Request, e *wire.Error, more bool) {
 	j.flush(more)
 }
 
-func (m *Member) current() *joined {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.connected
-}
-
 // Ready says that the actor runs, with its first heartbeat.
 func (m *Member) Ready(_ *cell.Cell, err error) {
 	if err == nil {
-		j := m.current()
+		j := m.connected.Load()
 		j.Beat(j.conn)
 	}
 }
 
 // Ended says goodbye, with the cause, and ends the connection.
 func (m *Member) Ended(c *cell.Cell, d *wire.Death) {
-	j := m.current()
+	j := m.connected.Load()
 	j.mu.Lock()
 	lost := j.lost
 	j.death = d

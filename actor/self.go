@@ -56,7 +56,7 @@ func Caller(ctx context.Context) (Ref, bool) {
 	if !ok || s.Turn == nil {
 		return Ref{}, false
 	}
-	sender := s.Turn.Request().Sender
+	sender := s.Turn.Sender()
 	return Ref{AID: sender}, sender != ""
 }
 

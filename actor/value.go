@@ -26,6 +26,15 @@ func (t *typed[T]) Encode(dst []byte, codec wire.Codec) (cell.Encoded, error) {
 	return cell.Encoded{Codec: codec, Data: data}, err
 }
 
+// Bytes returns the value if it is a []byte that is not nil.
+func (t *typed[T]) Bytes() ([]byte, bool) {
+	b, ok := any(&t.v).(*[]byte)
+	if !ok || *b == nil {
+		return nil, false
+	}
+	return *b, true
+}
+
 // arguments are the positional and keyword arguments of a dynamic call.
 type arguments struct {
 	args   []any
@@ -44,23 +53,41 @@ func (a *arguments) Encode(dst []byte, codec wire.Codec) (cell.Encoded, error) {
 // take returns v as a T. A value of this process that is a T already is handed
 // over as it is; any other goes the way it would go over a connection, so that
 // the outcome is the same.
-func take[T any](v cell.Value, shape *shape) (out T, err error) {
+func take[T any](v cell.Value, shape *shape) (T, error) {
 	switch v := v.(type) {
-	case nil:
-		return out, nil
 	case *typed[T]:
 		return v.v, nil
 	case *cell.Encoded:
-		err = decode(v, &out, shape)
-		return out, err
-	default:
-		e, err := v.Encode(nil, wire.CodecCBOR)
-		if err != nil {
-			return out, err
+		if !v.Args && (shape == nil || !shape.first(v)) {
+			if out, ok := wire.Scalar[T](v.Codec, v.Data, isBytes[T]() && v.Keep()); ok {
+				return out, nil
+			}
 		}
-		err = decode(&e, &out, shape)
-		return out, err
 	}
+	return convert[T](v, shape) // apart: what it decodes into is allocated
+}
+
+// isBytes reports whether a T can be the bytes it was decoded from.
+func isBytes[T any]() bool {
+	switch any((*T)(nil)).(type) {
+	case *[]byte, *string:
+		return true
+	}
+	return false
+}
+
+func convert[T any](v cell.Value, shape *shape) (out T, err error) {
+	switch v := v.(type) {
+	case nil:
+	case *cell.Encoded:
+		err = decode(v, &out, shape)
+	default:
+		var e cell.Encoded
+		if e, err = v.Encode(nil, wire.CodecCBOR); err == nil {
+			err = decode(&e, &out, shape)
+		}
+	}
+	return out, err
 }
 
 func decode(e *cell.Encoded, out any, shape *shape) error {

@@ -46,6 +46,7 @@ func run(ctx context.Context, set load.Set, args []string) error {
 	rounds := flags.Int("rounds", 0, "turns of each peer at each figure (default 5, with -quick 3)")
 	each := flags.Duration("each", time.Second, "how long a turn takes, at most 1m")
 	count := flags.Int("count", 0, "end a turn after this many messages (default: no such end)")
+	profile := flags.String("profile", "", "write a processor profile of every process into this `folder`")
 	list := flags.Bool("list", false, "list the figures and the peers")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -71,6 +72,14 @@ func run(ctx context.Context, set load.Set, args []string) error {
 	if *list {
 		print(o)
 		return nil
+	}
+	if *profile != "" {
+		if err := os.MkdirAll(*profile, 0o755); err != nil {
+			return err
+		}
+		if err := os.Setenv(load.ProfileEnv, *profile); err != nil {
+			return err
+		}
 	}
 	var out *os.File
 	if *jsonFile != "" {

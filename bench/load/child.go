@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime/pprof"
 	"sync"
 	"time"
 )
@@ -104,11 +106,43 @@ func Child(set Set) (code int, ok bool) {
 			}
 		}
 	}()
-	if err := c.run(ctx); err != nil && ctx.Err() == nil {
+	profiled := c.profile()
+	err := c.run(ctx)
+	profiled()
+	if err != nil && ctx.Err() == nil {
 		c.say(answer{Err: err.Error(), NoTell: errors.Is(err, ErrNoTell)})
 		return 1, true
 	}
 	return 0, true
+}
+
+// ProfileEnv names a folder: every process then writes a processor profile there,
+// for go tool pprof.
+const ProfileEnv = "ARBITER_BENCH_PROFILE"
+
+// profile begins the profile of this process, if one is wanted, and returns what
+// ends it.
+func (c *child) profile() (end func()) {
+	dir := os.Getenv(ProfileEnv)
+	if dir == "" {
+		return func() {}
+	}
+	role := c.post.Role
+	if role == "" {
+		role = "local"
+	}
+	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s.%s.%s.prof", c.post.Figure.Name, c.post.Peer, role)))
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "no profile:", err)
+		return func() {}
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}
 }
 
 type child struct {

@@ -22,7 +22,7 @@ type Host interface {
 	Start(ctx context.Context, s Scope, c *Call)
 	// Send sends a one-way message. It returns nil once the message has room
 	// towards its target.
-	Send(ctx context.Context, s Scope, target string, r *Request) *wire.Error
+	Send(ctx context.Context, s Scope, target, command string, v Value) *wire.Error
 	// Cancel says that nobody waits for c any longer.
 	Cancel(c *Call)
 	// Watch has w.Down called once when target ends.
@@ -63,6 +63,7 @@ type Call struct {
 	Request
 	Target string
 	Accept bool // wait only until the message is accepted
+	Loose  bool // the end of its context ends it also while nobody waits
 
 	host  Host
 	at    any    // the host's: where it is in flight …
@@ -74,6 +75,7 @@ type Call struct {
 
 	turn    *Turn // it ends with this turn; guarded by turn.mu
 	sibling *Call
+	unbind  atomic.Pointer[func() bool] // ends the wait for the end of its context
 }
 
 const (
@@ -102,20 +104,31 @@ func (c *Call) Begin(ctx context.Context) {
 		c.Failed(0, c.ctxError(s.Turn.Err()).NotStarted())
 		return
 	}
+	if c.Loose {
+		c.bind(ctx)
+	}
 	s.Host.Start(ctx, s, c)
 }
 
-// SendIn sends the one-way message r to target in the scope of ctx.
-func SendIn(ctx context.Context, target string, r *Request) *wire.Error {
+// bind has c end with ctx. A turn ends its calls itself.
+func (c *Call) bind(ctx context.Context) {
+	if _, plain := ctx.(*Turn); plain || ctx.Done() == nil {
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { c.abandon(ctx.Err()) })
+	c.unbind.Store(&stop)
+}
+
+// SendIn sends target a one-way message in the scope of ctx.
+func SendIn(ctx context.Context, target, command string, v Value) *wire.Error {
 	s, ok := ScopeOf(ctx)
 	if !ok {
-		return noScope(target, r.Command)
+		return noScope(target, command)
 	}
 	if err := ctx.Err(); err != nil {
-		return ctxError(err, target, r.Command).NotStarted()
+		return ctxError(err, target, command).NotStarted()
 	}
-	r.Deadline = deadlineOf(ctx)
-	return s.Host.Send(ctx, s, target, r)
+	return s.Host.Send(ctx, s, target, command, v)
 }
 
 func noScope(target, command string) *wire.Error {
@@ -190,7 +203,7 @@ func (c *Call) Value(v Value) { c.end(v, nil) }
 
 // Result ends the call with the reply m, whose body it copies.
 func (c *Call) Result(_ uint64, m *wire.Message) {
-	c.end(&Encoded{Codec: m.Codec, Data: append([]byte(nil), m.Body...)}, nil)
+	c.end(&Encoded{Codec: m.Codec, Data: append([]byte(nil), m.Body...), lease: owned}, nil)
 }
 
 // Failed ends the call with an error.
@@ -210,6 +223,9 @@ func (c *Call) end(v Value, e *wire.Error) (was uint32) {
 	c.value, c.err = v, e
 	if t := c.turn; t != nil {
 		t.forget(c)
+	}
+	if stop := c.unbind.Load(); stop != nil {
+		(*stop)()
 	}
 	c.state.Store(ended)
 	close(c.done)

@@ -2,6 +2,7 @@ package cell
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -34,11 +35,11 @@ type Cell struct {
 	state   State
 	user    any
 	inbox   mailbox.Queue[*Request]
-	active  int     // handlers that have the turn
-	turns   *Turn   // all that are not over
-	waiting []*Turn // interleaved handlers that want the turn back
+	active  int      // handlers that have the turn
+	working *Request // those whose turns are not over
+	waiting []*Turn  // interleaved handlers that want the turn back
 	room    chan struct{}
-	reason  string // why it stops
+	death   *wire.Death // how it ends, once it is stopping
 	grace   *time.Timer
 	extra   *extra
 	counts  Counts
@@ -142,14 +143,20 @@ func (c *Cell) Start() {
 }
 
 func (c *Cell) start() {
-	t := c.begin(&Request{})
-	err := c.construct(t)
-	c.finish(t, context.Canceled)
+	r := c.begin()
+	returned := false
+	defer func() {
+		if !returned {
+			c.unstarted(r, errors.New("it called runtime.Goexit"))
+		}
+	}()
+	err := c.construct(r.turn)
+	returned = true
 	if err != nil {
-		c.host.Ready(c, err)
-		c.Kill(&wire.Death{Cause: wire.CauseStart, Reason: err.Error()})
+		c.unstarted(r, err)
 		return
 	}
+	c.finish(r)
 	c.mu.Lock()
 	began := c.state == Starting
 	if began {
@@ -163,6 +170,13 @@ func (c *Cell) start() {
 		c.host.Ready(c, nil)
 	}
 	c.run()
+}
+
+// unstarted is the end of an actor that could not start.
+func (c *Cell) unstarted(r *Request, err error) {
+	c.finish(r)
+	c.host.Ready(c, err)
+	c.Kill(&wire.Death{Cause: wire.CauseStart, Reason: err.Error()})
 }
 
 func (c *Cell) construct(t *Turn) (err error) {
@@ -190,12 +204,13 @@ func (c *Cell) construct(t *Turn) (err error) {
 // Deliver takes r: into the inbox, or answered at once. An error means it was not
 // taken and the handler will not start; then nothing else is told.
 func (c *Cell) Deliver(r *Request) *wire.Error {
-	cmd := c.spec.Commands[r.Command]
-	if cmd == nil {
+	if r.cmd == nil {
+		r.cmd = c.spec.Commands[r.Command]
+	}
+	if r.cmd == nil {
 		return c.refuse(c.unknown(r.Command))
 	}
-	r.cmd = cmd
-	if cmd.InPlace {
+	if r.cmd.InPlace {
 		r.pay(true)
 		c.inPlace(r)
 		return nil
@@ -234,7 +249,7 @@ func (c *Cell) refuse(e *wire.Error) *wire.Error {
 
 // deathLocked says what a message that comes too late is told.
 func (c *Cell) deathLocked() *wire.Death {
-	return &wire.Death{Cause: wire.CauseStopped, Reason: c.reason}
+	return c.death
 }
 
 func (c *Cell) unknown(command string) *wire.Error {
@@ -256,7 +271,8 @@ func (c *Cell) commandNames(yield func(string) bool) {
 // Post has the actor take a turn of its own: a timer, a hook, a Down. It is not
 // bounded; whoever posts keeps count.
 func (c *Cell) Post(do func(ctx context.Context, state any)) {
-	r := &Request{do: func(t *Turn, state any) { do(t, state) }}
+	r := c.spec.NewRequest()
+	r.do = do
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state >= Closed {
@@ -298,6 +314,7 @@ func (c *Cell) wakeLocked() {
 // run has the turn, and works until the inbox is empty or the turn passes to a
 // handler that wants it back.
 func (c *Cell) run() {
+	var t *Turn
 	c.mu.Lock()
 	for {
 		if len(c.waiting) > 0 || c.state >= Closed {
@@ -310,10 +327,19 @@ func (c *Cell) run() {
 		if r.do == nil {
 			c.counts.Started++
 		}
+		if t == nil {
+			t = new(Turn)
+		}
+		t.of(c, r)
+		c.linkLocked(r)
 		more := c.inbox.Len() > 0
 		c.mu.Unlock()
 		alive := c.handle(r, more)
+		if t = nil; more {
+			t = new(Turn) // here, where no lock is held
+		}
 		c.mu.Lock()
+		c.unlinkLocked(r)
 		c.inbox.Release(r.Size)
 		if c.room != nil {
 			close(c.room)
@@ -322,12 +348,13 @@ func (c *Cell) run() {
 		if !alive {
 			break
 		}
+		c.spec.recycle(r)
 		if c.spec.Mode == Concurrent {
 			c.wakeLocked()
 		}
 	}
 	c.passLocked()
-	over := c.state == Stopping && c.active == 0 && c.inbox.Len() == 0 && c.turns == nil
+	over := c.state == Stopping && c.active == 0 && c.inbox.Len() == 0 && c.working == nil
 	c.mu.Unlock()
 	if over {
 		c.close()
@@ -345,48 +372,58 @@ func (c *Cell) passLocked() {
 			c.waiting = nil
 		}
 		c.active++
-		close(t.resume)
+		close(t.more().resume)
 		return
 	}
 	c.wakeLocked()
 }
 
-// begin makes r's turn and links it among those that are not over.
-func (c *Cell) begin(r *Request) *Turn {
-	t := &r.turn
-	t.cell, t.req = c, r
+// begin begins a turn of the actor's own: a hook's.
+func (c *Cell) begin() *Request {
+	r := c.spec.NewRequest()
+	new(Turn).of(c, r)
 	c.mu.Lock()
-	t.next = c.turns
-	if t.next != nil {
-		t.next.prev = t
-	}
-	c.turns = t
+	c.linkLocked(r)
 	dead := c.state >= Closed
 	c.mu.Unlock()
 	if dead {
-		t.cancel(context.Canceled)
+		r.turn.cancel(canceled)
 	}
-	return t
+	return r
 }
 
-// finish ends t's context and unlinks it.
-func (c *Cell) finish(t *Turn, why error) {
-	t.cancel(why)
+// finish ends the turn of r.
+func (c *Cell) finish(r *Request) {
+	r.turn.cancel(canceled)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t.prev != nil {
-		t.prev.next = t.next
-	} else if c.turns == t {
-		c.turns = t.next
-	}
-	if t.next != nil {
-		t.next.prev = t.prev
-	}
-	t.prev, t.next = nil, nil
+	c.unlinkLocked(r)
 }
 
-// handle runs r's handler and tells the outcome. It returns false if the handler
-// took the actor with it.
+// linkLocked puts r, which has a turn, among those that are at work.
+func (c *Cell) linkLocked(r *Request) {
+	r.next = c.working
+	if r.next != nil {
+		r.next.prev = r
+	}
+	c.working = r
+}
+
+// unlinkLocked takes r off the list, if it is there.
+func (c *Cell) unlinkLocked(r *Request) {
+	if r.prev != nil {
+		r.prev.next = r.next
+	} else if c.working == r {
+		c.working = r.next
+	}
+	if r.next != nil {
+		r.next.prev = r.prev
+	}
+	r.prev, r.next = nil, nil
+}
+
+// handle runs r's handler in its turn and tells the outcome. It returns false if
+// the handler took the actor with it.
 func (c *Cell) handle(r *Request, more bool) (alive bool) {
 	if !r.Deadline.IsZero() && !time.Now().Before(r.Deadline) {
 		r.pay(false)
@@ -395,13 +432,14 @@ func (c *Cell) handle(r *Request, more bool) (alive bool) {
 		return true
 	}
 	r.pay(true)
-	t := c.begin(r)
+	t := r.turn
 	finished := false
 	defer func() {
-		c.finish(t, context.Canceled)
 		if finished {
+			t.cancel(canceled)
 			return
 		}
+		c.finish(r)
 		// A panic, or runtime.Goexit (recover is nil then, and the goroutine goes on
 		// ending whatever is done here).
 		p := recover()
@@ -425,16 +463,21 @@ func (c *Cell) handle(r *Request, more bool) (alive bool) {
 // answer tells the outcome of a handler.
 func (c *Cell) answer(r *Request, v Value, err error, more bool) {
 	if err != nil {
-		e := wire.AsError(err, wire.CodeApp)
-		if e.Started == wire.StartedUnknown && e.Code != wire.CodeInvalid {
-			e = e.With(wire.StartedYes)
-		}
-		c.host.Fail(r, e, more)
+		c.host.Fail(r, outcome(err), more)
 		return
 	}
 	if r.ID != 0 {
 		c.host.Reply(r, v, more)
 	}
+}
+
+// outcome is the error a handler returned, as it is told.
+func outcome(err error) *wire.Error {
+	e := wire.AsError(err, wire.CodeApp)
+	if e.Started == wire.StartedUnknown && e.Code != wire.CodeInvalid {
+		e = e.With(wire.StartedYes)
+	}
+	return e
 }
 
 func (c *Cell) drop() {
@@ -445,9 +488,9 @@ func (c *Cell) drop() {
 
 // inPlace answers r on the goroutine that delivers it, beside whatever runs.
 func (c *Cell) inPlace(r *Request) {
-	t := &Turn{cell: c, req: r, inPlace: true}
+	t := (&Turn{inPlace: true}).of(c, r)
 	v, err := c.quick(t, r)
-	t.cancel(context.Canceled)
+	t.cancel(canceled)
 	c.answer(r, v, err, false)
 }
 
@@ -470,16 +513,24 @@ func (c *Cell) Nested(outer *Turn, call *Call) {
 		call.Failed(0, c.refuse(c.unknown(r.Command)))
 		return
 	}
-	t := &Turn{cell: c, req: r, outer: outer, inPlace: outer.inPlace}
-	stop := context.AfterFunc(outer, func() { t.cancel(context.Canceled) })
+	r.Sender, r.Nested = c.aid, !call.Accept
+	t := (&Turn{inPlace: outer.inPlace}).of(c, r)
+	t.more().outer = outer
+	stop := context.AfterFunc(outer, func() { t.cancel(outer.over.Load()) })
 	defer stop()
-	defer t.cancel(context.Canceled)
+	defer t.cancel(canceled)
 	v, err := cmd.Run(t, c.user, r)
-	if err != nil {
-		call.Failed(0, wire.AsError(err, wire.CodeApp).With(wire.StartedYes))
+	if err == nil {
+		call.Value(v)
 		return
 	}
-	call.Value(v)
+	e := outcome(err)
+	if call.Accept && e.Started != wire.StartedNo {
+		c.host.Fail(r, e, true) // for the log: nobody asked how it would end
+		call.Value(nil)
+		return
+	}
+	call.Failed(0, e)
 }
 
 // Cancel says that nobody waits for the request id any longer: one in the inbox is
@@ -494,10 +545,15 @@ func (c *Cell) Cancel(source Source, id uint64) bool {
 	if found {
 		c.counts.Dropped++
 		c.inbox.Release(r.Size)
+		c.freeRoomLocked()
 	} else {
-		for t = c.turns; t != nil && !is(t.req); t = t.next {
+		at := c.working
+		for at != nil && !is(at) {
+			at = at.next
 		}
-		if t == nil && source != nil {
+		if at != nil {
+			t = at.turn
+		} else if source != nil {
 			c.earlyLocked(early{source, id})
 		}
 	}
@@ -505,7 +561,7 @@ func (c *Cell) Cancel(source Source, id uint64) bool {
 	if found {
 		r.pay(false)
 	} else if t != nil {
-		t.cancel(context.Canceled)
+		t.cancel(t.unwanted())
 	}
 	return found || t != nil
 }

@@ -6,11 +6,30 @@ import (
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// Message returns r, sent to target in the scope s, as a native message whose
+// Bytes is a Value that may be a []byte: then it need not be copied into a buffer
+// before it is copied into the connection's.
+type Bytes interface {
+	Value
+	// Bytes returns the value if it is a []byte that is not nil.
+	Bytes() (b []byte, ok bool)
+}
+
+// encode appends the image of v to buf, but for a tail that follows it.
+func encode(v Value, buf []byte, codec wire.Codec) (e Encoded, tail []byte, err error) {
+	if b, ok := v.(Bytes); ok && codec <= wire.CodecCBOR {
+		if tail, ok := b.Bytes(); ok {
+			return Encoded{Codec: wire.CodecCBOR, Data: wire.AppendBytesHead(buf, len(tail))}, tail, nil
+		}
+	}
+	e, err = v.Encode(buf, codec)
+	return e, nil, err
+}
+
+// Message returns a message sent to target in the scope s as a native one, whose
 // extensions and body are appended to buf, which it returns too: the message is
-// valid as long as nobody writes there.
-func (s Scope) Message(kind wire.Kind, target string, r *Request, buf []byte) (wire.Message, []byte, *wire.Error) {
-	m := wire.Message{Kind: kind, Target: wire.Bytes(target), Command: wire.Bytes(r.Command), Millis: Millis(r.Deadline)}
+// valid as long as nobody writes there or to v.
+func (s Scope) Message(target, command string, v Value, deadline time.Time, buf []byte) (wire.Message, []byte, *wire.Error) {
+	m := wire.Message{Kind: wire.KindRequest, Target: wire.Bytes(target), Command: wire.Bytes(command), Millis: Millis(deadline)}
 	if s.Turn != nil {
 		if s.Turn.Holds() {
 			m.Flags |= wire.FlagTurn
@@ -20,13 +39,13 @@ func (s Scope) Message(kind wire.Kind, target string, r *Request, buf []byte) (w
 		}
 	}
 	n := len(buf)
-	if r.Value != nil {
-		e, err := r.Value.Encode(buf, wire.CodecCBOR)
+	if v != nil {
+		e, tail, err := encode(v, buf, wire.CodecCBOR)
 		if err != nil {
 			return m, buf, wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedNo)
 		}
 		buf = e.Data
-		m.Codec = e.Codec
+		m.Codec, m.Tail = e.Codec, tail
 		if e.Args {
 			m.Flags |= wire.FlagArgs
 		}
@@ -46,12 +65,12 @@ func (r *Request) Reply(v Value, buf []byte) (wire.Message, []byte, *wire.Error)
 		return m, buf, nil
 	}
 	n := len(buf)
-	e, err := v.Encode(buf, r.Codec)
+	e, tail, err := encode(v, buf, r.Codec)
 	if err != nil {
 		e := wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedYes)
 		return m, buf, &wire.Error{Code: e.Code, Started: e.Started, Message: "its result: " + e.Message}
 	}
-	m.Codec, m.Body = e.Codec, e.Data[n:]
+	m.Codec, m.Body, m.Tail = e.Codec, e.Data[n:], tail
 	return m, e.Data, nil
 }
 
@@ -67,12 +86,12 @@ func Millis(d time.Time) uint32 {
 // Receive returns the request m, read from source, as it goes into c's inbox. It
 // copies what it keeps of m.
 func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
-	r := &Request{
-		ID: m.ID, Codec: m.Codec, Sender: c.senderOf(m.Sender),
-		Chained: m.Flags&wire.FlagChained != 0, Size: m.Size(), Source: source, Cost: cost,
-	}
+	r := c.spec.NewRequest()
+	r.ID, r.Codec, r.Sender = m.ID, m.Codec, c.senderOf(m.Sender)
+	r.Chained = m.Flags&wire.FlagChained != 0
+	r.Size, r.Source, r.Cost = m.Size(), source, cost
 	if cmd := c.spec.Commands[string(m.Command)]; cmd != nil {
-		r.Command = cmd.Name
+		r.Command, r.cmd = cmd.Name, cmd
 	} else {
 		r.Command = string(m.Command)
 	}
@@ -83,7 +102,7 @@ func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
 		r.Deadline = time.Now().Add(time.Duration(m.Millis) * time.Millisecond)
 	}
 	if m.Codec != wire.CodecNone || len(m.Body) > 0 {
-		r.encoded = Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, Data: append([]byte(nil), m.Body...)}
+		r.encoded = Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, lease: lent, Data: append(r.encoded.Data, m.Body...)}
 		r.Value = &r.encoded
 	}
 	return r

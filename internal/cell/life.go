@@ -27,14 +27,18 @@ func (c *Cell) Stop(reason string, grace time.Duration) {
 	}
 	fresh := c.state == Initial
 	c.state = Stopping
-	c.reason = reason
+	death := &wire.Death{Cause: wire.CauseStopped, Reason: reason}
+	c.death = death
 	c.grace = time.AfterFunc(grace, func() {
 		c.Kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was asked to stop and had not after %v", grace)})
 	})
 	c.freeRoomLocked()
-	over := !fresh && c.active == 0 && c.inbox.Len() == 0 && c.turns == nil
+	over := !fresh && c.active == 0 && c.inbox.Len() == 0 && c.working == nil
 	c.mu.Unlock()
-	if over || fresh {
+	switch {
+	case fresh: // there is no state yet that a hook could be given
+		go c.Kill(death)
+	case over:
 		go c.close()
 	}
 }
@@ -44,8 +48,8 @@ func (c *Cell) Stop(reason string, grace time.Duration) {
 func (c *Cell) Abandon(reason string, grace time.Duration) {
 	c.mu.Lock()
 	var turns []*Turn
-	for t := c.turns; t != nil; t = t.next {
-		turns = append(turns, t)
+	for r := c.working; r != nil; r = r.next {
+		turns = append(turns, r.turn)
 	}
 	var left []*Request
 	for {
@@ -64,7 +68,7 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 	}
 	c.Stop(reason, grace)
 	for _, t := range turns {
-		t.cancel(context.Canceled)
+		t.cancel(canceled)
 	}
 }
 
@@ -77,27 +81,31 @@ func (c *Cell) close() {
 	}
 	c.active++ // the hook has the turn
 	user := c.user
-	reason := c.reason
+	stopped := c.death
 	c.mu.Unlock()
-	death := &wire.Death{Cause: wire.CauseStopped, Reason: reason}
-	if c.spec.Stopping != nil {
-		if err := c.stopping(user); err != nil {
-			death = &wire.Death{Cause: wire.CausePanic, Reason: err.Error()}
-		}
+	if c.spec.Stopping == nil {
+		c.Kill(stopped)
+		return
 	}
-	c.Kill(death)
+	death := &wire.Death{Cause: wire.CausePanic, Reason: "the stop hook called runtime.Goexit"}
+	defer func() { c.Kill(death) }()
+	if err := c.stopping(user); err != nil {
+		death.Reason = err.Error()
+		return
+	}
+	death = stopped
 }
 
 func (c *Cell) stopping(user any) (err error) {
-	t := c.begin(&Request{})
-	defer c.finish(t, context.Canceled)
+	r := c.begin()
+	defer c.finish(r)
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.Error("panic in the stop hook", "actor", c.String(), "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("%v", p)
 		}
 	}()
-	c.spec.Stopping(t, user)
+	c.spec.Stopping(r.turn, user)
 	return nil
 }
 
@@ -116,12 +124,13 @@ func (c *Cell) Kill(d *wire.Death) {
 	if d.Cause == wire.CauseStopped {
 		c.state = Closed
 	}
+	c.death = d
 	if c.grace != nil {
 		c.grace.Stop()
 	}
 	var turns []*Turn
-	for t := c.turns; t != nil; t = t.next {
-		turns = append(turns, t)
+	for r := c.working; r != nil; r = r.next {
+		turns = append(turns, r.turn)
 	}
 	var left []*Request
 	c.inbox.Drain(func(r *Request) {
@@ -132,7 +141,7 @@ func (c *Cell) Kill(d *wire.Death) {
 	})
 	for _, t := range c.waiting {
 		c.active++
-		close(t.resume)
+		close(t.more().resume)
 	}
 	c.waiting = nil
 	c.freeRoomLocked()
@@ -149,7 +158,7 @@ func (c *Cell) Kill(d *wire.Death) {
 		}
 	}
 	for _, t := range turns {
-		t.cancel(context.Canceled)
+		t.cancel(canceled)
 	}
 	for _, r := range left {
 		r.pay(false)
@@ -183,7 +192,10 @@ func (c *Cell) Life() context.Context {
 	}
 	x := c.extraLocked()
 	if x.life == nil {
-		ctx, cancel := context.WithCancel(WithScope(context.WithoutCancel(c.base), Scope{Host: c.host, Cell: c}))
+		// No turn of anybody's is given up when a goroutine waits, also where base has
+		// its values from a handler of another actor.
+		base := context.WithValue(context.WithoutCancel(c.base), turnKey{}, (*Turn)(nil))
+		ctx, cancel := context.WithCancel(WithScope(base, Scope{Host: c.host, Cell: c}))
 		x.life, x.end = ctx, cancel
 	}
 	return x.life
@@ -226,8 +238,9 @@ type Timer struct {
 	do    func(ctx context.Context, state any)
 	timer *time.Timer
 
-	queued bool // guarded by cell.mu
-	over   bool // likewise
+	queued  bool // guarded by cell.mu
+	over    bool // likewise: it is never due again
+	stopped bool // likewise: by Stop; a turn that waits is left out
 }
 
 // AddTimer makes a timer that is first due after d and, if every is positive,
@@ -269,18 +282,19 @@ func (t *Timer) due() {
 	c.Post(func(ctx context.Context, state any) {
 		c.mu.Lock()
 		t.queued = false
-		over := t.over && t.every > 0
+		stopped := t.stopped
 		c.mu.Unlock()
-		if !over {
+		if !stopped {
 			t.do(ctx, state)
 		}
 	})
 }
 
-// Stop ends the timer. A turn of it that runs goes on.
+// Stop ends the timer. A turn of it that runs goes on; one that waits is left out.
 func (t *Timer) Stop() {
 	t.cell.mu.Lock()
 	defer t.cell.mu.Unlock()
+	t.stopped = true
 	t.timer.Stop()
 	t.stopLocked()
 }

@@ -1,6 +1,7 @@
 package cell
 
 import (
+	"context"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -17,12 +18,32 @@ type Value interface {
 type Encoded struct {
 	Codec wire.Codec
 	Args  bool // Data is an array of positional arguments and a map: wire.FlagArgs
+	lease lease
 	Data  []byte
 }
+
+// lease says who else has to do with the Data of an Encoded.
+type lease uint8
+
+const (
+	borrowed lease = iota // it is somebody else's
+	lent                  // it is the request's, and used again when that is over …
+	kept                  // … unless somebody has kept it
+	owned                 // nobody else's
+)
 
 // Encode appends the bytes as they are.
 func (e *Encoded) Encode(dst []byte, _ wire.Codec) (Encoded, error) {
 	return Encoded{Codec: e.Codec, Args: e.Args, Data: append(dst, e.Data...)}, nil
+}
+
+// Keep reports whether who decodes Data may keep it, or parts of it, instead of
+// copying; it is for nobody else then.
+func (e *Encoded) Keep() bool {
+	if e.lease == lent {
+		e.lease = kept
+	}
+	return e.lease != borrowed
 }
 
 // Request is a message in an inbox, or a turn the actor owes itself.
@@ -37,13 +58,45 @@ type Request struct {
 	Size     int    // what it is charged to the inbox
 	Source   Source // the connection it came by; nil if it did not
 	Cost     int    // what Source gets back once the request is started or dropped
+	Nested   bool   // a call the actor makes to itself: it has no ID, and is answered all the same
 
 	encoded Encoded // what Value points to, if it came over a connection
-	turn    Turn    // what its handler is given
 
-	paid bool
-	cmd  *Command
-	do   func(t *Turn, state any) // a hook, a timer or a Down instead of a command
+	paid   bool
+	pooled bool // it is used again once its handler has ended
+	cmd    *Command
+
+	// Guarded by Cell.mu: those at work, and in which turn.
+	prev, next *Request
+	turn       *Turn
+
+	do     func(ctx context.Context, state any) // a hook, a timer or a Down instead of a command
+}
+
+// maxKept is how many bytes of a body's buffer a request that waits to be used
+// again keeps.
+const maxKept = 4 << 10
+
+// NewRequest returns an empty request to an actor of the kind. Whoever handles it
+// has it used again afterwards, so it is not to be kept.
+func (s *Spec) NewRequest() *Request {
+	if r, ok := s.requests.Get().(*Request); ok {
+		return r
+	}
+	return &Request{pooled: true}
+}
+
+// recycle takes back a request that is over.
+func (s *Spec) recycle(r *Request) {
+	if !r.pooled {
+		return
+	}
+	var body []byte
+	if r.encoded.lease == lent && cap(r.encoded.Data) <= maxKept {
+		body = r.encoded.Data[:0]
+	}
+	*r = Request{pooled: true, encoded: Encoded{Data: body}}
+	s.requests.Put(r)
 }
 
 // Source is the connection a request came by. Its methods must not block.

@@ -2,6 +2,7 @@ package cell
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/mailbox"
@@ -40,7 +41,7 @@ func ParseMode(s string) Mode {
 	return Serial
 }
 
-// Spec is what all actors of one kind share. It is immutable.
+// Spec is what all actors of one kind share. It is immutable, and not copied.
 type Spec struct {
 	Kind     string
 	Doc      string
@@ -56,6 +57,8 @@ type Spec struct {
 	Periodic    []Task
 	Functions   map[string]*Command // what the command run may run
 	Grace       time.Duration       // how long a stop may take, draining and hook
+
+	requests sync.Pool // of *Request
 }
 
 // Task is something an actor does again and again, as a turn of its own.

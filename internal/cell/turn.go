@@ -3,32 +3,67 @@ package cell
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Turn is one handler at work, and the context it is given. It ends when the
 // handler returns, when its caller gives up, at its deadline, or with the actor.
 // The deadline needs no timer unless somebody asks for Done.
+//
+// There is one for every message, so what most handlers never need is apart.
 type Turn struct {
-	cell    *Cell
-	req     *Request
-	outer   *Turn // of which it is a part: a call to oneself
-	inPlace bool  // answered beside the turn, or on the goroutine of another one
+	cell     *Cell
+	sender   string
+	call     uint64 // the call it answers; 0: none
+	deadline time.Time
 
-	prev, next *Turn // guarded by cell.mu: the turns not yet over
+	over    atomic.Uint32 // why the context has ended; live while it has not
+	inPlace bool          // answered beside the turn, or on the goroutine of another one
+	away    bool          // guarded by cell.mu: it waits and has given up the turn
+
+	rest atomic.Pointer[rest] // made when needed, never changed then
+}
+
+// rest is the part of a turn that has calls of its own, or is waited for. Whoever
+// makes it looks at over afterwards, and whoever sets over looks for it
+// afterwards: so one of them sees the other.
+type rest struct {
+	outer *Turn // of which it is a part: a call to oneself
 
 	mu     sync.Mutex
 	done   chan struct{} // made when asked for
-	err    error
 	timer  *time.Timer
 	nested *Call // head of the list of calls that end with this turn
 	after  map[*func()]func()
 
-	away   bool          // guarded by cell.mu: it waits and has given up the turn
-	resume chan struct{} // closed when the turn is its own again
+	resume chan struct{} // guarded by cell.mu: closed when the turn is its own again
 }
 
+// What over says.
+const (
+	live uint32 = iota
+	canceled
+	expired
+)
+
 var _ context.Context = (*Turn)(nil)
+
+// of makes t, which is new, the turn of r in c. A request is used again when it is
+// over, a turn never: its handler may have kept it, as its context.
+func (t *Turn) of(c *Cell, r *Request) *Turn {
+	t.cell, t.sender, t.call, t.deadline = c, r.Sender, r.ID, r.Deadline
+	r.turn = t
+	return t
+}
+
+func (t *Turn) more() *rest {
+	if m := t.rest.Load(); m != nil {
+		return m
+	}
+	t.rest.CompareAndSwap(nil, new(rest))
+	return t.rest.Load()
+}
 
 type scopeKey struct{}
 
@@ -45,28 +80,34 @@ func WithScope(ctx context.Context, s Scope) context.Context {
 	return context.WithValue(ctx, scopeKey{}, s)
 }
 
-// ScopeOf returns who acts in ctx.
+// ScopeOf returns who acts in ctx: whoever was set last, by WithScope or by being
+// the turn that ctx was derived from.
 func ScopeOf(ctx context.Context) (Scope, bool) {
-	if t, ok := ctx.(*Turn); ok {
-		return Scope{t.cell.host, t.cell, t}, true
+	t, ok := ctx.(*Turn)
+	if !ok {
+		switch s := ctx.Value(scopeKey{}).(type) {
+		case Scope:
+			return s, true
+		case *Turn:
+			t = s
+		default:
+			return Scope{}, false
+		}
 	}
-	if t, ok := ctx.Value(turnKey{}).(*Turn); ok {
-		return Scope{t.cell.host, t.cell, t}, true
-	}
-	s, ok := ctx.Value(scopeKey{}).(Scope)
-	return s, ok
+	return Scope{t.cell.host, t.cell, t}, true
 }
 
 type turnKey struct{}
 
 // Deadline returns the deadline of the request being handled.
 func (t *Turn) Deadline() (time.Time, bool) {
-	return t.req.Deadline, !t.req.Deadline.IsZero()
+	return t.deadline, !t.deadline.IsZero()
 }
 
 // Value returns the turn's own values, then those of the owner's context.
 func (t *Turn) Value(key any) any {
-	if _, ok := key.(turnKey); ok {
+	switch key.(type) {
+	case turnKey, scopeKey:
 		return t
 	}
 	return t.cell.base.Value(key)
@@ -76,119 +117,137 @@ var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); retu
 
 // Done returns a channel that is closed when the turn is over.
 func (t *Turn) Done() <-chan struct{} {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.done == nil {
-		if t.err != nil {
-			return closedChan
-		}
-		t.done = make(chan struct{})
-		if !t.req.Deadline.IsZero() {
-			t.timer = time.AfterFunc(time.Until(t.req.Deadline), func() { t.cancel(context.DeadlineExceeded) })
-		}
+	m := t.more()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.done != nil {
+		return m.done
 	}
-	return t.done
+	if t.over.Load() != live {
+		return closedChan
+	}
+	m.done = make(chan struct{})
+	if !t.deadline.IsZero() {
+		m.timer = time.AfterFunc(time.Until(t.deadline), func() { t.cancel(expired) })
+	}
+	return m.done
 }
 
 // Err says why the turn is over; nil while it is not.
 func (t *Turn) Err() error {
-	t.mu.Lock()
-	err := t.err
-	t.mu.Unlock()
-	if err == nil && !t.req.Deadline.IsZero() && !time.Now().Before(t.req.Deadline) {
-		t.cancel(context.DeadlineExceeded)
+	if t.over.Load() == live && !t.deadline.IsZero() && !time.Now().Before(t.deadline) {
+		t.cancel(expired)
+	}
+	switch t.over.Load() {
+	case canceled:
+		return context.Canceled
+	case expired:
 		return context.DeadlineExceeded
 	}
-	return err
+	return nil
 }
 
 // AfterFunc runs f in its own goroutine when the turn is over. The context package
 // uses it, so that contexts derived from a turn need no goroutine.
 func (t *Turn) AfterFunc(f func()) (stop func() bool) {
 	t.Done() // the deadline must have its timer
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.err != nil {
+	m := t.more()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t.over.Load() != live {
 		go f()
 		return func() bool { return false }
 	}
 	key := &f
-	if t.after == nil {
-		t.after = make(map[*func()]func())
+	if m.after == nil {
+		m.after = make(map[*func()]func())
 	}
-	t.after[key] = f
+	m.after[key] = f
 	return func() bool {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		_, waiting := t.after[key]
-		delete(t.after, key)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		_, waiting := m.after[key]
+		delete(m.after, key)
 		return waiting
 	}
 }
 
 // cancel ends the context, and the calls made in it. The first reason counts.
-func (t *Turn) cancel(err error) {
-	t.mu.Lock()
-	if t.err != nil {
-		t.mu.Unlock()
+func (t *Turn) cancel(why uint32) {
+	if !t.over.CompareAndSwap(live, why) {
 		return
 	}
-	t.err = err
-	if t.done != nil {
-		close(t.done)
+	m := t.rest.Load()
+	if m == nil {
+		return
 	}
-	if t.timer != nil {
-		t.timer.Stop()
+	m.mu.Lock()
+	if m.done != nil {
+		close(m.done)
+	}
+	if m.timer != nil {
+		m.timer.Stop()
 	}
 	var nested []*Call
-	for c := t.nested; c != nil; c = c.sibling {
+	for c := m.nested; c != nil; c = c.sibling {
 		nested = append(nested, c)
 	}
-	after := t.after
-	t.nested, t.after = nil, nil
-	t.mu.Unlock()
+	after := m.after
+	m.nested, m.after = nil, nil
+	m.mu.Unlock()
 	for _, c := range nested {
-		c.abandon(err)
+		c.abandon(t.Err())
 	}
 	for _, f := range after {
 		go f()
 	}
 }
 
+// unwanted is why a turn is over that nobody waits for any longer: who waited may
+// have noticed first that its time is up.
+func (t *Turn) unwanted() uint32 {
+	if !t.deadline.IsZero() && !time.Now().Before(t.deadline) {
+		return expired
+	}
+	return canceled
+}
+
 // adopt makes c end with the turn. It returns false if the turn is over.
 func (t *Turn) adopt(c *Call) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.err != nil {
+	m := t.more()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t.over.Load() != live {
 		return false
 	}
-	c.turn, c.sibling = t, t.nested
-	t.nested = c
+	c.turn, c.sibling = t, m.nested
+	m.nested = c
 	return true
 }
 
 // forget is the reverse of adopt. A turn has few calls at a time.
 func (t *Turn) forget(c *Call) {
-	t.mu.Lock()
-	for p := &t.nested; *p != nil; p = &(*p).sibling {
+	m := t.more()
+	m.mu.Lock()
+	for p := &m.nested; *p != nil; p = &(*p).sibling {
 		if *p == c {
 			*p = c.sibling
 			break
 		}
 	}
-	t.mu.Unlock()
+	m.mu.Unlock()
 }
 
-// Request returns what the turn handles; for a hook or a timer an empty one.
-func (t *Turn) Request() *Request { return t.req }
+// Sender returns the aid of who sent what the turn handles; "" if that is no actor.
+func (t *Turn) Sender() string { return t.sender }
 
 // Parent returns the id of the call being handled, seen through calls to oneself;
 // 0 where nobody waits.
 func (t *Turn) Parent() uint64 {
-	for t.outer != nil {
-		t = t.outer
+	for m := t.rest.Load(); m != nil && m.outer != nil; m = t.rest.Load() {
+		t = m.outer
 	}
-	return t.req.ID
+	return t.call
 }
 
 // Cell returns the actor whose turn it is.
@@ -228,8 +287,9 @@ func (t *Turn) retake() {
 		c.mu.Unlock()
 		return
 	}
-	t.resume = make(chan struct{})
+	m := t.more()
+	m.resume = make(chan struct{})
 	c.waiting = append(c.waiting, t)
 	c.mu.Unlock()
-	<-t.resume
+	<-m.resume
 }

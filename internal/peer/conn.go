@@ -441,7 +441,7 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 		o.mu.Unlock()
 		return nil
 	}
-	w := &waiter{m: m, size: size, cost: cost, ready: make(chan error, 1)}
+	w := &waiter{m: *m, size: size, cost: cost, ready: make(chan error, 1)}
 	o.waiters.push(w)
 	o.mu.Unlock()
 	c.Flush()
@@ -480,7 +480,7 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 		o.mu.Unlock()
 		return id, nil
 	}
-	w := &waiter{m: m, size: size, cost: cost, call: id, ready: make(chan error, 1)}
+	w := &waiter{m: *m, size: size, cost: cost, call: id, ready: make(chan error, 1)}
 	o.waiters.push(w)
 	o.mu.Unlock()
 	c.Flush()

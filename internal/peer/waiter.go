@@ -9,7 +9,7 @@ import (
 // waiter is a goroutine that waits for room in the other end's window, with the
 // message it wants to post. Who makes room posts it on its behalf.
 type waiter struct {
-	m          *wire.Message // valid while it is queued
+	m          wire.Message // valid while it is queued
 	size, cost int
 	call       uint64     // its id in Calls; 0: none
 	ready      chan error // of one: posted (nil), or why not; sent by who removes it

@@ -132,7 +132,7 @@ func fieldFor(fields []field, key []byte) *field {
 	case majorText:
 		name = string(key[h.size:])
 	case majorUint, majorNegint:
-		n, ok := smallInt(h, key)
+		n, ok := scalarInt(CodecCBOR, key)
 		if !ok {
 			return nil
 		}

@@ -101,6 +101,7 @@ type Message struct {
 	Command []byte
 	Ext     []byte // extensions: type u8, length u16, value; at most 65,535 bytes
 	Body    []byte
+	Tail    []byte // more of the body, where it is written from two places; Parse leaves it empty
 }
 
 // A MalformedError says why bytes are not a message.
@@ -139,13 +140,13 @@ func (m *Message) Parse(b []byte) error {
 	m.Sender = b[target:sender]
 	m.Command = b[sender:command]
 	m.Ext = b[command:ext]
-	m.Body = b[ext:]
+	m.Body, m.Tail = b[ext:], nil
 	return nil
 }
 
 // Size returns the length of m on the wire, without the frame's own header.
 func (m *Message) Size() int {
-	return HeaderSize + len(m.Target) + len(m.Sender) + len(m.Command) + len(m.Ext) + len(m.Body)
+	return HeaderSize + len(m.Target) + len(m.Sender) + len(m.Command) + len(m.Ext) + len(m.Body) + len(m.Tail)
 }
 
 // Fits reports whether every part of m is within what its header can say.
@@ -167,7 +168,8 @@ func (m *Message) Append(dst []byte) []byte {
 	dst = append(dst, m.Sender...)
 	dst = append(dst, m.Command...)
 	dst = append(dst, m.Ext...)
-	return append(dst, m.Body...)
+	dst = append(dst, m.Body...)
+	return append(dst, m.Tail...)
 }
 
 // Ext types. One with the high bit set must be understood, or the message is
