@@ -16,7 +16,7 @@ type link struct {
 
 	// Whoever reads a connection flushes the others it wrote to when it has nothing
 	// more to read. Each of these is owned by one reader.
-	asked    bool // by from's reader: to's connection has something to flush
+	asked    bool // by from's reader: to has something to flush, or to start on
 	answered bool // by to's reader: from's connection has
 }
 

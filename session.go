@@ -77,11 +77,16 @@ func (s *session) Receive(_ *peer.Conn, m *wire.Message) {
 	}
 }
 
-// Dry flushes the connections that Receive wrote to: the reader has nothing more.
+// Dry flushes the connections that Receive wrote to, and wakes the actors it gave
+// something: the reader has nothing more.
 func (s *session) Dry(*peer.Conn) {
 	for n, l := range s.askedOf {
 		l.asked = false
-		l.to.session.conn.Flush()
+		if l.to.session != nil {
+			l.to.session.conn.Flush()
+		} else {
+			l.to.cell.Wake()
+		}
 		s.askedOf[n] = nil
 	}
 	s.askedOf = s.askedOf[:0]
@@ -197,9 +202,8 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.Charge) (uint64, *wire.Error) {
 	if to := l.to.session; to != nil {
 		id, err := to.conn.Request(m, note, charge)
-		if err == nil && !l.asked {
-			l.asked = true
-			s.askedOf = append(s.askedOf, l)
+		if err == nil {
+			s.use(l)
 		}
 		return id, at(err, l.to)
 	}
@@ -210,12 +214,21 @@ func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.
 	}
 	m.ID = id
 	r := l.to.cell.Receive(m, s.conn, charge.Cost)
-	if err := l.to.cell.Deliver(r); err != nil {
+	if err := l.to.cell.Put(r); err != nil {
 		charge.Return()
 		l.to.local.Take(id)
 		return 0, at(err, l.to)
 	}
+	s.use(l)
 	return id, nil
+}
+
+// use notes that something went to l: see Dry.
+func (s *session) use(l *link) {
+	if !l.asked {
+		l.asked = true
+		s.askedOf = append(s.askedOf, l)
+	}
 }
 
 // at says whose error it is, where that is not said yet.
@@ -237,11 +250,8 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 	if to := l.to.session; to != nil {
 		if e := to.conn.Post(peer.Data, m, charge); e != nil {
 			err = postError(e)
-		} else if !l.asked {
-			l.asked = true
-			s.askedOf = append(s.askedOf, l)
 		}
-	} else if err = l.to.cell.Deliver(l.to.cell.Receive(m, s.conn, charge.Cost)); err != nil {
+	} else if err = l.to.cell.Put(l.to.cell.Receive(m, s.conn, charge.Cost)); err != nil {
 		charge.Return()
 	}
 	if err != nil {
@@ -252,6 +262,7 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 		s.refuse(m, peer.Charge{}, at(err, l.to))
 		return
 	}
+	s.use(l)
 	s.count(true)
 	if accept {
 		s.post(peer.Reply, &wire.Message{Kind: wire.KindReply, ID: id})

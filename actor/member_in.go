@@ -35,7 +35,7 @@ func (j *joined) request(c *peer.Conn, m *wire.Message) {
 	if e := m.CheckExt(); e != nil {
 		err = wire.Errorf(wire.CodeProtocol, "%v", e).NotStarted()
 	} else {
-		err = j.cell.Deliver(r)
+		err = j.cell.Put(r)
 	}
 	if err != nil {
 		c.Credit(r.Cost)
@@ -62,8 +62,9 @@ func (j *joined) down(m *wire.Message) {
 	}
 }
 
-// Dry has nothing to do: what Receive answers is flushed at once.
-func (j *joined) Dry(*peer.Conn) {}
+// Dry lets the actor start on what was received. What Receive answers is flushed
+// at once.
+func (j *joined) Dry(*peer.Conn) { j.cell.Wake() }
 
 // Beat sends a heartbeat with what the actor knows of itself.
 func (j *joined) Beat(c *peer.Conn) {

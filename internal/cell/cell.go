@@ -203,7 +203,19 @@ func (c *Cell) construct(t *Turn) (err error) {
 
 // Deliver takes r: into the inbox, or answered at once. An error means it was not
 // taken and the handler will not start; then nothing else is told.
-func (c *Cell) Deliver(r *Request) *wire.Error {
+func (c *Cell) Deliver(r *Request) *wire.Error { return c.deliver(r, true) }
+
+// Put is Deliver for who has more: Wake is to be called soon, or nothing starts.
+func (c *Cell) Put(r *Request) *wire.Error { return c.deliver(r, false) }
+
+// Wake lets what was Put start.
+func (c *Cell) Wake() {
+	c.mu.Lock()
+	c.wakeLocked()
+	c.mu.Unlock()
+}
+
+func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	if r.cmd == nil {
 		r.cmd = c.spec.Commands[r.Command]
 	}
@@ -235,7 +247,9 @@ func (c *Cell) Deliver(r *Request) *wire.Error {
 		return c.refuse(wire.Errorf(wire.CodeOverloaded, "its inbox is full: %d messages, %d bytes", n, bytes).NotStarted())
 	}
 	c.counts.Accepted++
-	c.wakeLocked()
+	if wake {
+		c.wakeLocked()
+	}
 	c.mu.Unlock()
 	return nil
 }

@@ -70,7 +70,7 @@ type Request struct {
 	prev, next *Request
 	turn       *Turn
 
-	do     func(ctx context.Context, state any) // a hook, a timer or a Down instead of a command
+	do func(ctx context.Context, state any) // a hook, a timer or a Down instead of a command
 }
 
 // maxKept is how many bytes of a body's buffer a request that waits to be used
