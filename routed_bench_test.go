@@ -3,8 +3,6 @@ package arbiter_test
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"sync"
 	"testing"
@@ -30,7 +28,6 @@ func routed(b *testing.B) (ctx context.Context, mirror actor.Ref) {
 		b.Fatal(err)
 	}
 	b.Setenv("XDG_RUNTIME_DIR", dir)
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	arb, err := arbiter.Start(b.Context(), arbiter.Options{Name: "bench", Control: true, Logger: quiet})
 	if err != nil {
 		b.Fatal(err)
@@ -101,7 +98,6 @@ func BenchmarkRoutedSend(b *testing.B) {
 }
 
 func BenchmarkGoroutine(b *testing.B) {
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	arb, err := arbiter.Start(b.Context(), arbiter.Options{Name: "bench", Logger: quiet})
 	if err != nil {
 		b.Fatal(err)

@@ -347,6 +347,9 @@ func (c *Cell) run() {
 		t.of(c, r)
 		c.linkLocked(r)
 		more := c.inbox.Len() > 0
+		if c.spec.Mode == Concurrent {
+			c.wakeLocked() // one goroutine starts the next
+		}
 		c.mu.Unlock()
 		alive := c.handle(r, more)
 		if t = nil; more {
@@ -363,9 +366,6 @@ func (c *Cell) run() {
 			break
 		}
 		c.spec.recycle(r)
-		if c.spec.Mode == Concurrent {
-			c.wakeLocked()
-		}
 	}
 	c.passLocked()
 	over := c.state == Stopping && c.active == 0 && c.inbox.Len() == 0 && c.working == nil
