@@ -31,8 +31,9 @@ func shapeOf[T any]() *shape {
 	if t.Kind() != reflect.Struct || s.none || codesItself(t) {
 		return s
 	}
+	s.fields = []field{} // not nil: a struct without fields takes no arguments
 	for _, f := range reflect.VisibleFields(t) {
-		if !f.IsExported() || f.Anonymous {
+		if !f.IsExported() || f.Anonymous || !reachable(t, f.Index) {
 			continue
 		}
 		name, _, _ := strings.Cut(f.Tag.Get("cbor"), ",")
@@ -48,6 +49,36 @@ func shapeOf[T any]() *shape {
 		s.fields = append(s.fields, field{name: name, index: f.Index})
 	}
 	return s
+}
+
+// reachable reports whether the field of t at index can be set: what is embedded
+// by pointer is made on the way, unless its type is not exported.
+func reachable(t reflect.Type, index []int) bool {
+	for _, n := range index[:len(index)-1] {
+		f := t.Field(n)
+		t = f.Type
+		if t.Kind() == reflect.Pointer {
+			if !f.IsExported() {
+				return false
+			}
+			t = t.Elem()
+		}
+	}
+	return true
+}
+
+// fieldAt returns the field of v at index, which is reachable.
+func fieldAt(v reflect.Value, index []int) reflect.Value {
+	for i, n := range index {
+		if i > 0 && v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			v = v.Elem()
+		}
+		v = v.Field(n)
+	}
+	return v
 }
 
 // codesItself reports whether t is a struct only to Go, such as time.Time.
@@ -73,6 +104,9 @@ func (s *shape) fill(codec wire.Codec, data []byte, out any) error {
 	}
 	if s.fields == nil {
 		return s.single(codec, args, kwargs, out)
+	}
+	if len(args) > 0 && len(s.fields) == 0 {
+		return s.wrong("%d arguments, and it takes none", len(args))
 	}
 	if len(args) > len(s.fields) {
 		return s.wrong("%d positional arguments, and it takes at most %d: %s", len(args), len(s.fields), s.names())
@@ -135,7 +169,7 @@ func (s *shape) fillFirst(codec wire.Codec, data []byte, out any) error {
 }
 
 func (s *shape) set(v reflect.Value, f field, codec wire.Codec, raw []byte) error {
-	if err := wire.Decode(codec, raw, v.FieldByIndex(f.index).Addr().Interface()); err != nil {
+	if err := wire.Decode(codec, raw, fieldAt(v, f.index).Addr().Interface()); err != nil {
 		return s.wrong("argument %q: %v", f.name, err)
 	}
 	return nil

@@ -7,7 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,41 +31,89 @@ type demo struct {
 
 	arb     *arbiter.Arbiter
 	canvas  actor.Ref
+	tiles   []tile
 	done    atomic.Int64
 	retried atomic.Int64
-	total   int
+}
+
+// size is that of a picture, in pixels.
+type size struct{ width, height int }
+
+func (s size) String() string { return fmt.Sprintf("%dx%d", s.width, s.height) }
+
+const maxSize = 8192 // pixels, each way
+
+func parseSize(text string) (size, error) {
+	w, h, _ := strings.Cut(text, "x")
+	width, err := strconv.Atoi(w)
+	height, err2 := strconv.Atoi(h)
+	if err != nil || err2 != nil || min(width, height) < 1 || max(width, height) > maxSize {
+		return size{}, usage("the size %q is not WIDTHxHEIGHT, each from 1 to %d", text, maxSize)
+	}
+	return size{width, height}, nil
 }
 
 func (a *app) demoCommand() *cobra.Command {
-	d := &demo{app: a}
-	var size string
+	d := &demo{app: a, workers: min(max(runtime.GOMAXPROCS(0), 2), maxWorkers)}
+	picture := size{1280, 800}
 	var quiet bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "render a picture with actors in many processes",
-		Long: `demo starts an arbiter, a renderer actor in a process of its own for each
-processor, and a canvas actor in a goroutine. The renderers compute the tiles of a
-fractal, the canvas assembles them and keeps a ledger. The exit code is 0 only if
-the ledger shows that every tile came exactly once.`,
-		Args: cobra.NoArgs,
+		Long: `Starts an arbiter, renderer actors in processes of their own, and a canvas actor in
+a goroutine. The renderers compute the tiles of a fractal, the canvas assembles them
+and keeps a ledger. What a renderer was at when it died, another does again: kill
+some. The exit code is 0 only if the ledger shows that every tile came exactly once.
+
+A terminal shows the picture, in characters if $NO_COLOR is set. The file's name, or
+with -o json an account, goes to standard output.`,
+		Example: `  $0 demo
+  $0 demo --workers 8 --size 3840x2160 --out large.png`,
+		Args:        a.arguments(0, 0),
+		Annotations: map[string]string{"names": "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var w, h int
-			if n, err := fmt.Sscanf(size, "%dx%d", &w, &h); n != 2 || err != nil || w < 1 || h < 1 || w > 8192 || h > 8192 {
-				return &usageError{fmt.Errorf("the size %q is not WIDTHxHEIGHT, each from 1 to 8192", size)}
+			d.view = seahorse(picture.width, picture.height)
+			d.picture = !quiet && a.format == "table" && isTerminal(os.Stdout)
+			if err := d.checkOut(); err != nil {
+				return err
 			}
-			if d.workers < 1 || d.workers > 64 {
-				return &usageError{fmt.Errorf("%d workers: from 1 to 64", d.workers)}
-			}
-			d.view = seahorse(w, h)
-			d.picture = !quiet && isTerminal(os.Stdout)
 			return d.run(cmd.Context())
 		},
 	}
-	cmd.Flags().IntVarP(&d.workers, "workers", "w", max(runtime.NumCPU(), 2), "renderer processes")
-	cmd.Flags().StringVar(&size, "size", "1280x800", "of the picture, in pixels")
-	cmd.Flags().StringVar(&d.out, "out", "arbiter-demo.png", "where to write the picture")
+	cmd.Flags().VarP(&flag[int]{&d.workers, wholeNumber("is no number of workers", 1, maxWorkers), "NUMBER"}, "workers", "w", "renderer processes")
+	cmd.Flags().Var(&flag[size]{&picture, parseSize, "WIDTHxHEIGHT"}, "size", "of the picture, in pixels")
+	cmd.Flags().StringVar(&d.out, "out", "arbiter-demo.png", "write the picture to `FILE`, as PNG")
 	cmd.Flags().BoolVar(&quiet, "no-picture", false, "do not show the picture in the terminal")
 	return cmd
+}
+
+const maxWorkers = 64
+
+// checkOut tries whether the picture can be written, before it is computed.
+func (d *demo) checkOut() error {
+	if d.out == "" {
+		return usage("--out is empty: where to write the picture?")
+	}
+	_, err := os.Lstat(d.out)
+	f, openErr := os.OpenFile(d.out, os.O_WRONLY|os.O_CREATE, 0o666)
+	if openErr != nil {
+		return d.cannotWrite(openErr)
+	}
+	_ = f.Close()
+	if os.IsNotExist(err) {
+		_ = os.Remove(d.out)
+	}
+	return nil
+}
+
+func (d *demo) cannotWrite(err error) error {
+	p := &problem{exit: exitFailed, code: "not-written", text: fmt.Sprintf("the picture cannot be written: %v", err), err: err}
+	dir := filepath.Dir(d.out)
+	if _, err := os.Stat(dir); os.IsNotExist(err) {
+		p.because("there is no folder %s", dir)
+		p.hint("make it", "mkdir -p "+quote(dir))
+	}
+	return p.hint("write it elsewhere", d.app.again("--out", quote(filepath.Join(os.TempDir(), "arbiter-demo.png"))))
 }
 
 func (d *demo) run(ctx context.Context) (err error) {
@@ -80,70 +131,95 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if _, err = begin.Call(ctx, d.canvas, d.view); err != nil {
 		return err
 	}
-	fmt.Fprintf(d.app.err, "%d renderers, each in a process of its own; a canvas in a goroutine\n", d.workers)
-	d.total = len(d.view.tiles(tileSide))
-	progress := d.progress()
+	d.tiles = d.view.tiles(tileSide)
+	d.workers = min(d.workers, len(d.tiles))
+	fmt.Fprintf(d.app.err, "%s, each in a process of its own; a canvas in a goroutine\n", count(d.workers, "renderer"))
+	shown := d.progress()
 	err = d.render(ctx)
-	progress()
+	shown()
 	if err != nil {
 		return err
 	}
 	return d.finish(ctx, began)
 }
 
-// render has every tile rendered and put in its place.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// render has every tile rendered and put in its place. The first thing to go wrong
+// ends it.
 func (d *demo) render(ctx context.Context) error {
-	tiles := d.view.tiles(tileSide)
-	work := make(chan tile, len(tiles))
-	for _, t := range tiles {
+	work := make(chan tile, len(d.tiles))
+	for _, t := range d.tiles {
 		work <- t
 	}
 	close(work)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var wg sync.WaitGroup
-	errs := make([]error, d.workers)
 	for n := range d.workers {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			errs[n] = d.serve(ctx, fmt.Sprintf("renderer-%d", n+1), work)
-		}()
+		wg.Go(func() {
+			w := &worker{demo: d, name: fmt.Sprintf("renderer-%d", n+1)}
+			if err := w.serve(ctx, work); err != nil {
+				cancel(err)
+			}
+		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return context.Cause(ctx)
 }
 
-// serve keeps one renderer busy. When it dies, another takes its place, and the
-// tile it was at is rendered again.
-func (d *demo) serve(ctx context.Context, name string, work <-chan tile) error {
-	worker, err := d.arb.Spawn(ctx, renderer, actor.Process(), actor.Name(name))
-	if err != nil {
-		return err
-	}
+// worker keeps one renderer after the other busy: when one dies, another takes its
+// name. It belongs to one goroutine.
+type worker struct {
+	demo  *demo
+	name  string
+	actor actor.Ref // none: it has to be started
+}
+
+// maxTries is how often a tile is tried before it is taken to be what kills its
+// renderers.
+const maxTries = 10
+
+func (w *worker) serve(ctx context.Context, work <-chan tile) error {
 	for t := range work {
-		for {
-			p, err := render.Call(ctx, worker, t)
-			if errors.Is(err, actor.ErrDown) && ctx.Err() == nil && d.retried.Add(1) <= maxRetries {
-				if worker, err = d.arb.Spawn(ctx, renderer, actor.Process(), actor.Name(name)); err != nil {
-					return err
-				}
-				continue
+		for try := 1; ; try++ {
+			err := w.render(ctx, t)
+			if err == nil {
+				break
 			}
-			if err != nil {
+			if !errors.Is(err, actor.ErrDown) || ctx.Err() != nil || try == maxTries {
 				return err
 			}
-			if _, err := put.Call(ctx, d.canvas, placed{t, p, name}); err != nil {
-				return err
-			}
-			d.done.Add(1)
-			break
+			w.actor = actor.Ref{}
+			w.demo.retried.Add(1)
 		}
+		w.demo.done.Add(1)
 	}
 	return nil
 }
 
-// maxRetries is how many tiles may be rendered again before something is taken to
-// be wrong with all of them.
-const maxRetries = 1000
+// render has one tile rendered, and puts it in its place. Down means that the
+// renderer ended before the tile was there.
+func (w *worker) render(ctx context.Context, t tile) (err error) {
+	if w.actor.IsZero() {
+		if w.actor, err = w.demo.arb.Spawn(ctx, renderer, actor.Process(), actor.Name(w.name)); err != nil {
+			return err
+		}
+	}
+	p, err := render.Call(ctx, w.actor, t)
+	if err != nil {
+		return err
+	}
+	if _, err := put.Call(ctx, w.demo.canvas, placed{t, p, w.name}); err != nil {
+		return fmt.Errorf("tile %d was not put in its place: %v", t.N, err) // not wrapped: another renderer does not help
+	}
+	return nil
+}
 
 // progress shows how far it is, until the function it returns is called: a line
 // that changes on a terminal, a line a second elsewhere.
@@ -155,12 +231,12 @@ func (d *demo) progress() (stop func()) {
 	}
 	quit, gone := make(chan struct{}), make(chan struct{})
 	show := func() {
-		done, total := int(d.done.Load()), max(d.total, 1)
+		done, total := int(d.done.Load()), len(d.tiles)
 		if tty {
 			const width = 40
-			fmt.Fprintf(d.app.err, "\r[%-*s] %d of %d tiles ", width, bar(done*width/total), done, d.total)
+			fmt.Fprintf(d.app.err, "\r[%-*s] %d of %d tiles ", width, strings.Repeat("#", done*width/total), done, total)
 		} else {
-			fmt.Fprintf(d.app.err, "%d of %d tiles\n", done, d.total)
+			fmt.Fprintf(d.app.err, "%d of %d tiles\n", done, total)
 		}
 	}
 	go func() {
@@ -183,9 +259,15 @@ func (d *demo) progress() (stop func()) {
 	return func() { close(quit); <-gone }
 }
 
-func bar(n int) string {
-	const full = "########################################"
-	return full[:min(max(n, 0), len(full))]
+// account is what a demonstration came to.
+type account struct {
+	Picture string         `json:"picture"`
+	Width   int            `json:"width"`
+	Height  int            `json:"height"`
+	Tiles   int            `json:"tiles"`
+	Workers map[string]int `json:"workers"` // how many tiles came from whom
+	Again   int            `json:"again"`   // tiles rendered again because their renderer died
+	Seconds float64        `json:"seconds"`
 }
 
 // finish checks the ledger, and writes and shows the picture.
@@ -198,28 +280,25 @@ func (d *demo) finish(ctx context.Context, began time.Time) error {
 		return err
 	}
 	if _, err := save.Call(ctx, d.canvas, d.out); err != nil {
-		return fmt.Errorf("the picture could not be written: %w\n  write it elsewhere:  --out /tmp/demo.png", err)
+		return d.cannotWrite(err)
 	}
+	took := time.Since(began)
 	if d.picture {
-		lines, err := look.Call(ctx, d.canvas, 78)
+		lines, err := look.Call(ctx, d.canvas, lookArgs{Columns: 78, Plain: os.Getenv("NO_COLOR") != ""})
 		if err != nil {
 			return err
 		}
-		for _, line := range lines {
-			fmt.Fprintln(d.app.out, line)
-		}
+		fmt.Fprintln(d.app.out, strings.Join(lines, "\n"))
 	}
-	fmt.Fprintf(d.app.err, "every one of %d tiles came exactly once, in %v", l.Tiles, time.Since(began).Round(10*time.Millisecond))
-	if n := d.retried.Load(); n > 0 {
-		fmt.Fprintf(d.app.err, "; %d were rendered again because their renderer died", n)
+	again := int(d.retried.Load())
+	fmt.Fprintf(d.app.err, "%s, and each came exactly once, in %v", count(l.Tiles, "tile"), took.Round(10*time.Millisecond))
+	if again > 0 {
+		fmt.Fprintf(d.app.err, "; %d times a renderer died and another did its tile again", again)
 	}
 	fmt.Fprintln(d.app.err)
-	fmt.Fprintln(d.app.out, d.out)
-	return nil
-}
-
-// isTerminal reports whether f is one.
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb" && info.Mode().Type()&os.ModeDevice != 0 && f.Name() != os.DevNull
+	if d.app.asJSON() {
+		return d.app.print(account{d.out, d.view.Width, d.view.Height, l.Tiles, l.Workers, again, took.Seconds()})
+	}
+	_, err = fmt.Fprintln(d.app.out, d.out)
+	return err
 }

@@ -62,12 +62,20 @@ func (v view) tiles(side int) []tile {
 	return list
 }
 
-const maxTile = 1 << 20 // pixels
+// What a renderer computes at most. A pixel takes up to maxLimit steps, in which
+// nobody asks whether the caller still waits.
+const (
+	maxTile  = 1 << 20 // pixels
+	maxLimit = 100_000
+)
 
 // draw computes t.
 func (t tile) draw(ctx context.Context) (pixels, error) {
 	if t.W <= 0 || t.H <= 0 || t.W > maxTile/t.H || t.View.Width <= 0 || t.View.Height <= 0 {
-		return pixels{}, actor.NewError("bad_tile", "a tile has between 1 and 1,048,576 pixels")
+		return pixels{}, actor.NewError("bad_tile", "a tile has between 1 and 1,048,576 pixels, and is part of a view that has some")
+	}
+	if t.View.Limit < 0 || t.View.Limit > maxLimit {
+		return pixels{}, actor.NewError("bad_tile", "a view has between 0 and 100,000 iterations")
 	}
 	rgb := make([]byte, 0, 3*t.W*t.H)
 	for y := t.Y; y < t.Y+t.H; y++ {

@@ -8,10 +8,15 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/arbiter-go/arbiter"
@@ -25,6 +30,10 @@ type app struct {
 	kinds   []actor.Behaviour
 	out     io.Writer
 	err     io.Writer
+	program string   // as the user types it: hints and examples work when typed
+	args    []string // what was typed after it
+
+	// The flags that commands share.
 	addr    string
 	format  string
 	timeout time.Duration
@@ -35,109 +44,183 @@ type app struct {
 // runs that actor instead, so it is to be called first thing in main.
 func Main(kinds ...actor.Behaviour) {
 	all := append([]actor.Behaviour{renderer}, kinds...)
-	a := &app{hook: arbiter.Child(all...), kinds: all, out: os.Stdout, err: os.Stderr}
-	ctx, stop := arbiter.SignalContext(context.Background())
-	code := a.run(ctx, os.Args[1:])
-	stop()
-	os.Exit(code)
+	a := &app{hook: arbiter.Child(all...), kinds: all, out: os.Stdout, err: os.Stderr, program: typed()}
+	ctx := signalled()
+	os.Exit(a.run(ctx, os.Args[1:]))
+}
+
+// signalled returns a context that ends, with an interruption as its cause, at the
+// first SIGINT or SIGTERM. A second one ends the program at once. It is for a
+// program that exits when ctx is no longer of use.
+func signalled() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		cancel(interruption{<-signals})
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
+	return ctx
 }
 
 // run runs one command and returns its exit code.
 func (a *app) run(ctx context.Context, args []string) int {
+	a.args, a.format = args, formatIn(args) // errors of the flags themselves are to have it, too
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
-	code := exitCode(ctx, err)
-	a.report(err, code)
-	return code
+	p := a.explain(ctx, err)
+	a.report(p)
+	return p.exit
 }
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "arbiter",
-		Short: "supervised actors that message each other",
-		Long: `arbiter hosts actors and carries their messages.
+		Use:         filepath.Base(a.program),
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: a.program},
+		Version:     version(),
+		Short:       "supervised actors that message each other",
+		Long: `Hosts actors and carries their messages.
 
-  arbiter demo            see it work: needs nothing else
-  arbiter up              an arbiter that waits for actors to join
-  arbiter ps              who is there, from another terminal
-
-Exit codes: 0 done, 1 failed, 2 usage, 4 no such actor or command, 5 no arbiter
-there, 6 refused, 7 timed out, 130 interrupted.`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return cmd.Help()
-		},
-		PersistentPreRunE: func(*cobra.Command, []string) error { return checkFormat(a.format) },
+Data goes to standard output, everything else to standard error; with -o json
+errors are JSON too. Exit codes: 0 done, 1 failed, 2 usage, 4 no such actor or
+command, 5 no arbiter there, 6 refused, 7 timed out, 130 interrupted.`,
+		Example: `  $0 demo    # see it work: needs nothing else
+  $0 up      # an arbiter that waits for actors to join
+  $0 ps      # who is there, from another terminal`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		Args:              a.knownCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkFormat(cmd) },
 	}
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{fmt.Errorf("%w\n  see:  %s --help", err, cmd.CommandPath())}
-	})
-	flags := root.PersistentFlags()
-	flags.StringVar(&a.addr, "addr", "", "the arbiter to talk to: unix:/path or host:port (default $ARBITER_ADDR, else the only one of this user)")
-	flags.StringVarP(&a.format, "output", "o", "table", "table, json, jsonl or name")
-	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "how long to wait for an answer")
+	root.SetFlagErrorFunc(a.flagError)
+	root.PersistentFlags().VarP(&flag[string]{&a.format, parseFormat, "FORMAT"}, "output", "o", "table, json, jsonl (one value a line) or name")
 	root.AddCommand(a.demoCommand(), a.upCommand(), a.psCommand(), a.callCommand(), a.sendCommand(), a.stopCommand(), a.killCommand())
+	root.SetHelpCommand(a.helpCommand())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
-		if args := c.Args; args != nil {
-			c.Args = func(cmd *cobra.Command, given []string) error {
-				if err := args(cmd, given); err != nil {
-					return &usageError{fmt.Errorf("%w\n  usage:  %s", err, cmd.UseLine())}
+		if c.Name() == "completion" {
+			c.Short = "print the completions of a shell: bash, zsh, fish or powershell"
+			c.Args = func(*cobra.Command, []string) error { return nil }
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				if len(args) > 0 {
+					return a.unknownCommand(cmd, args[0])
 				}
-				return nil
+				return cmd.Help()
 			}
 		}
+		c.Example = strings.ReplaceAll(c.Example, "$0 ", a.program+" ")
 	}
+	root.Example = strings.ReplaceAll(root.Example, "$0 ", a.program+" ")
 	return root
 }
 
-// The exit codes, for scripts.
-const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitUnknown     = 4 // no such actor or command
-	exitNoArbiter   = 5
-	exitRefused     = 6
-	exitTimeout     = 7
-	exitInterrupted = 130
-)
-
-// usageError is a command line that cannot be meant.
-type usageError struct{ error }
-
-// noArbiterError says that there is nobody to talk to.
-type noArbiterError struct{ error }
-
-func exitCode(ctx context.Context, err error) int {
-	var usage *usageError
-	var nobody *noArbiterError
-	switch {
-	case errors.As(err, &usage):
-		return exitUsage
-	case ctx.Err() != nil:
-		return exitInterrupted
-	case errors.As(err, &nobody):
-		return exitNoArbiter
-	case errors.Is(err, actor.ErrUnknownActor), errors.Is(err, actor.ErrUnknownCommand):
-		return exitUnknown
-	case errors.Is(err, actor.ErrRefused):
-		return exitRefused
-	case errors.Is(err, actor.ErrDeadline), errors.Is(err, context.DeadlineExceeded):
-		return exitTimeout
-	case errors.Is(err, actor.ErrInvalid):
-		return exitUsage
+// helpCommand is cobra's, but for what it says of a command that is not there.
+func (a *app) helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "explain a command", Args: a.arguments(0, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return a.unknownCommand(cmd.Root(), args[0])
+			}
+			of.InitDefaultHelpFlag()
+			of.InitDefaultVersionFlag()
+			return of.Help()
+		},
 	}
-	// cobra has no type for what it says of an unknown command.
-	if text := err.Error(); len(text) > 15 && text[:15] == "unknown command" {
-		return exitUsage
+}
+
+// knownCommand is the Args of the root: what is left there is no command.
+func (a *app) knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
 	}
-	return exitFailed
+	return a.unknownCommand(root, args[0])
+}
+
+// unknownCommand says that of has no command called name.
+func (a *app) unknownCommand(of *cobra.Command, name string) error {
+	p := usage("there is no command %q", name)
+	of.SuggestionsMinimumDistance = 2
+	if near := of.SuggestionsFor(name); len(near) > 0 {
+		p.text += fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return p.hint("see what there is", of.CommandPath()+" --help")
+}
+
+// arguments says how many a command takes: from least to most, or without a bound
+// if most is negative. Its Use names them.
+func (a *app) arguments(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		var p *problem
+		switch {
+		case most == 0 && len(given) > 0:
+			p = usage("%s takes no arguments, and %q is one", cmd.Name(), given[0])
+		case len(given) < least:
+			p = usage("arguments are missing: %s", cmd.Use)
+		case most >= 0 && len(given) > most:
+			p = usage("%q is one argument too many: %s", given[most], cmd.Use)
+		default:
+			return nil
+		}
+		return p.hint("see how it is used", cmd.CommandPath()+" --help")
+	}
+}
+
+// again returns the command line as it was typed, with flag added or replaced.
+func (a *app) again(flag, value string) string {
+	words := []string{a.program}
+	args := slices.Clone(a.args)
+	rest := []string{} // what no flag can follow
+	if n := slices.Index(args, "--"); n >= 0 {
+		args, rest = args[:n], args[n:]
+	}
+	for n := 0; n < len(args); n++ {
+		switch {
+		case args[n] == flag && flag != "":
+			n++
+		case flag != "" && strings.HasPrefix(args[n], flag+"="):
+		default:
+			words = append(words, quote(args[n]))
+		}
+	}
+	if flag != "" {
+		words = append(words, flag, value)
+	}
+	for _, word := range rest {
+		words = append(words, quote(word))
+	}
+	return strings.Join(words, " ")
+}
+
+// typed returns how the user starts this program again.
+func typed() string {
+	name := os.Args[0]
+	exe, err := os.Executable()
+	if err == nil && strings.Contains(filepath.ToSlash(exe), "/go-build") {
+		if info, ok := debug.ReadBuildInfo(); ok && info.Path != "" && info.Path != "command-line-arguments" {
+			return "go run " + info.Path // go run removes the program again
+		}
+	}
+	if strings.ContainsAny(name, " \t'\"$&;") {
+		return filepath.Base(name)
+	}
+	return name
+}
+
+// version is that of the program's module.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(unknown)"
 }

@@ -5,80 +5,121 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"os"
 	"text/tabwriter"
 
 	"github.com/arbiter-go/arbiter/actor"
 )
 
-func checkFormat(f string) error {
-	switch f {
-	case "table", "json", "jsonl", "name":
-		return nil
+// asJSON reports whether the user wants JSON.
+func (a *app) asJSON() bool { return a.format == "json" || a.format == "jsonl" }
+
+// print writes v as JSON: indented, or on one line.
+func (a *app) print(v any) error { return writeJSON(a.out, v, a.format != "jsonl") }
+
+func writeJSON(w io.Writer, v any, indent bool) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	if indent {
+		e.SetIndent("", "  ")
 	}
-	return &usageError{fmt.Errorf("no output format is called %q: table, json, jsonl or name", f)}
+	err := e.Encode(v)
+	var kind *json.UnsupportedTypeError
+	var value *json.UnsupportedValueError
+	if errors.As(err, &kind) || errors.As(err, &value) {
+		return &problem{exit: exitFailed, code: "not-json", text: "the result has no image in JSON: " + err.Error(), err: err}
+	}
+	return err
 }
 
-// printJSON writes v, indented.
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+// jsonable returns v, which came over the wire, with what JSON does not have
+// replaced: keys that are no strings by their text, numbers that are none by
+// "NaN", "+Inf" or "-Inf".
+func jsonable(v any) any {
+	switch v := v.(type) {
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Sprint(v)
+		}
+	case float32:
+		return jsonable(float64(v))
+	case []any:
+		for i := range v {
+			v[i] = jsonable(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = jsonable(v[k])
+		}
+	case map[any]any:
+		m := make(map[string]any, len(v))
+		for k, of := range v {
+			m[fmt.Sprint(k)] = jsonable(of)
+		}
+		return m
+	}
+	return v
 }
 
 // failure is an error as JSON.
 type failure struct {
 	Error struct {
-		Code    string   `json:"code"`
-		Message string   `json:"message"`
-		Target  string   `json:"target,omitempty"`
-		Command string   `json:"command,omitempty"`
-		Path    []string `json:"path,omitempty"`
-		Exit    int      `json:"exit"`
+		Code    string       `json:"code"`          // of the closed set, or one of the command line's own
+		App     string       `json:"app,omitempty"` // with code "app": the handler's own code
+		Message string       `json:"message"`
+		Why     []string     `json:"why,omitempty"`
+		Hints   []hint       `json:"hints,omitempty"`
+		Target  string       `json:"target,omitempty"`
+		Command string       `json:"command,omitempty"`
+		Started string       `json:"started,omitempty"` // whether the handler had: "yes", "no", "unknown"
+		Path    []string     `json:"path,omitempty"`
+		Death   *actor.Death `json:"death,omitempty"`
+		Exit    int          `json:"exit"`
 	} `json:"error"`
 }
 
 // report says on standard error what went wrong.
-func (a *app) report(err error, exit int) {
-	var e *actor.Error
-	code := ""
-	var f failure
-	if errors.As(err, &e) {
-		code = string(e.Code)
-		if e.App != "" {
-			code = e.App
+func (a *app) report(p *problem) {
+	switch {
+	case p.text == "":
+	case a.asJSON():
+		_ = writeJSON(a.err, p.failure(), a.format == "json") // there is nowhere else to complain
+	default:
+		fmt.Fprintf(a.err, "error: %s  [%s]\n", p.text, p.code)
+		for _, line := range p.why {
+			fmt.Fprintf(a.err, "  %s\n", line)
 		}
-		f.Error.Target, f.Error.Command, f.Error.Path = e.Target, e.Command, e.Path
-	} else {
-		code = map[int]string{exitUsage: "usage", exitNoArbiter: "no-arbiter", exitInterrupted: "interrupted", exitTimeout: "deadline"}[exit]
-		if code == "" {
-			code = "failed"
+		for _, h := range p.hints {
+			fmt.Fprintf(a.err, "  %s:  %s\n", h.For, h.Type)
 		}
-	}
-	if a.format == "json" || a.format == "jsonl" {
-		f.Error.Code, f.Error.Message, f.Error.Exit = code, err.Error(), exit
-		_ = printJSON(a.err, f)
-		return
-	}
-	fmt.Fprintf(a.err, "error: %s  [%s]\n", err, code)
-	if hint := hintFor(e); hint != "" {
-		fmt.Fprintln(a.err, " ", hint)
 	}
 }
 
-// hintFor says what to type next.
-func hintFor(e *actor.Error) string {
-	if e == nil {
-		return ""
+func (p *problem) failure() failure {
+	var f failure
+	f.Error.Code, f.Error.Message, f.Error.Why, f.Error.Hints, f.Error.Exit = p.code, p.text, p.why, p.hints, p.exit
+	var down *actor.DownError
+	if errors.As(p.err, &down) {
+		f.Error.Death = &down.Death
 	}
-	switch e.Code {
-	case actor.UnknownActor:
-		return "see who is there:  arbiter ps"
-	case actor.UnknownCommand:
-		return fmt.Sprintf("see what it answers:  arbiter call %s commands", e.Target)
-	case actor.Deadline:
-		return "to wait longer:  --timeout 2m"
+	var e *actor.Error
+	if !errors.As(p.err, &e) {
+		return f
 	}
-	return ""
+	f.Error.Target, f.Error.Command, f.Error.Path = e.Target, e.Command, e.Path
+	if e.Code == actor.App {
+		f.Error.Code, f.Error.App = string(e.Code), e.App
+	}
+	switch e.Started {
+	case actor.StartedYes:
+		f.Error.Started = "yes"
+	case actor.StartedNo:
+		f.Error.Started = "no"
+	default:
+		f.Error.Started = "unknown"
+	}
+	return f
 }
 
 // table writes rows in columns.
@@ -93,5 +134,15 @@ func table(w io.Writer, header []string, rows [][]string) error {
 		}
 		fmt.Fprintln(t)
 	}
-	return t.Flush()
+	return t.Flush() // it keeps the first error
+}
+
+// isTerminal reports whether f is one that can do more than print lines.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }

@@ -38,8 +38,8 @@ type Options struct {
 }
 
 const (
-	minBuffer = 4 << 10  // bytes of the buffer of a reader at rest
-	maxBuffer = 64 << 10 // and of one that is kept busy
+	minBuffer = 4 << 10   // bytes of the buffer of a reader at rest
+	maxBuffer = 256 << 10 // and of one that is kept busy
 
 	// smallRead is the longest read that the smallest buffer would serve as well,
 	// and manySmall how many in a row give a larger buffer back.
@@ -62,7 +62,7 @@ const (
 //
 // It reads as much as the stream has and its buffer holds, so that one read takes
 // many small frames: what it has read cannot be read from the stream again. Its
-// buffer is 4 KiB, up to 64 KiB while reads fill it. A message that is longer or
+// buffer is 4 KiB, up to 256 KiB while reads fill it. A message that is longer or
 // in fragments is put together in a body of its own, which is used again and let
 // go when traffic becomes smaller.
 type Reader struct {

@@ -7,13 +7,13 @@ import (
 
 const (
 	smallChunk = 4 << 10  // bytes of the chunk of a lane that was empty
-	largeChunk = 64 << 10 // of one in a busy lane
+	largeChunk = 128 << 10 // of one in a busy lane
 	// A frame that does not fit into a large chunk has one of its own, pooled up to
 	// maxPooled in sizes of powers of two and some room for headers.
 	maxPooled = 4 << 20
 	headers   = 4 << 10
 
-	sizes = 8 // classes of chunks: small, large, 128 KiB ... 4 MiB
+	sizes = 7 // classes of chunks: small, large, 256 KiB ... 4 MiB
 )
 
 // Pool keeps the buffers of outboxes that are not in use. An arbiter gives one to
@@ -34,8 +34,8 @@ func class(n int) (int, int) {
 	case n > maxPooled+headers:
 		return -1, n
 	}
-	k := max(17, bits.Len(uint(max(n-headers, 1)-1))) // the least power of two from 128 KiB on
-	return k - 15, 1<<k + headers
+	k := max(18, bits.Len(uint(max(n-headers, 1)-1))) // the least power of two from 256 KiB on
+	return k - 16, 1<<k + headers
 }
 
 // get returns an empty chunk with room for n bytes.

@@ -46,6 +46,9 @@ func TestLines(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, chunk := range []int{1, 7, 4096, MaxLine, 1 << 20} {
+				if chunk == 1 && len(test.text) > MaxLine/2 {
+					chunk = 61 // a byte at a time says no more, and takes seconds
+				}
 				if got, _ := cutLines([]byte(test.text), chunk); !slices.Equal(got, test.want) {
 					t.Errorf("%d bytes at a time: %d lines %.60q, want %d %.60q", chunk, len(got), got, len(test.want), test.want)
 				}

@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/spf13/cobra"
+)
+
+const argumentsHelp = `Each ARG is JSON; a word that is not is taken as a string. NAME=VALUE is a keyword
+argument; to send such a word itself, write it as JSON: '"a=b"'. A single JSON
+object is the whole argument. What begins with a dash goes after --.`
+
+func (a *app) callCommand() *cobra.Command {
+	return a.attaching(&cobra.Command{
+		Use:   "call TARGET COMMAND [ARG…]",
+		Short: "send a command and print the result",
+		Long: `Sends a command to an actor, named by its name or aid, and prints the result as
+JSON. The actor "arbiter" is the arbiter itself.
+
+` + argumentsHelp,
+		Example: `  $0 call arbiter commands                        # what the arbiter answers
+  $0 call arbiter spawn kind=renderer name=ada    # start an actor
+  $0 call ada echo '{"n": 5}'                     # every actor answers echo
+  $0 call ada echo -- -5`,
+		Args: a.arguments(2, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			arg, err := parseArgs(args[2:])
+			if err != nil {
+				return err
+			}
+			return a.attach(cmd.Context(), func(ctx context.Context, _ *attached) error {
+				v, err := arg.call(ctx, args[0], args[1])
+				if err != nil {
+					return a.explainKeywords(ctx, err, arg)
+				}
+				return a.print(jsonable(v))
+			})
+		},
+	})
+}
+
+func (a *argument) call(ctx context.Context, target, command string) (any, error) {
+	if a.whole != nil {
+		return actor.NewCommand[any, any](command).Call(ctx, actor.To(target), a.whole)
+	}
+	return actor.Call[any](ctx, target, command, a.values()...)
+}
+
+func (a *argument) send(ctx context.Context, target, command string) error {
+	if a.whole != nil {
+		return actor.NewCommand[any, actor.None](command).Send(ctx, actor.To(target), a.whole)
+	}
+	return actor.Send(ctx, target, command, a.values()...)
+}
+
+// explainKeywords adds to an error about arguments that some were taken as
+// keyword arguments, which may not have been meant.
+func (a *app) explainKeywords(ctx context.Context, err error, arg argument) error {
+	if !errors.Is(err, actor.ErrInvalid) || len(arg.keywords) == 0 {
+		return err
+	}
+	return a.explain(ctx, err).because(`NAME=VALUE is a keyword argument; the word itself is written as JSON: '"a=b"'`)
+}
+
+func (a *app) sendCommand() *cobra.Command {
+	return a.attaching(&cobra.Command{
+		Use:   "send TARGET COMMAND [ARG…]",
+		Short: "send a command and do not wait for it",
+		Long: `Sends a command to an actor, named by its name or aid, one way. It prints nothing,
+and does not wait for the handler: it is done when the message is on its way and
+was not turned back at once, as one to nobody or with an unknown command is.
+
+` + argumentsHelp,
+		Example: `  $0 send ada echo hello
+  $0 send arbiter spawn kind=renderer in=process`,
+		Args: a.arguments(2, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			arg, err := parseArgs(args[2:])
+			if err != nil {
+				return err
+			}
+			return a.attach(cmd.Context(), func(ctx context.Context, at *attached) error {
+				if err := arg.send(ctx, args[0], args[1]); err != nil {
+					return err
+				}
+				return at.taken(ctx, args[0], args[1])
+			})
+		},
+	})
+}
+
+// refusalWait is how long a one-way message may take to come back from its target.
+const refusalWait = time.Second
+
+// taken returns once the arbiter has what was sent to target, or why it came back.
+func (at *attached) taken(ctx context.Context, target, command string) error {
+	// The arbiter answers in order: once it does, it has taken the message, or has
+	// turned it back.
+	if _, err := actor.Ping.Call(ctx, actor.Arbiter, actor.None{}); err != nil {
+		return err
+	}
+	// So does the target's reader, if it reads. If not, the message is on its way
+	// all the same.
+	short, cancel := context.WithTimeout(ctx, refusalWait)
+	_, _ = actor.Ping.Call(short, actor.To(target), actor.None{})
+	cancel()
+	// What came back before is with our own actor by now, which takes it in its turn.
+	self, err := at.member.Ref(ctx)
+	if err == nil {
+		_, err = actor.Echo.Call(ctx, self, nil)
+	}
+	select {
+	case back := <-at.undelivered:
+		e := *back
+		e.Command = command // not everybody who turns a message back says which
+		return &e
+	default:
+		return err
+	}
+}

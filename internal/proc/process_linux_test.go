@@ -1,0 +1,93 @@
+package proc
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestGrandchildHoldsThePipe: it has left the group and the session, so it is not
+// ended with the process; its pipe is closed under it.
+func TestGrandchildHoldsThePipe(t *testing.T) {
+	files, goroutines := openFileCount(t), runtime.NumGoroutine()
+	pids := make(chan string, 4)
+	s := shell(`setsid sh -c 'sh -c "echo \$\$; exec sleep 60" & exit 0' & wait; echo last`)
+	var last string
+	s.Stdout = func(line []byte) {
+		if last = string(line); last != "last" {
+			pids <- last
+		}
+	}
+	p := start(t, s)
+	receive(t, p.Exited(), "the exit")
+	receive(t, p.Done(), "the end of the output, which a grandchild holds")
+	grandchild := receive(t, pids, "the grandchild's pid")
+	defer func() {
+		var pid int
+		fmt.Sscan(grandchild, &pid)
+		unix.Kill(pid, unix.SIGKILL)
+		eventually(t, "the grandchild has ended", func() bool { return ended(grandchild) })
+	}()
+	if ended(grandchild) {
+		t.Fatal("the grandchild has ended: this proves nothing")
+	}
+	if e := p.Exit(); e.Code != 0 {
+		t.Errorf("exit %+v", e)
+	}
+	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
+	if after := openFileCount(t); after > files {
+		t.Errorf("%d descriptors before, %d after", files, after)
+	}
+}
+
+// TestNothingElseIsInherited: not even what was opened without thought.
+func TestNothingElseIsInherited(t *testing.T) {
+	leak, err := unix.Open("/dev/zero", unix.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(leak)
+	ours, theirs, err := Socketpair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	var open []string
+	s := program("descriptors")
+	s.Socket, s.Stdout = theirs, func(line []byte) { open = append(open, string(line)) }
+	run(t, s)
+	got := strings.Join(open, "\n")
+	want := []string{"0 /dev/null", "1 pipe:", "2 pipe:", "3 socket:"}
+	if len(open) != len(want) {
+		t.Fatalf("open in the process:\n%s", got)
+	}
+	for i := range want {
+		if !strings.HasPrefix(open[i], want[i]) {
+			t.Errorf("open in the process:\n%s\nwant %q", got, want)
+		}
+	}
+}
+
+func TestItsOwnGroup(t *testing.T) {
+	p := start(t, program("sleep"))
+	group, err := unix.Getpgid(p.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if group != p.PID() || group == unix.Getpgrp() {
+		t.Errorf("the group of process %d is %d, ours %d", p.PID(), group, unix.Getpgrp())
+	}
+}
+
+func BenchmarkStart(b *testing.B) {
+	for b.Loop() {
+		p, err := Start(Spec{Path: "/bin/true", Tail: -1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		<-p.Done()
+	}
+}
