@@ -50,7 +50,8 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(run) })
-	env := []string{envProgram + "=1", "XDG_RUNTIME_DIR=" + run}
+	// The race detector has a program that ends wait for a second.
+	env := []string{envProgram + "=1", "XDG_RUNTIME_DIR=" + run, "GORACE=atexit_sleep_ms=0"}
 	for _, e := range os.Environ() {
 		if !strings.HasPrefix(e, "XDG_RUNTIME_DIR=") && !strings.HasPrefix(e, "ARBITER_") {
 			env = append(env, e)
