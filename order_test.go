@@ -2,6 +2,7 @@ package arbiter_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"sync"
 	"testing"
@@ -44,29 +45,61 @@ func TestOrder(t *testing.T) {
 		t.Run(place.name, func(t *testing.T) {
 			w := newWorld(t)
 			s := place.put(w, Ordered)
-			m := w.member(w.address("unix:"), Caller, actor.JoinOptions{})
-			ctx, cancel := context.WithCancel(w.arb.Context(t.Context()))
-			defer cancel()
-			for _, from := range []context.Context{ctx, m.Context(ctx)} {
-				if err := Next.Send(from, s, 0); err != nil {
-					t.Fatal(err)
-				}
-				// The first message of a round resets the count: one wrong at most.
-				before, err := Inversion.Call(from, s, actor.None{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				for n := 1; n <= *orderMessages; n++ {
-					if err := Next.Send(from, s, n); err != nil {
-						t.Fatalf("send %d: %v", n, err)
-					}
-				}
-				after, err := Inversion.Call(from, s, actor.None{})
-				if err != nil || after[1] != before[1] || after[0] != *orderMessages+1 {
-					t.Errorf("after %d messages: next %d, %d out of order (%d before), %v", *orderMessages, after[0], after[1], before[1], err)
-				}
-			}
+			inOrder(t, w, s, *orderMessages)
 		})
+	}
+}
+
+// TestSmallInbox: a full inbox has one-way messages wait at their senders. None
+// comes back.
+func TestSmallInbox(t *testing.T) {
+	small := &actor.Kind[*ordered]{Name: "small", New: Ordered.New, Handlers: Ordered.Handlers, Inbox: actor.Limits{Messages: 3}}
+	for _, place := range places {
+		if place.name == "process" {
+			continue // only registered kinds; it is a member like that over unix
+		}
+		t.Run(place.name, func(t *testing.T) {
+			w := newWorld(t)
+			inOrder(t, w, place.put(w, small), 5000)
+		})
+	}
+}
+
+// inOrder sends s so many messages from an actor of the arbiter's process and from
+// a member, and has s say how they came.
+func inOrder(t *testing.T, w *world, s actor.Ref, messages int) {
+	t.Helper()
+	m := w.member(w.address("unix:"), Caller, actor.JoinOptions{})
+	ctx, cancel := context.WithCancel(w.arb.Context(t.Context()))
+	defer cancel()
+	for _, from := range []context.Context{ctx, m.Context(ctx)} {
+		if err := Next.Send(from, s, 0); err != nil {
+			t.Fatal(err)
+		}
+		// The first message of a round resets the count: one wrong at most.
+		before, err := counted(from, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 1; n <= messages; n++ {
+			if err := Next.Send(from, s, n); err != nil {
+				t.Fatalf("send %d: %v", n, err)
+			}
+		}
+		after, err := counted(from, s)
+		if err != nil || after[1] != before[1] || after[0] != messages+1 {
+			t.Errorf("after %d messages: next %d, %d out of order (%d before), %v", messages, after[0], after[1], before[1], err)
+		}
+	}
+}
+
+// counted asks s how its messages came, once its inbox has room for the question: a
+// call is not one that waits.
+func counted(ctx context.Context, s actor.Ref) (counts [2]int, err error) {
+	for {
+		if counts, err = Inversion.Call(ctx, s, actor.None{}); !errors.Is(err, actor.ErrOverloaded) {
+			return counts, err
+		}
 	}
 }
 

@@ -251,8 +251,12 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 		if e := to.conn.Post(peer.Data, m, charge); e != nil {
 			err = postError(e)
 		}
-	} else if err = l.to.cell.Put(l.to.cell.Receive(m, s.conn, charge.Cost)); err != nil {
-		charge.Return()
+	} else {
+		r := l.to.cell.Receive(m, s.conn, charge.Cost)
+		r.Granted = true // it takes room in its sender's window until its handler begins: the sender waits
+		if err = l.to.cell.Put(r); err != nil {
+			charge.Return()
+		}
 	}
 	if err != nil {
 		m.ID = id

@@ -39,8 +39,8 @@ type Kind[S any] struct {
 	// what it had accepted. It does not run when an actor is killed or panics.
 	Stopping func(s S, ctx context.Context)
 	// Undelivered, if not nil, is told of one-way messages the actor sent that did
-	// not reach a handler. Otherwise they are logged. They are dead letters in any
-	// case.
+	// not reach a handler; of those above 1,024 that wait for it at a time it is not.
+	// Otherwise they are logged. They are dead letters in any case.
 	Undelivered func(s S, ctx context.Context, err *Error)
 
 	// Handlers answer the commands. Each command once.
@@ -53,7 +53,8 @@ type Kind[S any] struct {
 	// Mode says which handlers may run at a time. Default: Serial.
 	Mode Mode
 	// Inbox bounds what waits and what is being handled. Default: 8,192 messages,
-	// 8 MiB.
+	// 8 MiB; in a process of its own 512 messages, 1 MiB, and what is more waits in
+	// the arbiter.
 	Inbox Limits
 	// Grace is how long a stop may take, from taking no more messages to the end
 	// of Stopping. Default: 5 s.

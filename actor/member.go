@@ -259,9 +259,11 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 	return j, nil
 }
 
-// The room a member offers where its kind says nothing.
+// The room a member offers where its kind says nothing. What has no room waits in
+// the arbiter, as bytes in a row, and not here, as objects of which the garbage
+// collector looks at each one.
 const (
-	defaultInboxMessages = 8192
+	defaultInboxMessages = 512
 	defaultInboxBytes    = 1 << 20
 )
 

@@ -31,6 +31,7 @@ func (j *joined) Receive(c *peer.Conn, m *wire.Message) {
 // request delivers a command, or answers why not.
 func (j *joined) request(c *peer.Conn, m *wire.Message) {
 	r := j.cell.Receive(m, c, wire.Cost(m.Size()))
+	r.Granted = true // the window is the inbox's bound, and given back as handlers begin
 	var err *wire.Error
 	if e := m.CheckExt(); e != nil {
 		err = wire.Errorf(wire.CodeProtocol, "%v", e).NotStarted()

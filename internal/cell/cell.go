@@ -30,6 +30,7 @@ type Cell struct {
 	born time.Time
 
 	sender atomic.Pointer[string] // of the last request that came over a connection
+	ended  atomic.Bool            // state is Closed or Terminated; written under mu
 
 	mu      sync.Mutex // guards what follows
 	state   State
@@ -53,6 +54,7 @@ type extra struct {
 	config map[string]any
 	early  []early // cancels that came before their requests, a ring
 	oldest int     // in early
+	back   int     // messages that came back and wait for the hook
 }
 
 // early is a cancel that overtook its request: control passes ahead of data.
@@ -234,6 +236,7 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 		return c.refuse((&wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: d}).NotStarted())
 	}
 	if r.Source != nil && c.overtakenLocked(r) {
+		c.counts.Accepted++
 		c.counts.Dropped++
 		c.mu.Unlock()
 		r.pay(false)
@@ -241,7 +244,7 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	}
 	if r.Chained {
 		c.inbox.PushFront(r, r.Size)
-	} else if !c.inbox.Push(mailbox.Data, r, r.Size, c.spec.Inbox, false) {
+	} else if !c.inbox.Push(mailbox.Data, r, r.Size, c.spec.Inbox, r.Granted) {
 		n, bytes := c.inbox.Charged()
 		c.mu.Unlock()
 		return c.refuse(wire.Errorf(wire.CodeOverloaded, "its inbox is full: %d messages, %d bytes", n, bytes).NotStarted())
@@ -338,7 +341,11 @@ func (c *Cell) run() {
 		if !ok {
 			break
 		}
-		if r.do == nil {
+		late := !r.Deadline.IsZero() && !time.Now().Before(r.Deadline)
+		switch {
+		case late:
+			c.counts.Dropped++
+		case r.do == nil:
 			c.counts.Started++
 		}
 		if t == nil {
@@ -351,7 +358,7 @@ func (c *Cell) run() {
 			c.wakeLocked() // one goroutine starts the next
 		}
 		c.mu.Unlock()
-		alive := c.handle(r, more)
+		alive := c.handle(r, late, more)
 		if t = nil; more {
 			t = new(Turn) // here, where no lock is held
 		}
@@ -436,12 +443,11 @@ func (c *Cell) unlinkLocked(r *Request) {
 	r.prev, r.next = nil, nil
 }
 
-// handle runs r's handler in its turn and tells the outcome. It returns false if
-// the handler took the actor with it.
-func (c *Cell) handle(r *Request, more bool) (alive bool) {
-	if !r.Deadline.IsZero() && !time.Now().Before(r.Deadline) {
+// handle runs r's handler in its turn, unless it is too late for that, and tells
+// the outcome. It returns false if the handler took the actor with it.
+func (c *Cell) handle(r *Request, late, more bool) (alive bool) {
+	if late {
 		r.pay(false)
-		c.drop()
 		c.host.Fail(r, wire.Errorf(wire.CodeDeadline, "its time was up before the handler started").NotStarted(), more)
 		return true
 	}
@@ -474,8 +480,12 @@ func (c *Cell) handle(r *Request, more bool) (alive bool) {
 	return true
 }
 
-// answer tells the outcome of a handler.
+// answer tells the outcome of a handler. One that returns because its actor was
+// killed is not heard: its caller is told of the end.
 func (c *Cell) answer(r *Request, v Value, err error, more bool) {
+	if r.ID != 0 && c.ended.Load() {
+		return
+	}
 	if err != nil {
 		c.host.Fail(r, outcome(err), more)
 		return
@@ -492,12 +502,6 @@ func outcome(err error) *wire.Error {
 		e = e.With(wire.StartedYes)
 	}
 	return e
-}
-
-func (c *Cell) drop() {
-	c.mu.Lock()
-	c.counts.Dropped++
-	c.mu.Unlock()
 }
 
 // inPlace answers r on the goroutine that delivers it, beside whatever runs.
@@ -601,7 +605,26 @@ func (c *Cell) overtakenLocked(r *Request) bool {
 // misuse reports that a handler broke a rule.
 func (c *Cell) misuse(what string) { c.host.Misuse(c, what) }
 
+// maxBack is how many messages that came back wait for the actor's hook. Who sends
+// more than that in one turn, all of it in vain, is told of no more.
+const maxBack = 1024
+
 // PostUndelivered has the actor's hook told of a message that came back.
 func (c *Cell) PostUndelivered(e *wire.Error) {
-	c.Post(func(ctx context.Context, state any) { c.spec.Undelivered(ctx, state, e) })
+	c.mu.Lock()
+	x := c.extraLocked()
+	full := x.back >= maxBack
+	if !full {
+		x.back++
+	}
+	c.mu.Unlock()
+	if full {
+		return // it is a dead letter all the same
+	}
+	c.Post(func(ctx context.Context, state any) {
+		c.mu.Lock()
+		x.back--
+		c.mu.Unlock()
+		c.spec.Undelivered(ctx, state, e)
+	})
 }

@@ -67,6 +67,11 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 		c.host.Fail(r, wire.Errorf(wire.CodeClosed, "%s", reason).NotStarted(), true)
 	}
 	c.Stop(reason, grace)
+	c.mu.Lock()
+	if c.state == Stopping {
+		c.grace.Reset(grace) // it may have been stopping with a longer one
+	}
+	c.mu.Unlock()
 	for _, t := range turns {
 		t.cancel(canceled)
 	}
@@ -125,6 +130,7 @@ func (c *Cell) Kill(d *wire.Death) {
 		c.state = Closed
 	}
 	c.death = d
+	c.ended.Store(true)
 	if c.grace != nil {
 		c.grace.Stop()
 	}

@@ -55,6 +55,7 @@ type Request struct {
 	Deadline time.Time // zero: none
 	Codec    wire.Codec
 	Chained  bool   // the target waits, further up, for this one: it may overtake and exceed the bound
+	Granted  bool   // its sender had the room before it sent: it may exceed the bound
 	Size     int    // what it is charged to the inbox
 	Source   Source // the connection it came by; nil if it did not
 	Cost     int    // what Source gets back once the request is started or dropped
