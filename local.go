@@ -181,11 +181,20 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 	if to == i && s.Turn != nil {
 		return err // it would wait for itself
 	}
-	for wait && err != nil && err.Code == wire.CodeOverloaded {
+	if !wait || err == nil || err.Code != wire.CodeOverloaded {
+		return err
+	}
+	if _, limited := ctx.Deadline(); !limited {
+		// Two that wait for each other's room would wait for ever.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, cell.DefaultTimeout)
+		defer cancel()
+	}
+	for {
 		// Asked for before the try, so that room made in between is not missed.
 		room := to.cell.Room()
 		if err = to.cell.Deliver(r); err == nil || err.Code != wire.CodeOverloaded {
-			break
+			return err
 		}
 		select {
 		case <-room:
@@ -193,7 +202,6 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 			return err
 		}
 	}
-	return err
 }
 
 // Send sends a one-way message of i's.

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"time"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
@@ -48,8 +49,17 @@ func (q *waiters) remove(w *waiter, err error) {
 	w.ready <- err
 }
 
+// WaitLimit is how long PostWait and RequestWait wait for room where their context
+// has no deadline: two that wait for each other's room would wait for ever.
+const WaitLimit = 30 * time.Second
+
 // wait waits until w, which is queued, was posted, or ctx ends.
 func (c *Conn) wait(ctx context.Context, w *waiter) error {
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, WaitLimit)
+		defer cancel()
+	}
 	select {
 	case err := <-w.ready:
 		return err

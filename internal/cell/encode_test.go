@@ -1,0 +1,146 @@
+package cell
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// lump is a value that is bytes.
+type lump struct{ word }
+
+func (l lump) Bytes() ([]byte, bool) { return []byte(l.word), l.word != "" }
+
+// A message says who waits for it and how long; what was in the buffer stays.
+func TestMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		plain := Scope{Host: &host{}}
+		m, buf, err := plain.Message("it", "work", word("w"), time.Now().Add(1500*time.Millisecond), []byte("before"))
+		if err != nil || string(m.Target) != "it" || string(m.Command) != "work" || m.Kind != wire.KindRequest || m.Millis != 1500 || m.Flags != 0 {
+			t.Errorf("%+v, %v", m, err)
+		}
+		if string(buf[:6]) != "before" || !bytes.Equal(m.Body, []byte{0x61, 'w'}) || m.Codec != wire.CodecCBOR {
+			t.Errorf("%q, %q", buf, m.Body)
+		}
+		if m, _, err = plain.Message("it", "work", nil, time.Time{}, nil); err != nil || len(m.Body) != 0 || m.Codec != wire.CodecNone || m.Millis != 0 {
+			t.Errorf("without a value: %+v, %v", m, err)
+		}
+		if m, _, err = plain.Message("it", "work", lump{"tail"}, time.Time{}, nil); err != nil || string(m.Tail) != "tail" || !bytes.Equal(m.Body, []byte{0x44}) {
+			t.Errorf("bytes: %+v, %v", m, err)
+		}
+		if _, _, err = plain.Message("it", "work", word(""), time.Time{}, nil); err == nil || err.Code != wire.CodeNotEncodable || err.Started != wire.StartedNo {
+			t.Errorf("not encodable: %v", err)
+		}
+		for _, long := range [][2]string{{strings.Repeat("t", 256), "c"}, {"t", strings.Repeat("c", 256)}} {
+			if _, _, err = plain.Message(long[0], long[1], nil, time.Time{}, nil); err == nil || err.Code != wire.CodeInvalid || err.Started != wire.StartedNo {
+				t.Errorf("too long: %v", err)
+			}
+		}
+		for _, mode := range []Mode{Serial, Interleaved} {
+			turn := turnOf(time.Time{})
+			turn.cell.spec.Mode = mode
+			m, _, err := Scope{turn.cell.host, turn.cell, turn}.Message("it", "work", word("w"), time.Time{}, nil)
+			if parent, ok := m.Parent(); err != nil || !ok || parent != 7 || m.CheckExt() != nil {
+				t.Errorf("%v: the parent is %d, %v, %v", mode, parent, ok, err)
+			}
+			if holds := m.Flags&wire.FlagTurn != 0; holds != (mode == Serial) {
+				t.Errorf("%v keeps its turn: %v", mode, holds)
+			}
+		}
+	})
+}
+
+// A deadline has at least a millisecond left where there is one at all.
+func TestMillis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for d, want := range map[time.Duration]uint32{
+			time.Second: 1000, time.Millisecond: 1, time.Nanosecond: 1, 0: 1, -time.Hour: 1, 1999 * time.Microsecond: 1, 1 << 62: 1<<32 - 1,
+		} {
+			if got := Millis(time.Now().Add(d)); got != want {
+				t.Errorf("%v: %d, want %d", d, got, want)
+			}
+		}
+		if got := Millis(time.Time{}); got != 0 {
+			t.Errorf("no deadline: %d", got)
+		}
+	})
+}
+
+// A reply is encoded as was asked; what has no image is an error that says that the
+// handler ran.
+func TestReply(t *testing.T) {
+	r := &Request{ID: 9, Codec: wire.CodecJSON}
+	m, buf, err := r.Reply(word("w"), []byte("before"))
+	if err != nil || m.Kind != wire.KindReply || m.ID != 9 || m.Codec != wire.CodecJSON || string(m.Body) != `"w"` || string(buf[:6]) != "before" {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if m, _, err = r.Reply(nil, nil); err != nil || m.Codec != wire.CodecNone || len(m.Body) != 0 {
+		t.Errorf("nothing: %+v, %v", m, err)
+	}
+	if _, _, err = r.Reply(word(""), nil); err == nil || err.Code != wire.CodeNotEncodable || err.Started != wire.StartedYes || !strings.Contains(err.Message, "its result") {
+		t.Errorf("no image: %v", err)
+	}
+	if m, _, err = r.Reply(lump{"tail"}, nil); err != nil || len(m.Tail) != 0 || m.Codec != wire.CodecJSON {
+		t.Errorf("bytes as JSON: %+v, %v", m, err)
+	}
+}
+
+// A request keeps nothing of the buffer it was read from, and a request that is
+// used again nothing of the one before.
+func TestReceive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates()
+		c := newCell(g, nil)
+		var kept []byte
+		var saw []Request
+		c.spec.Commands["keep"] = &Command{CommandInfo: wire.CommandInfo{Name: "keep"}, Run: func(_ context.Context, _ any, r *Request) (Value, error) {
+			saw = append(saw, Request{Command: r.Command, Sender: r.Sender, ID: r.ID, Deadline: r.Deadline, Codec: r.Codec, Chained: r.Chained, Value: r.Value})
+			if e, ok := r.Value.(*Encoded); ok && kept == nil && e.Keep() {
+				kept = e.Data
+			}
+			return nil, nil
+		}}
+		c.Start()
+		body, sender := []byte("body 1"), []byte("sender")
+		m := wire.Message{
+			Kind: wire.KindRequest, ID: 5, Sender: sender, Command: []byte("keep"), Millis: 2000, Codec: wire.CodecCBOR, Body: body,
+			Flags: wire.FlagChained | wire.FlagArgs,
+		}
+		s := &source{}
+		r := c.Receive(&m, s, 10)
+		copy(body, "XXXXXX")
+		copy(sender, "XXXXXX")
+		if e := r.Value.(*Encoded); string(e.Data) != "body 1" || !e.Args || r.Sender != "sender" || !r.Chained || r.ID != 5 || time.Until(r.Deadline) != 2*time.Second || r.Size != m.Size() {
+			t.Errorf("%+v", r)
+		}
+		for n := range 20 {
+			if n > 0 {
+				r = c.Receive(&wire.Message{Kind: wire.KindRequest, ID: 6, Command: []byte("keep"), Flags: wire.FlagOneWay}, s, 10)
+				if n%2 == 0 {
+					r = c.Receive(&wire.Message{Kind: wire.KindRequest, ID: 6, Command: []byte("keep"), Codec: wire.CodecCBOR, Body: []byte("body 2")}, s, 10)
+				}
+			}
+			if e := c.Deliver(r); e != nil {
+				t.Fatal(e)
+			}
+			synctest.Wait()
+		}
+		s.want(t, "twenty", 20, 20)
+		if string(kept) != "body 1" {
+			t.Errorf("what the handler kept became %q", kept)
+		}
+		for n, r := range saw[1:] {
+			if r.Sender != "" || !r.Deadline.IsZero() || r.Chained || (r.ID == 0) != (n%2 == 0) || (r.Value == nil) != (n%2 == 0) {
+				t.Errorf("number %d has something of the one before: %+v", n+1, r)
+			}
+		}
+		if r := c.Receive(&wire.Message{Command: []byte("unknown")}, s, 0); r.Command != "unknown" || c.Deliver(r) == nil {
+			t.Errorf("%+v", r)
+		}
+	})
+}

@@ -1,0 +1,315 @@
+package cell
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/mailbox"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+func request(s Source, id uint64, command, w string) *Request {
+	return &Request{ID: id, Command: command, Value: word(w), Source: s, Cost: 10, Size: 1}
+}
+
+// Every message that came over a connection gives its room back exactly once,
+// whatever becomes of it, and only those that started count as started.
+func TestRoomIsGivenBackOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		do               func(g *gates, c *Cell, s *source)
+		credits, started int
+		heard            []string
+	}{
+		"answered": {func(g *gates, c *Cell, s *source) {
+			close(g.open["a"])
+			c.Deliver(request(s, 1, "work", "a"))
+		}, 1, 1, []string{"work a", "reply 1 a"}},
+		"failed": {func(g *gates, c *Cell, s *source) { c.Deliver(request(s, 1, "fail", "a")) }, 1, 1, []string{"fail 1 app started=2"}},
+		"one way": {func(g *gates, c *Cell, s *source) {
+			close(g.open["a"])
+			c.Deliver(request(s, 0, "work", "a"))
+		}, 1, 1, []string{"work a"}},
+		"in place":         {func(g *gates, c *Cell, s *source) { c.Deliver(request(s, 1, "now", "a")) }, 1, 1, []string{"reply 1 a"}},
+		"a panic in place": {func(g *gates, c *Cell, s *source) { c.Deliver(request(s, 1, "oops", "a")) }, 1, 1, []string{"fail 1 app started=2"}},
+		"a panic":          {func(g *gates, c *Cell, s *source) { c.Deliver(request(s, 1, "panic", "a")) }, 1, 1, []string{"ended panic"}},
+		"unknown":          {func(g *gates, c *Cell, s *source) { c.Deliver(request(s, 1, "wrok", "a")) }, 0, 0, nil}, // who delivers has its error
+		"canceled at work": {func(g *gates, c *Cell, s *source) {
+			c.Deliver(request(s, 1, "wait", "a"))
+			synctest.Wait()
+			c.Cancel(s, 1)
+		}, 1, 1, []string{"over a: context canceled", "fail 1 app started=2"}},
+		"canceled too soon": {func(g *gates, c *Cell, s *source) { c.Cancel(s, 1); c.Deliver(request(s, 1, "wait", "a")) }, 1, 0, nil},
+		"canceled behind another": {func(g *gates, c *Cell, s *source) {
+			c.Deliver(request(s, 1, "work", "a"))
+			c.Deliver(request(s, 2, "work", "b"))
+			synctest.Wait()
+			c.Cancel(s, 2)
+			close(g.open["a"])
+		}, 2, 1, []string{"work a", "reply 1 a"}},
+		"expired behind another": {func(g *gates, c *Cell, s *source) {
+			c.Deliver(request(s, 1, "work", "a"))
+			r := request(s, 2, "work", "b")
+			r.Deadline = time.Now().Add(time.Second)
+			c.Deliver(r)
+			time.Sleep(2 * time.Second)
+			close(g.open["a"])
+		}, 2, 1, []string{"work a", "reply 1 a", "fail 2 deadline started=1"}},
+		"killed": {func(g *gates, c *Cell, s *source) {
+			c.Deliver(request(s, 1, "wait", "a"))
+			c.Deliver(request(s, 2, "work", "b"))
+			c.Deliver(request(s, 0, "work", "b"))
+			synctest.Wait()
+			c.Kill(&wire.Death{Cause: wire.CauseKilled})
+			c.Kill(&wire.Death{Cause: wire.CauseHung})
+		}, 3, 1, []string{"ended killed", "fail 0 down started=1", "fail 2 down started=1", "over a: context canceled"}},
+		"abandoned": {func(g *gates, c *Cell, s *source) {
+			c.Deliver(request(s, 1, "wait", "a"))
+			c.Deliver(request(s, 2, "work", "b"))
+			synctest.Wait()
+			c.Abandon("nobody is left", time.Second)
+		}, 2, 1, []string{"ended stopped", "fail 1 app started=2", "fail 2 closed started=1", "over a: context canceled"}},
+		"stopped": {func(g *gates, c *Cell, s *source) {
+			c.Deliver(request(s, 1, "work", "a"))
+			c.Deliver(request(s, 2, "work", "b"))
+			c.Stop("enough", 0)
+			close(g.open["a"])
+			close(g.open["b"])
+		}, 2, 2, []string{"ended stopped", "reply 1 a", "reply 2 b", "work a", "work b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g, s := newGates("a", "b"), &source{}
+				c := newCell(g, nil)
+				c.Start()
+				synctest.Wait()
+				test.do(g, c, s)
+				synctest.Wait()
+				s.want(t, name, test.credits, test.started)
+				heard := g.all()[1:] // the first is ready
+				if len(test.heard) > 3 || name == "killed" {
+					slices.Sort(heard)
+				}
+				if !slices.Equal(heard, test.heard) {
+					t.Errorf("%q, want %q", heard, test.heard)
+				}
+				counted(t, c)
+				c.Kill(&wire.Death{Cause: wire.CauseKilled})
+				for _, open := range g.open {
+					select {
+					case <-open:
+					default:
+						close(open)
+					}
+				}
+			})
+		})
+	}
+}
+
+// What is not taken says why, and certainly did not start.
+func TestDeliverRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("a")
+		c := newCell(g, func(s *Spec) { s.Inbox = mailbox.Limits{Messages: 2, Bytes: 10} })
+		c.Start()
+		refused := func(what string, e *wire.Error, code wire.Code, text string) {
+			t.Helper()
+			if e == nil || e.Code != code || e.Started != wire.StartedNo || !strings.Contains(e.Message, text) {
+				t.Errorf("%s: %+v, want %s", what, e, code)
+			}
+		}
+		refused("unknown", c.Deliver(request(nil, 1, "wrok", "a")), wire.CodeUnknownCommand, `did you mean "work"?`)
+		refused("strange", c.Deliver(request(nil, 1, "something else", "a")), wire.CodeUnknownCommand, `no command "something else"`)
+		if e := c.Deliver(request(nil, 1, "work", "a")); e != nil {
+			t.Fatal(e)
+		}
+		synctest.Wait()
+		large := request(nil, 2, "work", "a")
+		large.Size = 10
+		refused("too many bytes", c.Deliver(large), wire.CodeOverloaded, "1 messages, 1 bytes")
+		if e := c.Deliver(request(nil, 2, "work", "a")); e != nil {
+			t.Fatal(e)
+		}
+		refused("too many", c.Deliver(request(nil, 3, "work", "a")), wire.CodeOverloaded, "2 messages")
+		chained := request(nil, 4, "work", "a")
+		chained.Chained = true
+		if e := c.Deliver(chained); e != nil {
+			t.Errorf("a call the actor itself waits for: %v", e)
+		}
+		if e := c.Deliver(request(nil, 5, "now", "a")); e != nil {
+			t.Errorf("in place: %v", e)
+		}
+		c.Stop("tired", time.Hour)
+		e := c.Deliver(request(nil, 6, "work", "a"))
+		refused("stopping", e, wire.CodeDown, "")
+		if e.Death == nil || e.Death.Cause != wire.CauseStopped || e.Death.Reason != "tired" {
+			t.Errorf("stopping: %+v", e.Death)
+		}
+		c.Kill(&wire.Death{Cause: wire.CauseHung, Reason: "slow"})
+		e = c.Deliver(request(nil, 7, "work", "a"))
+		if refused("dead", e, wire.CodeDown, ""); e.Death == nil || e.Death.Cause != wire.CauseHung {
+			t.Errorf("dead: %+v", e.Death)
+		}
+		if n := c.Counts(); n.Refused != 6 {
+			t.Errorf("%+v", n)
+		}
+		counted(t, c)
+		close(g.open["a"])
+	})
+}
+
+// A chained call overtakes what waits; those that overtake keep their order.
+func TestChainedOvertakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("a", "b", "c", "d")
+		for _, open := range g.open {
+			close(open)
+		}
+		c := newCell(g, nil)
+		for _, w := range []string{"a", "b", "c", "d"} {
+			r := request(nil, 0, "work", w)
+			r.Chained = w >= "c"
+			if e := c.Deliver(r); e != nil {
+				t.Fatal(e)
+			}
+		}
+		c.Start()
+		synctest.Wait()
+		g.want(t, "it", "ready <nil>", "work c", "work d", "work a", "work b")
+	})
+}
+
+// Room is told when a handler ends, when a message that waits is canceled and when
+// the actor stops or ends.
+func TestRoom(t *testing.T) {
+	for name, make := range map[string]func(g *gates, c *Cell){
+		"ended":    func(g *gates, _ *Cell) { close(g.open["a"]) },
+		"canceled": func(_ *gates, c *Cell) { c.Cancel(nil, 2) },
+		"stopped":  func(_ *gates, c *Cell) { c.Stop("", 0) },
+		"killed":   func(_ *gates, c *Cell) { c.Kill(&wire.Death{Cause: wire.CauseKilled}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGates("a", "b")
+				c := newCell(g, func(s *Spec) { s.Inbox.Messages = 2 })
+				c.Start()
+				for n, w := range []string{"a", "b"} {
+					if e := c.Deliver(request(nil, uint64(n+1), "work", w)); e != nil {
+						t.Fatal(e)
+					}
+				}
+				synctest.Wait()
+				room := c.Room()
+				if c.Room() != room {
+					t.Error("there are two channels for one room")
+				}
+				select {
+				case <-room:
+					t.Fatal("there is room in a full inbox")
+				default:
+				}
+				make(g, c)
+				synctest.Wait()
+				select {
+				case <-room:
+				default:
+					t.Error("nobody is told")
+				}
+				c.Kill(&wire.Death{Cause: wire.CauseKilled})
+				select {
+				case <-c.Room():
+				default:
+					t.Error("who waits for room in the dead waits for ever")
+				}
+				for _, open := range g.open {
+					select {
+					case <-open:
+					default:
+						close(open)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A cancel that overtakes its request is remembered, so many and no more; ids of
+// other connections are others.
+func TestEarlyCancels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, mine, other := newGates(), &source{}, &source{}
+		c := newCell(g, nil)
+		c.Start()
+		for id := range uint64(maxEarly + 10) {
+			if c.Cancel(mine, id+1) {
+				t.Fatalf("%d was there to be canceled", id+1)
+			}
+		}
+		if n := len(c.extra.early); n != maxEarly {
+			t.Errorf("%d are remembered, want %d", n, maxEarly)
+		}
+		c.Cancel(nil, 1000) // a call of this process never overtakes
+		for _, r := range []*Request{request(mine, maxEarly+10, "wait", "canceled"), request(other, maxEarly+10, "fail", "")} {
+			if e := c.Deliver(r); e != nil {
+				t.Fatal(e)
+			}
+		}
+		synctest.Wait()
+		g.want(t, "it", "ready <nil>", fmt.Sprintf("fail %d app started=2", maxEarly+10))
+		counted(t, c)
+	})
+}
+
+// Whose time is up before it starts does not start, and is counted as dropped.
+func TestExpiredDoesNotStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates()
+		c := newCell(g, nil)
+		r := request(nil, 1, "work", "a")
+		r.Deadline = time.Now()
+		if e := c.Deliver(r); e != nil {
+			t.Fatal(e)
+		}
+		c.Start()
+		synctest.Wait()
+		g.want(t, "it", "ready <nil>", "fail 1 deadline started=1")
+		if n := c.Counts(); n != (Counts{Accepted: 1, Dropped: 1}) {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
+// A deadline that passes while the handler runs is what its context says, also
+// where whoever waited noticed first.
+func TestCancelAtDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates()
+		c := newCell(g, nil)
+		c.Start()
+		var kept context.Context
+		c.spec.Commands["keep"] = &Command{CommandInfo: wire.CommandInfo{Name: "keep"}, Run: func(ctx context.Context, _ any, _ *Request) (Value, error) {
+			kept = ctx
+			time.Sleep(2 * time.Second)
+			return nil, nil
+		}}
+		r := request(nil, 1, "keep", "")
+		r.Deadline = time.Now().Add(time.Second)
+		if e := c.Deliver(r); e != nil {
+			t.Fatal(e)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if !c.Cancel(nil, 1) {
+			t.Error("it is not at work")
+		}
+		if kept.Err() != context.DeadlineExceeded {
+			t.Errorf("%v", kept.Err())
+		}
+		time.Sleep(2 * time.Second)
+	})
+}
