@@ -53,7 +53,7 @@ type Kind[S any] struct {
 	// Mode says which handlers may run at a time. Default: Serial.
 	Mode Mode
 	// Inbox bounds what waits and what is being handled. Default: 8,192 messages,
-	// 8 MiB; in a process of its own 512 messages, 1 MiB, and what is more waits in
+	// 8 MiB; in a process of its own 2,048 messages, 1 MiB, and what is more waits in
 	// the arbiter.
 	Inbox Limits
 	// Grace is how long a stop may take, from taking no more messages to the end

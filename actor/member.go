@@ -263,7 +263,7 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 // the arbiter, as bytes in a row, and not here, as objects of which the garbage
 // collector looks at each one.
 const (
-	defaultInboxMessages = 512
+	defaultInboxMessages = 2048
 	defaultInboxBytes    = 1 << 20
 )
 

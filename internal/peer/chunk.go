@@ -21,6 +21,25 @@ const (
 // value is ready.
 type Pool struct {
 	classes [sizes]sync.Pool // of *chunk
+	records sync.Pool        // of *[]record, empty
+}
+
+// maxRecords is how many records a list may have room for and still be kept.
+const maxRecords = 16 << 10
+
+func (p *Pool) getRecords() []record {
+	if r, ok := p.records.Get().(*[]record); ok {
+		return *r
+	}
+	return nil
+}
+
+// putRecords takes back a list whose records were all cleared.
+func (p *Pool) putRecords(r []record) {
+	if cap(r) <= maxRecords {
+		r = r[:0]
+		p.records.Put(&r)
+	}
 }
 
 // class returns the class of chunks that hold n bytes, and their size; -1 for a

@@ -29,6 +29,9 @@ func (h *held) head() *record { return &h.records[h.first] }
 // reserve returns the chunk to append the frame of r to, and keeps r.
 func (h *held) reserve(r record, pool *Pool) *chunk {
 	if h.first == len(h.records) {
+		if h.records == nil {
+			h.records = pool.getRecords()
+		}
 		h.records, h.first = h.records[:0], 0
 	} else if len(h.records) == cap(h.records) && h.first > len(h.records)/2 {
 		n := copy(h.records, h.records[h.first:])
@@ -70,6 +73,7 @@ func (h *held) done(pool *Pool) {
 		h.off = 0
 	}
 	if h.first == len(h.records) && cap(h.records) > 16 {
-		h.records, h.first = nil, 0 // nothing is held at rest
+		pool.putRecords(h.records) // nothing is held at rest
+		h.records, h.first = nil, 0
 	}
 }
