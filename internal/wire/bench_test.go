@@ -23,6 +23,28 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkParseLookup is how an arbiter finds whom a message is for, among a
+// hundred actors.
+func BenchmarkParseLookup(b *testing.B) {
+	registry := make(map[string]*int)
+	for i := range 100 {
+		registry[string(rune('a'+i%26))+string(rune('0'+i%10))+"-actor"] = new(int)
+	}
+	registry["tally"] = new(int)
+	m := Message{Kind: KindRequest, Codec: CodecCBOR, Millis: 30000, ID: 1, Target: []byte("tally"), Command: []byte("add"), Body: make([]byte, 64)}
+	data := m.Append(nil)
+	var got Message
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := got.Parse(data); err != nil {
+			b.Fatal(err)
+		}
+		if registry[string(got.Target)] == nil {
+			b.Fatal("nobody")
+		}
+	}
+}
+
 // BenchmarkForward is what an arbiter does with the header of a message: find the
 // target, give it another id and the true sender, write it. The body is 64 bytes.
 func BenchmarkForward(b *testing.B) {
