@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	smallChunk = 4 << 10  // bytes of the chunk of a lane that was empty
+	smallChunk = 4 << 10   // bytes of the chunk of a lane that was empty
 	largeChunk = 128 << 10 // of one in a busy lane
 	// A frame that does not fit into a large chunk has one of its own, pooled up to
 	// maxPooled in sizes of powers of two and some room for headers.
