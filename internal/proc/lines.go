@@ -69,18 +69,22 @@ func (l *lines) end() {
 }
 
 func (l *lines) finish(line []byte) {
+	line = bytes.TrimSuffix(line, []byte{'\r'})
 	// Of a line that was cut exactly at its end there is nothing more to say.
 	if !l.continued || len(line) > len(Continued) {
-		l.emit(bytes.TrimSuffix(line, []byte{'\r'}), l.continued)
+		l.emit(line, l.continued)
 	}
 	l.continued = false
 }
 
-// cut emits all of piece but a character at its end that is not whole, and goes
-// on with the same line.
+// cut emits all of piece but what its end may only begin, a character or the end
+// of the line, and goes on with the same line.
 func (l *lines) cut(piece []byte) {
 	end := len(piece)
-	for i := end - 1; i >= end-utf8.UTFMax; i-- {
+	if piece[end-1] == '\r' {
+		end--
+	}
+	for i := end - 1; end == len(piece) && i >= end-utf8.UTFMax; i-- {
 		if utf8.RuneStart(piece[i]) {
 			if !utf8.FullRune(piece[i:]) {
 				end = i

@@ -80,6 +80,8 @@ func FuzzLines(f *testing.F) {
 	f.Add([]byte("a\nb\r\n\n"), uint16(1), uint16(0))
 	f.Add([]byte("é\xff\n"), uint16(3), uint16(MaxLine-2))
 	f.Add([]byte("\n\x00"), uint16(9000), uint16(MaxLine-1))
+	f.Add([]byte("\r"), uint16(9069), uint16(MaxLine-1))
+	f.Add([]byte("\r\nx"), uint16(3), uint16(MaxLine-1))
 	f.Fuzz(func(t *testing.T, text []byte, chunk, before uint16) {
 		text = append(bytes.Repeat([]byte{'x'}, int(before)), text...)
 		got, continued := cutLines(text, int(chunk)+1)
