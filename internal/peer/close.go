@@ -1,0 +1,113 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// Goodbye says why this end leaves, writes what was posted before, but for data
+// that the other end has no room for, and closes. It returns when that is done,
+// ctx ends, whose error it then returns, or the connection was lost, with
+// ErrClosed. Nothing can be posted any more. A second Goodbye waits for the first.
+func (c *Conn) Goodbye(ctx context.Context, d *wire.Death) error {
+	m := d.Message(wire.KindGoodbye, 0)
+	o := &c.out
+	o.mu.Lock()
+	if !o.shut && !o.leaving {
+		o.leaving = true
+		o.final = o.single(&m)
+		o.final.farewell = true
+	}
+	over := o.shut
+	o.mu.Unlock()
+	if over {
+		c.Close(ErrClosed)
+		return ErrClosed
+	}
+	c.FlushSoon()
+	select {
+	case <-c.said:
+	case <-ctx.Done():
+		c.Close(ErrClosed)
+		return ctx.Err()
+	}
+	o.mu.Lock()
+	told := o.told
+	o.mu.Unlock()
+	if !told {
+		return ErrClosed
+	}
+	// The other end reads it, sees the end, and closes: only then is it certain that
+	// nothing was lost.
+	if w, ok := c.t.(writeCloser); ok {
+		_ = w.CloseWrite()
+	}
+	wait := time.NewTimer(lingerTime)
+	defer wait.Stop()
+	select {
+	case <-c.ended:
+	case <-ctx.Done():
+	case <-wait.C:
+	}
+	c.Close(ErrClosed)
+	return nil
+}
+
+// Close ends the connection: what waits is dropped, Run returns reason. The first
+// reason counts. It does not wait.
+func (c *Conn) Close(reason error) {
+	c.end(reason)
+	o := &c.out
+	o.mu.Lock()
+	left := o.shutLocked()
+	o.mu.Unlock()
+	left.clear(c)
+	_ = c.t.Close()
+	c.stopLinger()
+}
+
+// end notes why the connection ends.
+func (c *Conn) end(reason error) {
+	if reason == nil {
+		reason = ErrClosed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.over, c.reason = true, reason
+	}
+}
+
+// endSoon ends the connection because it cannot be written to: what the other end
+// said last may still be read.
+func (c *Conn) endSoon(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over || c.linger != nil {
+		return
+	}
+	c.wg.Add(1)
+	c.linger = time.AfterFunc(lingerTime, func() {
+		defer c.wg.Done()
+		c.Close(fmt.Errorf("it cannot be written to: %w", err))
+	})
+}
+
+// stopLinger stops what endSoon began. The connection must be over.
+func (c *Conn) stopLinger() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.linger != nil && c.linger.Stop() {
+		c.wg.Done()
+	}
+	c.linger = nil
+}
+
+func (c *Conn) why() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reason
+}

@@ -1,0 +1,231 @@
+package peer
+
+import (
+	"context"
+	"errors"
+
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// check returns the size of m, or why it cannot be sent.
+func (c *Conn) check(m *wire.Message) (int, *wire.Error) {
+	size := m.Size()
+	if size > c.limit {
+		return 0, wire.Errorf(wire.CodeTooLarge, "the message has %d bytes, and the limit is %d", size, c.limit).NotStarted()
+	}
+	if !m.Fits() {
+		return 0, wire.Errorf(wire.CodeInvalid, "a field of the header is longer than it can say").NotStarted()
+	}
+	return size, nil
+}
+
+// classOf returns the class m is posted in, and what it takes of the other end's
+// window: of class Data only requests are counted there, the rest is Ordered.
+func classOf(class Class, m *wire.Message) (Class, int) {
+	if class != Data && class != Ordered {
+		return class, 0
+	}
+	if class == Ordered || m.Kind != wire.KindRequest {
+		return Ordered, 0
+	}
+	return Data, wire.Cost(m.Size())
+}
+
+// Post queues m in its class. It never waits and does not write: Flush does. ch is
+// Post's from here on, whatever it returns. The error is ErrFull, ErrClosed, or a
+// *wire.Error for what can never be sent.
+func (c *Conn) Post(class Class, m *wire.Message, ch Charge) error {
+	size, failed := c.check(m)
+	if failed != nil {
+		ch.Return()
+		return failed
+	}
+	class, cost := classOf(class, m)
+	o := &c.out
+	o.mu.Lock()
+	err := o.refusal()
+	n := cost
+	if class < Data {
+		n = frame.BinaryHeaderSize(size) + size
+	}
+	var owed debts
+	if err == nil {
+		var room bool
+		if room, owed = c.roomLocked(class, n, m.Flags&wire.FlagOneWay != 0); !room {
+			err = ErrFull
+		}
+	}
+	if err != nil {
+		o.mu.Unlock()
+		ch.Return()
+		owed.pay()
+		return err
+	}
+	if class < Data {
+		o.appendFrame(class, m, size, ch)
+	} else {
+		o.place++
+		o.appendData(m, size, cost, ch, 0)
+	}
+	o.mu.Unlock()
+	owed.pay()
+	return nil
+}
+
+// refusal says why nothing is taken any more.
+func (o *outbox) refusal() error {
+	if o.shut || o.leaving {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Request notes a call and posts m, whose ID it sets, as data. If it fails the
+// call is not noted, and n.Caller told nothing. ch is Request's from here on.
+func (c *Conn) Request(m *wire.Message, n Note, ch Charge) (id uint64, err *wire.Error) {
+	size, err := c.check(m)
+	if err != nil {
+		ch.Return()
+		return 0, err
+	}
+	class, cost := classOf(Data, m)
+	o := &c.out
+	o.mu.Lock()
+	if o.refusal() != nil {
+		o.mu.Unlock()
+		ch.Return()
+		return 0, c.refused(n)
+	}
+	room, owed := c.roomLocked(class, cost, false)
+	if !room {
+		queued := o.load[Data]
+		o.mu.Unlock()
+		ch.Return()
+		owed.pay()
+		return 0, wire.Errorf(wire.CodeOverloaded, "%d bytes already wait to be taken by it", queued).NotStarted()
+	}
+	n.Sent = o.place + 1
+	c.calls.mu.Lock()
+	id, ok := c.calls.addLocked(&n)
+	c.calls.mu.Unlock()
+	if !ok {
+		o.mu.Unlock()
+		ch.Return()
+		owed.pay()
+		return 0, c.calls.refusal(n)
+	}
+	m.ID = id
+	o.place++
+	o.appendData(m, size, cost, ch, id)
+	o.mu.Unlock()
+	owed.pay()
+	return id, nil
+}
+
+// refused is the error of a call that comes when the connection is over.
+func (c *Conn) refused(n Note) *wire.Error {
+	if c.calls.Ended() {
+		return c.calls.refusal(n)
+	}
+	return wire.Errorf(wire.CodeClosed, "the connection is closing").NotStarted()
+}
+
+// PostWait posts m as data once the other end's window has room for it. It waits
+// until ctx ends, which is then the error, or the connection does.
+func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
+	size, failed := c.check(m)
+	if failed != nil {
+		return failed
+	}
+	_, cost := classOf(Data, m)
+	o := &c.out
+	o.mu.Lock()
+	if err := o.refusal(); err != nil {
+		o.mu.Unlock()
+		return err
+	}
+	if cost == 0 || (o.direct(cost) && o.waiters.empty()) {
+		o.place++
+		o.appendData(m, size, cost, Charge{}, 0)
+		o.mu.Unlock()
+		return nil
+	}
+	w := &waiter{m: *m, size: size, cost: cost, ready: make(chan error, 1)}
+	o.waiters.push(w)
+	o.mu.Unlock()
+	c.Flush()
+	return waitError(c.wait(ctx, w))
+}
+
+// RequestWait is Request for who may wait for room, as PostWait does.
+func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uint64, err *wire.Error) {
+	size, err := c.check(m)
+	if err != nil {
+		return 0, err
+	}
+	_, cost := classOf(Data, m)
+	o := &c.out
+	o.mu.Lock()
+	if o.refusal() != nil {
+		o.mu.Unlock()
+		return 0, c.refused(n)
+	}
+	direct := cost == 0 || (o.direct(cost) && o.waiters.empty())
+	n.Sent = 0
+	if direct {
+		n.Sent = o.place + 1
+	}
+	c.calls.mu.Lock()
+	id, ok := c.calls.addLocked(&n)
+	c.calls.mu.Unlock()
+	if !ok {
+		o.mu.Unlock()
+		return 0, c.calls.refusal(n)
+	}
+	m.ID = id
+	if direct {
+		o.place++
+		o.appendData(m, size, cost, Charge{}, id)
+		o.mu.Unlock()
+		return id, nil
+	}
+	w := &waiter{m: *m, size: size, cost: cost, call: id, ready: make(chan error, 1)}
+	o.waiters.push(w)
+	o.mu.Unlock()
+	c.Flush()
+	if e := c.wait(ctx, w); e != nil {
+		if _, status := c.calls.Take(id); status == Found {
+			return 0, wire.AsError(waitError(e), wire.CodeClosed).With(wire.StartedNo)
+		}
+		// Its Caller was told already.
+	}
+	return id, nil
+}
+
+// waitError says why there was no room.
+func waitError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return wire.Errorf(wire.CodeDeadline, "there was no room on the way before the deadline").NotStarted()
+	case errors.Is(err, ErrClosed):
+		return wire.Errorf(wire.CodeClosed, "the connection is closed").NotStarted()
+	}
+	return wire.Errorf(wire.CodeCanceled, "the caller gave up while there was no room on the way").NotStarted()
+}
+
+// Written reports whether the message at the place sent in the data stream may
+// have reached the other end. Once the connection has ended, false is certain.
+func (c *Conn) Written(sent uint64) bool {
+	if sent == 0 {
+		return false
+	}
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	if c.out.shut && !c.out.flushing {
+		return sent <= c.out.written
+	}
+	return sent <= c.out.admitted
+}
