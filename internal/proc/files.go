@@ -4,7 +4,7 @@ import "os"
 
 // files are the two sides of what a process is started with.
 type files struct {
-	child []*os.File // its descriptors 0, 1, 2 and perhaps 3
+	child []*os.File // its descriptors 0, 1, 2 and those of Listen and Socket
 	pumps []*pump    // what reads its pipes
 	close []*os.File // of child, those opened here
 }
@@ -52,6 +52,15 @@ func openFiles(s *Spec, tail *tail) (f *files, err error) {
 		}
 		f.child, f.close = append(f.child, w), append(f.close, w)
 		f.pumps = append(f.pumps, &pump{r: r, lines: lines{emit: emit}})
+	}
+	for _, file := range s.Listen {
+		// The file itself would be put into blocking mode by its start, and with it
+		// our own socket that it was made of.
+		same, err := duplicate(file)
+		if err != nil {
+			return f, err
+		}
+		f.child, f.close = append(f.child, same), append(f.close, same)
 	}
 	if s.Socket != nil {
 		f.child = append(f.child, s.Socket)

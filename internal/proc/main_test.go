@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
@@ -17,9 +18,20 @@ import (
 // envProgram makes the test binary one of the programs below: what the tests start.
 const envProgram = "PROC_TEST_PROGRAM"
 
+// testSelf is the test binary, as what can be started again.
+var testSelf *Self
+
 func TestMain(m *testing.M) {
+	// The race detector sleeps for a second at the end of every program, by default.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		panic(err)
+	}
+	testSelf = Hook()
 	if name := os.Getenv(envProgram); name != "" {
 		program, ok := programs[name]
+		if !ok {
+			program, ok = morePrograms()[name]
+		}
 		if !ok {
 			fmt.Fprintf(os.Stderr, "there is no test program %q\n", name)
 			os.Exit(99)
@@ -101,6 +113,28 @@ var programs = map[string]func(args []string){
 	"wait": func([]string) { // ends with its standard input
 		_, _ = bufio.NewReader(os.Stdin).ReadByte()
 	},
+	"listener": func(args []string) { // greets on each socket it was given, once, and ends with its own
+		n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+		must(err)
+		if os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
+			fmt.Println(n, "descriptors for me")
+		}
+		for i := range n {
+			l, err := net.FileListener(os.NewFile(uintptr(3+i), "listener"))
+			must(err)
+			conn, err := l.Accept()
+			must(err)
+			_, err = fmt.Fprint(conn, "socket ", i)
+			must(err)
+			must(conn.Close())
+		}
+		fd, err := strconv.Atoi(args[0])
+		must(err)
+		conn, err := Inherited(fd)
+		must(err)
+		_, _ = io.Copy(io.Discard, conn)
+		os.Exit(6)
+	},
 	"stubborn": func([]string) { // is asked to end in vain
 		signal.Ignore(signals...)
 		fmt.Println("ready", os.Getpid())
@@ -121,7 +155,7 @@ func program(name string, args ...string) Spec {
 	if err != nil {
 		panic(err)
 	}
-	return Spec{Path: exe, Args: args, Env: append(os.Environ(), envProgram+"="+name, "GORACE=atexit_sleep_ms=0")}
+	return Spec{Path: exe, Args: args, Env: setEnv(os.Environ(), envProgram, name)}
 }
 
 // start starts s and ends it with the test.

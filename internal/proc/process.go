@@ -1,21 +1,30 @@
-// Package proc starts, watches and ends one operating-system process.
+// Package proc starts, watches and ends operating-system processes, and sees to it
+// that nothing of them stays behind.
 //
-// The process gets /dev/null as standard input, pipes that are always read as its
-// output, and at most one more file: a socket, as descriptor 3. Nothing else of
-// ours is open in it. It leads a process group of its own, so that Ctrl-C at the
-// terminal does not reach it and Kill reaches its children; where the system
+// A process gets /dev/null as standard input, pipes that are always read as its
+// output, and a socket as descriptor 3. Nothing else of ours is open in it, but
+// what Spec.Listen names. It leads a process group of its own, so that Ctrl-C at
+// the terminal does not reach it and Kill reaches its children; where the system
 // allows it (Linux), what is left of the group ends with the process.
 //
 // Nothing the process does with its output can block it, or us, or be lost on us:
 // a line without end, binary noise, a pipe it closed or one that a grandchild
-// still holds after its end.
+// still holds after its end. A Log keeps it in files that do not grow for ever.
 //
 // A Process holds goroutines and descriptors until it has ended: who starts one
 // ends it, if need be with Kill, and waits for Done.
+//
+// Start starts one process and no more. Family.Start adds what takes more than one
+// to keep: a cgroup for each where one can be made, bounds that hold before the
+// first instruction of the program, and a guard, which ends all processes of the
+// family and their descendants if this process is killed. A program that has a
+// Family calls Hook first thing in main: the helpers are that program, started
+// again.
 package proc
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -28,12 +37,14 @@ const grace = 100 * time.Millisecond
 // Process is a process that was started. All methods may be called concurrently.
 type Process struct {
 	os     *os.Process
+	member *member // what its Family knows of it; nil: it has none
 	tail   *tail
 	exited chan struct{} // closed by watch when the process has been reaped
 	done   chan struct{} // closed by watch when its output has been read, too
 
 	mu     sync.Mutex
 	reaped bool // it is being, or was, reaped: its pid and its group's may be another's
+	killed bool // by Kill
 	exit   Exit // without the tail
 }
 
@@ -45,21 +56,25 @@ func Start(s Spec) (*Process, error) {
 	if s.Socket != nil {
 		defer s.Socket.Close()
 	}
+	if s.prepared() || s.Memory != 0 || s.Processes != 0 {
+		return nil, fmt.Errorf("cannot start %q: limits, another user and listening sockets take a Family", s.Path)
+	}
+	return startAs(&s, nil)
+}
+
+// startAs starts s as a member of its family, or of none. It does not close s.Socket.
+func startAs(s *Spec, m *member) (*Process, error) {
 	path, err := s.path()
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{
-		tail:   newTail(s.Tail),
-		exited: make(chan struct{}),
-		done:   make(chan struct{}),
-		exit:   Exit{Code: -1},
-	}
-	files, err := openFiles(&s, p.tail)
+	p := newProcess(s.Tail)
+	p.member = m
+	files, err := openFiles(s, p.tail)
 	if err != nil {
 		return nil, s.explain(path, err)
 	}
-	handle, err := p.start(path, &s, files.child)
+	handle, err := m.start(p, s, &launch{path: path, argv: s.argv(), env: s.Env, dir: s.Dir, files: files.child})
 	files.closeChild()
 	if err != nil {
 		files.closeOurs()
@@ -67,6 +82,15 @@ func Start(s Spec) (*Process, error) {
 	}
 	go p.watch(handle, files.pumps)
 	return p, nil
+}
+
+func newProcess(tail int) *Process {
+	return &Process{
+		tail:   newTail(tail),
+		exited: make(chan struct{}),
+		done:   make(chan struct{}),
+		exit:   Exit{Code: -1},
+	}
 }
 
 // watch waits for the end of the process and of its output.
@@ -79,6 +103,7 @@ func (p *Process) watch(handle *os.File, pumps []*pump) {
 	if err == nil {
 		p.mu.Lock()
 		p.exit = exitOf(state)
+		p.member.explain(&p.exit, p.killed)
 		p.mu.Unlock()
 	}
 	close(p.exited)
@@ -86,6 +111,7 @@ func (p *Process) watch(handle *os.File, pumps []*pump) {
 		pump.endWithin(grace)
 	}
 	output.Wait()
+	p.member.leave()
 	close(p.done)
 }
 
@@ -120,16 +146,17 @@ func (p *Process) Tail() []string { return p.tail.lines() }
 // os.ErrProcessDone if the process has been reaped.
 func (p *Process) Signal(s os.Signal) error { return p.os.Signal(s) }
 
-// Kill ends the process and its process group at once (SIGKILL). It does not wait
-// for that: Exited does. If the process has been reaped it does nothing, and
-// returns nil.
+// Kill ends the process and its process group at once (SIGKILL), and with a cgroup
+// of its own every descendant. It does not wait for that: Exited does. If the
+// process has been reaped it does nothing, and returns nil.
 func (p *Process) Kill() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.reaped {
 		return nil
 	}
-	err := killGroup(p.os.Pid)
+	p.killed = true
+	err := errors.Join(p.member.kill(), killGroup(p.os.Pid))
 	if e := p.os.Kill(); e != nil && !errors.Is(e, os.ErrProcessDone) {
 		return errors.Join(err, e)
 	}
@@ -142,4 +169,11 @@ type Exit struct {
 	Signal     string   // the signal that ended it, as package syscall names it ("killed"), or ""
 	CoreDumped bool     // whether the system wrote its memory to a file
 	Tail       []string // the last lines of its standard error: see Spec.Tail
+
+	// OutOfMemory says that the system killed it for want of memory, within its
+	// cgroup's bound or ours. It is told by the cgroup: without one it is false, and
+	// the Signal "killed". OOMKills is how many processes of its cgroup, itself
+	// among them, ended so in its time.
+	OutOfMemory bool
+	OOMKills    int
 }

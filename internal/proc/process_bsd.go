@@ -7,12 +7,12 @@ import (
 	"syscall"
 )
 
-// start starts path and sets p.os. There is no handle to return.
-func (p *Process) start(path string, s *Spec, child []*os.File) (*os.File, error) {
+// start starts l and sets p.os. There is no handle to return.
+func (p *Process) start(l *launch) (*os.File, error) {
 	var err error
-	p.os, err = os.StartProcess(path, s.argv(), &os.ProcAttr{
-		Dir: s.Dir, Env: s.Env, Files: child,
-		Sys: &syscall.SysProcAttr{Setpgid: true},
+	p.os, err = os.StartProcess(l.path, l.argv, &os.ProcAttr{
+		Dir: l.dir, Env: l.env, Files: l.files,
+		Sys: &syscall.SysProcAttr{Setpgid: !l.session, Setsid: l.session},
 	})
 	return nil, err
 }
@@ -24,6 +24,7 @@ func (p *Process) reap(*os.File) (*os.ProcessState, error) {
 	state, err := p.os.Wait()
 	p.mu.Lock()
 	p.reaped = true
+	p.member.ends()
 	p.mu.Unlock()
 	return state, err
 }

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// start starts path and sets p.os. The file it returns is the process's pidfd, or
-// nil where there is none.
-func (p *Process) start(path string, s *Spec, child []*os.File) (*os.File, error) {
+// start starts l and sets p.os. The file it returns is the process's pidfd, or nil
+// where there is none.
+func (p *Process) start(l *launch) (*os.File, error) {
 	// Everything Go opens is closed on exec, but not what we were started with
 	// ourselves, nor what C code opens. This changes our own descriptors, not just
 	// what the child sees: they would not survive an exec of ours. Kernels before
@@ -18,12 +18,13 @@ func (p *Process) start(path string, s *Spec, child []*os.File) (*os.File, error
 	_ = unix.CloseRange(SocketFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 
 	pidfd := -1
+	// Not Pdeathsig: it fires when the thread that started the process ends.
+	sys := &syscall.SysProcAttr{Setpgid: !l.session, Setsid: l.session, PidFD: &pidfd}
+	if l.cgroup != nil {
+		sys.UseCgroupFD, sys.CgroupFD = true, int(l.cgroup.Fd())
+	}
 	var err error
-	p.os, err = os.StartProcess(path, s.argv(), &os.ProcAttr{
-		Dir: s.Dir, Env: s.Env, Files: child,
-		// Not Pdeathsig: it fires when the thread that started the process ends.
-		Sys: &syscall.SysProcAttr{Setpgid: true, PidFD: &pidfd},
-	})
+	p.os, err = os.StartProcess(l.path, l.argv, &os.ProcAttr{Dir: l.dir, Env: l.env, Files: l.files, Sys: sys})
 	if err != nil || pidfd < 0 {
 		return nil, err
 	}
@@ -33,8 +34,9 @@ func (p *Process) start(path string, s *Spec, child []*os.File) (*os.File, error
 	return os.NewFile(uintptr(pidfd), "pidfd"), nil
 }
 
-// reap waits for the end of the process, ends what is left of its group, and
-// reaps it. In this order: until it is reaped, its pid names nobody else.
+// reap waits for the end of the process, ends what is left of its group and of its
+// cgroup, and reaps it. In this order: until it is reaped, its pid names nobody
+// else.
 func (p *Process) reap(pidfd *os.File) (*os.ProcessState, error) {
 	err := errors.ErrUnsupported
 	if pidfd != nil {
@@ -51,6 +53,7 @@ func (p *Process) reap(pidfd *os.File) (*os.ProcessState, error) {
 	p.mu.Lock()
 	if err == nil {
 		_ = killGroup(p.os.Pid)
+		p.member.ends()
 	}
 	p.reaped = true // from here on Kill leaves the group alone
 	p.mu.Unlock()

@@ -6,14 +6,14 @@ import (
 	"syscall"
 )
 
-// start starts path and sets p.os. There is no handle to return.
-func (p *Process) start(path string, s *Spec, child []*os.File) (*os.File, error) {
-	if s.Socket != nil {
+// start starts l and sets p.os. There is no handle to return.
+func (p *Process) start(l *launch) (*os.File, error) {
+	if len(l.files) > SocketFD {
 		return nil, errNoSocketpair
 	}
 	var err error
-	p.os, err = os.StartProcess(path, s.argv(), &os.ProcAttr{
-		Dir: s.Dir, Env: s.Env, Files: child,
+	p.os, err = os.StartProcess(l.path, l.argv, &os.ProcAttr{
+		Dir: l.dir, Env: l.env, Files: l.files,
 		// A group of its own: Ctrl-C at the console does not reach it.
 		Sys: &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP},
 	})
@@ -25,6 +25,7 @@ func (p *Process) reap(*os.File) (*os.ProcessState, error) {
 	state, err := p.os.Wait()
 	p.mu.Lock()
 	p.reaped = true
+	p.member.ends()
 	p.mu.Unlock()
 	return state, err
 }

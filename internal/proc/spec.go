@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// SocketFD is the descriptor of Spec.Socket in the process.
+// SocketFD is the descriptor of Spec.Socket in a process without Spec.Listen.
 const SocketFD = 3
 
 // Spec describes a process to start.
@@ -22,7 +22,8 @@ type Spec struct {
 	Env   []string // "KEY=value"; nil: our own environment
 	Dir   string   // where it runs; default: where we do
 
-	// Socket becomes descriptor 3 of the process, and is closed here. It must be in
+	// Socket becomes descriptor 3 of the process, or the first after those of
+	// Listen: see SocketAt. It is closed here. It must be in
 	// blocking mode, as the one from Socketpair is, or the process must expect
 	// otherwise. Not on Windows.
 	Socket *os.File
@@ -39,6 +40,55 @@ type Spec struct {
 	// Process.Tail, as UTF-8 of at most 1 KiB each: the beginning of the line.
 	// Blank lines do not count. Default 20; negative: none.
 	Tail int
+
+	// What follows is for Family.Start; Start refuses it.
+
+	// Listen become descriptors 3, 4 and so on, in the mode they are in, with
+	// LISTEN_FDS and LISTEN_PID set as sd_listen_fds(3) wants them. They are not
+	// closed here: they are for the next process, too.
+	Listen []*os.File
+
+	Rlimits []Rlimit // set before the program runs; the others are ours
+	User    *User    // who it runs as; nil: who we are
+	Umask   *int     // nil: ours
+	Nice    int      // added to our niceness: see setpriority(2)
+
+	// Memory and Processes bound the process and all its descendants together, by
+	// its cgroup: bytes of memory (with swap), and how many there may be at once,
+	// threads counted. 0: no bound of its own. Where no such cgroup can be made
+	// they are not enforced, and Family.Weak says so.
+	Memory    int64
+	Processes int
+}
+
+// SocketAt is the descriptor of Socket in the process.
+func (s *Spec) SocketAt() int { return SocketFD + len(s.Listen) }
+
+// Unlimited is no bound at all, in an Rlimit.
+const Unlimited = ^uint64(0)
+
+// Rlimit is a bound of setrlimit(2): a process has its own, its descendants
+// inherit it.
+type Rlimit struct {
+	// Name is "as" (bytes), "core" (bytes), "cpu" (seconds), "data" (bytes), "fsize"
+	// (bytes), "memlock" (bytes), "nofile", "nproc" (of the user), or "stack"
+	// (bytes); "as", "memlock" and "nproc" not on every system.
+	Name string
+	// Soft is in force, Hard is how far the program itself may raise it: at least
+	// Soft. To raise our own hard bound takes privilege.
+	Soft, Hard uint64
+}
+
+// User is who a process runs as. To set it takes privilege.
+type User struct {
+	UID, GID int
+	Groups   []int // the only supplementary ones it is in
+}
+
+// prepared reports whether s needs a helper between the start of the process and
+// that of its program.
+func (s *Spec) prepared() bool {
+	return len(s.Listen) > 0 || len(s.Rlimits) > 0 || s.User != nil || s.Umask != nil || s.Nice != 0
 }
 
 // path returns the program to run.
@@ -83,7 +133,22 @@ func (s *Spec) explain(path string, err error) error {
 	return fmt.Errorf("cannot start %q: %w", s.Path, cause)
 }
 
+// stepError says what could not be done for the program before it runs.
+type stepError struct {
+	step  string
+	cause syscall.Errno
+}
+
+func (e *stepError) Error() string { return e.step + ": " + e.cause.Error() }
+func (e *stepError) Unwrap() error { return e.cause }
+
 func (s *Spec) advice(path string, err error) string {
+	if e := (*stepError)(nil); errors.As(err, &e) {
+		if errors.Is(err, fs.ErrPermission) {
+			return "that takes a privilege this process does not have"
+		}
+		return ""
+	}
 	if s.Dir != "" {
 		if info, e := os.Stat(s.Dir); e != nil {
 			return fmt.Sprintf("the directory it should run in, %q, cannot be used", s.Dir)

@@ -1,0 +1,16 @@
+//go:build unix && !linux
+
+package proc
+
+import "os"
+
+// watchParent does nothing: the end of file has to do.
+func watchParent(int, *os.File) {}
+
+// endGroups ends the process group of every root. It was not reaped when its parent
+// ended, and a moment later its number is hardly another's.
+func (h *hunt) endGroups() {
+	for pid := range h.roots {
+		_ = killGroup(pid)
+	}
+}

@@ -1,0 +1,125 @@
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// processes lists all that we are shown.
+func processes() ([]entry, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]entry, 0, len(names))
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if e, err := readEntry(pid); err == nil { // it may have ended in between
+			all = append(all, e)
+		}
+	}
+	return all, nil
+}
+
+// readEntry reads what proc_pid_stat(5) says of pid:
+//
+//	123 (its name, of any bytes) S ppid pgrp session ...
+func readEntry(pid int) (entry, error) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return entry{}, err
+	}
+	return parseEntry(pid, string(text))
+}
+
+func parseEntry(pid int, stat string) (e entry, err error) {
+	end := strings.LastIndexByte(stat, ')')
+	f := strings.Fields(stat[end+1:])
+	if end < 0 || len(f) < 20 {
+		return e, fmt.Errorf("process %d: its stat is %q", pid, stat)
+	}
+	e.pid = pid
+	e.zombie = f[0] == "Z" || f[0] == "X"
+	for i, to := range []*int{&e.parent, &e.group, &e.session} {
+		if *to, err = strconv.Atoi(f[1+i]); err != nil {
+			return e, err
+		}
+	}
+	e.start, err = strconv.ParseUint(f[19], 10, 64)
+	return e, err
+}
+
+// startOf returns when pid was started.
+func startOf(pid int) (uint64, error) {
+	e, err := readEntry(pid)
+	return e.start, err
+}
+
+// startNow is the start of a process that begins now: in ticks since the machine
+// started, of which there are 100 in a second on every architecture that Go has.
+func startNow() uint64 {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return 0
+	}
+	return uint64(now.Nano()) / uint64(time.Second/100)
+}
+
+// hasInstance reports whether the environment that pid was started with names
+// instance. Another user's is shown to root only.
+func hasInstance(pid int, instance string) bool {
+	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	const most = 4 << 20 // a program may be given 6 MiB, arguments included
+	env, err := io.ReadAll(io.LimitReader(f, most))
+	if err != nil || !bytes.Contains(env, []byte(instance)) {
+		return false
+	}
+	for v := range bytes.SplitSeq(env, []byte{0}) {
+		if value, ok := bytes.CutPrefix(v, []byte(EnvInstance+"=")); ok {
+			for id := range bytes.SplitSeq(value, []byte{':'}) {
+				if string(id) == instance {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// endProcess kills e, and nobody who got its pid since.
+func endProcess(e entry) {
+	fd, err := unix.PidfdOpen(e.pid, 0)
+	if errors.Is(err, unix.ENOSYS) {
+		if start, err := startOf(e.pid); err == nil && start == e.start {
+			_ = unix.Kill(e.pid, unix.SIGKILL) // before Linux 5.3
+		}
+		return
+	}
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	if start, err := startOf(e.pid); err == nil && start == e.start {
+		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	}
+}

@@ -1,0 +1,116 @@
+package proc
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+)
+
+// member is what a family knows of one of its processes. A nil member is that of a
+// process without a family.
+type member struct {
+	family *Family
+	group  *group
+	p      *Process
+}
+
+// start starts l, in its cgroup, and has the guard told.
+func (m *member) start(p *Process, s *Spec, l *launch) (*os.File, error) {
+	if m == nil {
+		return p.start(l)
+	}
+	m.p = p
+	handle, err := m.enter(s, l)
+	if err != nil {
+		return nil, err
+	}
+	f := m.family
+	f.mu.Lock()
+	f.living[p] = struct{}{}
+	f.mu.Unlock()
+	f.guard.add(p.PID())
+	return handle, nil
+}
+
+// enter starts l by the way its cgroup and its bounds take.
+func (m *member) enter(s *Spec, l *launch) (*os.File, error) {
+	born, join := m.group.entrance()
+	handle, err := m.startWith(s, l, born, join)
+	// What cannot be born in a cgroup, because a container forbids it, can still be
+	// moved there. Or it is the program that cannot be started: then it still cannot.
+	if e := (*fs.PathError)(nil); err == nil || born == nil || m.family.self == nil || !errors.As(err, &e) {
+		return handle, err
+	}
+	handle, again := m.startWith(s, l, nil, append(join, m.group.moved()...))
+	if again != nil {
+		return nil, err
+	}
+	m.family.cgroups.noClone.Store(true)
+	m.family.lack("processes are not born in their cgroup but enter it: clone3: " + err.Error())
+	return handle, nil
+}
+
+func (m *member) startWith(s *Spec, l *launch, born *os.File, join []string) (*os.File, error) {
+	l.cgroup = born
+	switch {
+	case m.family.self != nil && (s.prepared() || len(join) > 0):
+		return m.p.startPrepared(m.family.self, s, l, join)
+	case s.prepared():
+		return nil, errors.New("limits, another user, a umask and listening sockets take a helper: call proc.Hook at the top of main")
+	case len(join) > 0:
+		m.family.lack("processes are outside of the cgroups that only they could enter: no helper, because proc.Hook is not called at the top of main")
+	}
+	return m.p.start(l)
+}
+
+// ends is called when the process has ended, before it is reaped: what it leaves
+// behind ends with it, and its pid may soon be another's.
+func (m *member) ends() {
+	if m == nil {
+		return
+	}
+	if err := m.group.kill(); err != nil {
+		m.family.options.Logger.Warn("what a process left behind could not be ended", "pid", m.p.PID(), "error", err)
+	}
+	m.family.guard.drop(m.p.PID())
+}
+
+// explain adds to e what the cgroup knows of the end. killed says that it was our
+// doing.
+func (m *member) explain(e *Exit, killed bool) {
+	if m == nil {
+		return
+	}
+	e.OOMKills = m.group.oomKills()
+	// A shell says of a child that was killed, and was all it ran: 128+9.
+	e.OutOfMemory = e.OOMKills > 0 && !killed && (e.Signal == "killed" || e.Code == 128+9)
+}
+
+// kill ends what is in the cgroup.
+func (m *member) kill() error {
+	if m == nil {
+		return nil
+	}
+	return m.group.kill()
+}
+
+// leave is the end of the membership.
+func (m *member) leave() {
+	if m == nil {
+		return
+	}
+	m.group.remove()
+	m.family.mu.Lock()
+	delete(m.family.living, m.p)
+	m.family.mu.Unlock()
+}
+
+// Memory returns how many bytes the process and its descendants use together, as
+// its cgroup counts: with what the system caches of the files they read and wrote.
+// It reports false where there is no cgroup that counts, and after the end.
+func (p *Process) Memory() (bytes int64, ok bool) {
+	if p.member == nil {
+		return 0, false
+	}
+	return p.member.group.memory()
+}

@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package proc
+
+func morePrograms() map[string]func(args []string) { return nil }
