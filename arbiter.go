@@ -19,6 +19,7 @@ import (
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -50,6 +51,18 @@ type Options struct {
 	// Heartbeat is how often each end of a connection gives a sign of life, and
 	// HeartbeatTimeout how long a silence ends it. Default: 3 s and 10 s.
 	Heartbeat, HeartbeatTimeout time.Duration
+	// Quotas bound what actors may spawn.
+	Quotas Quotas
+	// PIDFile is a file to write the process id to, as long as the arbiter lives. One
+	// that names a living process is refused, one left by a dead one is replaced.
+	// Default: none.
+	PIDFile string
+	// LogDir is a directory in which each process actor has a log of what it prints,
+	// by its name. Default: none.
+	LogDir string
+	// Reap makes this process the one that waits for orphans among the descendants of
+	// its actors (Linux). Default: only if it is process 1, as in a container.
+	Reap bool
 	// Logger is where the arbiter and its actors log. Default: slog.Default.
 	Logger *slog.Logger
 	// Output is where lines that process actors print go, each with the actor's
@@ -82,6 +95,11 @@ type Arbiter struct {
 	serial  atomic.Uint64 // of aids
 	keys    atomic.Uint64 // of local calls among the waits
 	output  lockedWriter
+	counts  census
+	leaks   leaks
+	tokens  tokens
+	journal journal
+	family  *proc.Family
 
 	mu        sync.Mutex // guards what follows
 	kinds     map[string]actor.Behaviour
@@ -91,6 +109,8 @@ type Arbiter struct {
 	running   int           // goroutines of the arbiter's own
 	idle      chan struct{} // closed when running falls to 0 while stopping
 	closers   []func()
+	rows      map[string]*row // those that are started again, and pools, by name
+	logs      map[string]*proc.Log
 
 	stopOnce sync.Once
 	stopped  chan struct{}
@@ -120,6 +140,7 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if options.HeartbeatTimeout <= 0 {
 		options.HeartbeatTimeout = 10 * time.Second
 	}
+	options.Quotas = options.Quotas.withDefaults()
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
@@ -132,7 +153,13 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	a := &Arbiter{
 		options: options, log: options.Logger, registry: newRegistry(), tag: randomTag(),
 		kinds: make(map[string]actor.Behaviour), stopped: make(chan struct{}),
+		rows: make(map[string]*row), logs: make(map[string]*proc.Log),
 	}
+	var self *proc.Self
+	if options.Child != nil {
+		self = options.Child.self
+	}
+	a.family = proc.NewFamily(self, proc.FamilyOptions{Logger: options.Logger, Reap: options.Reap || os.Getpid() == 1})
 	a.output.w = options.Output
 	for _, k := range options.Kinds {
 		if _, err := a.learn(k); err != nil {
@@ -143,14 +170,19 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, mode: spec.Mode, born: time.Now()}
+	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, spec: spec, born: time.Now()}
+	a.self.mode.Store(uint32(spec.Mode))
 	a.self.cell = cell.New(spec, a.self, context.WithoutCancel(ctx), "arbiter", "", a.log)
 	a.self.local.Expired = a.self.expired
 	if _, ok := a.registry.add(a.self); !ok {
 		panic("arbiter: an empty registry has its own name taken")
 	}
 	a.self.cell.Start()
-	if err := a.listen(ctx); err != nil {
+	err = a.holdPIDFile()
+	if err == nil {
+		err = a.listen(ctx)
+	}
+	if err != nil {
 		_ = a.Stop(context.WithoutCancel(ctx))
 		return nil, err
 	}
@@ -272,9 +304,14 @@ func (a *Arbiter) background(f func()) bool {
 	return true
 }
 
+// actorDeath is d as users see it.
+func actorDeath(d *wire.Death) actor.Death {
+	return actor.Death{Cause: actor.Cause(d.Cause), Reason: d.Reason, ExitCode: d.ExitCode, Signal: d.Signal, PID: d.PID, Stderr: d.Stderr, Final: d.Final}
+}
+
 // ended is told of every end, after callers and watchers.
 func (a *Arbiter) ended(i *incarnation, d *wire.Death) {
-	death := actor.Death{Cause: actor.Cause(d.Cause), Reason: d.Reason, ExitCode: d.ExitCode, Signal: d.Signal, PID: d.PID, Stderr: d.Stderr}
+	death := actorDeath(d)
 	a.events.add(actor.Event{Type: "ended", Actor: i.ref(), Kind: i.kind, Death: &death})
 	if d.Cause == wire.CauseStopped {
 		a.log.Debug("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "reason", d.Reason)
@@ -289,14 +326,21 @@ func (a *Arbiter) Kill(ctx context.Context, target actor.Ref) (actor.Death, erro
 	return actor.KillActor.Call(a.Context(ctx), actor.Arbiter, target)
 }
 
-// Stop ends the arbiter: it takes no more connections, asks every actor to stop,
-// kills what has not after Options.StopTimeout or when ctx ends, and returns when
-// no goroutine and no process of it is left. Stopping twice is stopping once. The
-// error names the actors that had to be killed.
+// Stop ends the arbiter, in steps that are logged and are events, all of them
+// together within Options.StopTimeout or until ctx ends:
+//
+//  1. nothing is taken any more: no connection, no spawn, no restart;
+//  2. every actor is asked to stop: it finishes what it has and runs its hook, within
+//     its own grace;
+//  3. the processes of those that have not stopped get SIGTERM;
+//  4. what is left is killed.
+//
+// It returns when no goroutine and no process of it is left. Stopping twice is
+// stopping once. The error names the actors that had to be killed.
 func (a *Arbiter) Stop(ctx context.Context) error {
 	var err error
 	a.stopOnce.Do(func() {
-		err = a.stop(ctx)
+		err = a.shutDown(ctx)
 		close(a.stopped)
 	})
 	<-a.stopped
@@ -305,63 +349,6 @@ func (a *Arbiter) Stop(ctx context.Context) error {
 
 // Done is closed when the arbiter has stopped.
 func (a *Arbiter) Done() <-chan struct{} { return a.stopped }
-
-func (a *Arbiter) stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, a.options.StopTimeout)
-	defer cancel()
-	a.mu.Lock()
-	a.stopping = true
-	listeners, closers := a.listeners, a.closers
-	a.mu.Unlock()
-	for _, l := range listeners {
-		_ = l.Close()
-	}
-	for i := range a.registry.all() {
-		if i != a.self {
-			i.stop("the arbiter is stopping")
-		}
-	}
-	killed := a.await(ctx)
-	a.self.cell.Kill(&wire.Death{Cause: wire.CauseStopped, Reason: "the arbiter is stopping"})
-	for _, c := range closers {
-		c()
-	}
-	a.mu.Lock()
-	idle := make(chan struct{})
-	a.idle = idle
-	if a.running == 0 {
-		close(idle)
-	}
-	a.mu.Unlock()
-	<-idle
-	if len(killed) > 0 {
-		return fmt.Errorf("%d actors had not stopped in time and were killed: %s", len(killed), strings.Join(killed, ", "))
-	}
-	return nil
-}
-
-// await waits for every actor to end, kills those that have not when ctx does,
-// and returns their names.
-func (a *Arbiter) await(ctx context.Context) (killed []string) {
-	for i := range a.registry.all() {
-		if i == a.self {
-			continue
-		}
-		select {
-		case <-i.ended:
-			continue
-		default:
-		}
-		select {
-		case <-i.ended:
-		case <-ctx.Done():
-			killed = append(killed, i.label())
-			i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: "it had not stopped when the arbiter did"})
-			<-i.ended
-		}
-	}
-	return killed
-}
 
 // lockedWriter writes whole lines, one at a time.
 type lockedWriter struct {

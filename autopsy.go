@@ -1,8 +1,9 @@
 package arbiter
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/peer"
@@ -21,11 +22,13 @@ const goodbyeWait = 2 * time.Second
 // autopsy says how the actor of s died, whose connection ended with err. What the
 // arbiter did counts first, then what the actor said, then what the operating
 // system knows, then what the connection looked like.
-func (s *session) autopsy(ctx context.Context, err error) *wire.Death {
-	if s.proc != nil {
+func (s *session) autopsy(err error) *wire.Death {
+	p := s.inc.process.Load()
+	silent := errors.Is(err, peer.ErrSilent)
+	if p != nil && !silent {
 		wait := time.NewTimer(exitWait)
 		select {
-		case <-s.proc.Exited():
+		case <-p.Exited():
 		case <-wait.C:
 		}
 		wait.Stop()
@@ -41,40 +44,84 @@ func (s *session) autopsy(ctx context.Context, err error) *wire.Death {
 	default:
 		d = connectionDeath(err)
 	}
-	if s.proc == nil {
+	if p == nil {
 		return d
 	}
 	c := *d
-	c.PID = s.proc.PID()
+	c.PID = p.PID()
+	if c.Cause == wire.CauseHeartbeat {
+		s.whySilent(&c, p)
+	}
 	select {
-	case <-s.proc.Exited():
-		exitDeath(&c, s.proc.Exit())
+	case <-p.Exited():
+		exitDeath(&c, p.Exit())
 	default:
 		// It lives without its connection: it may finish what it said goodbye to,
 		// but not stay.
-		s.arb.background(func() { s.reap(bye != nil) })
+		s.arb.background(func() { reap(p, bye != nil, s.arb) })
 	}
 	if c.Cause != wire.CauseStopped {
-		c.Stderr = s.proc.Tail()
+		c.Stderr = lastLines(p)
 	}
 	return &c
 }
 
+// lastLines returns what the process has written to its standard error last. What it
+// wrote before it ended may still be on its way.
+func lastLines(p *proc.Process) []string {
+	select {
+	case <-p.Exited():
+		timer := time.NewTimer(lastWords)
+		defer timer.Stop()
+		select {
+		case <-p.Done():
+		case <-timer.C:
+		}
+	default:
+	}
+	return p.Tail()
+}
+
+// spins is which part of the time a process that spins uses of a processor, at
+// least: others may want it, too.
+const spins = 0.5
+
+// whySilent tells a process that was stopped, and one that spins, from one that
+// waits.
+func (s *session) whySilent(d *wire.Death, p *proc.Process) {
+	now, ok := p.Usage()
+	if !ok {
+		return
+	}
+	if now.Stopped() {
+		d.Cause, d.Reason = wire.CauseFrozen, "its process is stopped (SIGSTOP, or a debugger), and "+d.Reason
+		return
+	}
+	s.mu.Lock()
+	before, at := s.used, s.usedAt
+	s.mu.Unlock()
+	took := time.Since(at)
+	if used := now.CPU - before.CPU; !at.IsZero() && float64(used) > spins*float64(took) {
+		d.Cause = wire.CauseSpinning
+		d.Reason = fmt.Sprintf("it used %v of the processor in the last %v, and %s", used.Round(10*time.Millisecond), took.Round(10*time.Millisecond), d.Reason)
+	}
+}
+
 // reap waits for the process to exit, and kills it when it does not.
-func (s *session) reap(said bool) {
+func reap(p *proc.Process, said bool, a *Arbiter) {
 	if said {
 		wait := time.NewTimer(goodbyeWait)
 		defer wait.Stop()
 		select {
-		case <-s.proc.Exited():
+		case <-p.Exited():
 			return
 		case <-wait.C:
 		}
 	}
-	if err := s.proc.Kill(); err != nil {
-		s.arb.log.Debug("a process could not be killed", "pid", s.proc.PID(), "error", err)
+	if err := p.Kill(); err != nil {
+		a.log.Debug("a process could not be killed", "pid", p.PID(), "error", err)
 	}
-	<-s.proc.Exited()
+	<-p.Exited()
 }
 
 // exitDeath adds to d what the exit of the process tells: the cause, where
@@ -83,6 +130,15 @@ func exitDeath(d *wire.Death, e proc.Exit) {
 	switch d.Cause {
 	case wire.CauseConnection, wire.CauseProtocol, wire.CauseHeartbeat:
 	default:
+		d.Signal = e.Signal // with what it was killed, if it was
+		return
+	}
+	if e.OutOfMemory || e.Code == goFatal && outOfMemory(e.Tail) {
+		d.Cause, d.Signal, d.ExitCode = wire.CauseMemory, e.Signal, max(e.Code, 0)
+		d.Reason = "the system killed it for want of memory"
+		if e.Signal == "" {
+			d.Reason = "it could get no more memory"
+		}
 		return
 	}
 	if e.Signal != "" {
@@ -90,6 +146,20 @@ func exitDeath(d *wire.Death, e proc.Exit) {
 		return
 	}
 	d.Cause, d.ExitCode, d.Reason = wire.CauseExit, e.Code, ""
+}
+
+// goFatal is how a Go program exits that its runtime has given up on.
+const goFatal = 2
+
+// outOfMemory reports whether a program has said that it ended for want of memory:
+// one with a bound of its own (RLIMIT_AS) is not killed, but refused.
+func outOfMemory(tail []string) bool {
+	for _, line := range tail {
+		if strings.Contains(line, "fatal error: runtime: out of memory") || strings.Contains(line, "cannot allocate memory") {
+			return true
+		}
+	}
+	return false
 }
 
 // connectionDeath says how a connection ended.

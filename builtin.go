@@ -1,9 +1,7 @@
 package arbiter
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -26,6 +24,15 @@ func arbiterKind(a *Arbiter) actor.Behaviour {
 				return a.spawn(ctx, args)
 			}),
 			actor.Handle(actor.KillActor, (*Arbiter).killActor),
+			actor.Handle(actor.SpawnPool, (*Arbiter).spawnPool),
+			actor.Handle(actor.ScalePool, (*Arbiter).scale),
+			actor.Handle(actor.RestartActor, (*Arbiter).restart),
+			actor.Handle(actor.StopActor, (*Arbiter).stopActor),
+			actor.Handle(actor.StartActor, (*Arbiter).startActor),
+			actor.Handle(actor.InspectActor, (*Arbiter).inspect),
+			actor.Handle(actor.Logs, func(a *Arbiter, ctx context.Context, args actor.LogsArgs) (actor.LogLines, error) {
+				return a.journal.wait(ctx, args)
+			}),
 			actor.Handle(actor.Ps, func(a *Arbiter, _ context.Context, _ none) ([]actor.Info, error) { return a.ps(), nil }),
 			actor.Handle(actor.Events, func(a *Arbiter, ctx context.Context, args actor.EventsArgs) ([]actor.Event, error) {
 				return a.events.wait(ctx, args)
@@ -60,27 +67,5 @@ func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death,
 	case <-ctx.Done():
 		return actor.Death{}, ctx.Err()
 	}
-	d := i.death
-	return actor.Death{Cause: actor.Cause(d.Cause), Reason: d.Reason, PID: d.PID, Signal: d.Signal, ExitCode: d.ExitCode}, nil
-}
-
-// ps lists the actors, the oldest first. Those that only call are left out.
-func (a *Arbiter) ps() []actor.Info {
-	var list []actor.Info
-	for i := range a.registry.all() {
-		if s := i.session; s != nil && s.client() {
-			continue
-		}
-		list = append(list, i.info())
-	}
-	slices.SortFunc(list, func(x, y actor.Info) int {
-		return cmp.Or(cmp.Compare(y.Uptime, x.Uptime), cmp.Compare(x.AID, y.AID))
-	})
-	return list
-}
-
-func (s *session) client() bool {
-	s.inc.mu.Lock()
-	defer s.inc.mu.Unlock()
-	return s.hello != nil && s.hello.Client
+	return actorDeath(i.death), nil
 }

@@ -2,6 +2,7 @@ package arbiter
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +54,22 @@ func (e *events) since(seq uint64) (list []actor.Event, news <-chan struct{}) {
 		news = e.news
 	}
 	return list, news
+}
+
+// about returns the last n events about an actor, by its aid or name, oldest first.
+func (e *events) about(aid, name string, n int) []actor.Event {
+	all, _ := e.since(0)
+	var list []actor.Event
+	for _, ev := range slices.Backward(all) {
+		if ev.Actor.AID != "" && ev.Actor.AID == aid || ev.Actor.Name != "" && ev.Actor.Name == name {
+			list = append(list, ev)
+			if len(list) == n {
+				break
+			}
+		}
+	}
+	slices.Reverse(list)
+	return list
 }
 
 // maxEventWait bounds how long a request for events waits.

@@ -1,8 +1,6 @@
 package arbiter
 
 import (
-	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,6 +9,7 @@ import (
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -20,10 +19,11 @@ type place uint8
 const (
 	inGoroutine place = iota
 	inProcess
+	inProgram
 	remote
 )
 
-var placeNames = [...]string{"goroutine", "process", "remote"}
+var placeNames = [...]string{"goroutine", "process", "exec", "remote"}
 
 // incarnation is one life of one actor: what the registry finds, what calls are in
 // flight on, and what ends once.
@@ -34,25 +34,40 @@ type incarnation struct {
 	name  string
 	kind  string
 	place place
-	mode  cell.Mode
 	born  time.Time
+	spec  *cell.Spec       // of its kind; nil for a program and who joined
+	args  *actor.SpawnArgs // how it was spawned; nil for who joined, and the arbiter itself
+
+	parent *incarnation // who spawned it; nil for who joined
+	depth  int          // how many parents it has, one above the other
+	slot   *slot        // the place it is one in a row of; or nil
+	pool   *pool        // the workers it stands for; or nil
 
 	// One of the two carries its messages: a cell of this process, or a session.
 	cell    *cell.Cell
 	session *session
 	local   peer.Calls // in flight on cell; those on a session are its Conn's
 
-	waitsFor []wait        // guarded by arb.waits.mu
-	state    atomic.Int32  // a cell.State, where there is no cell to ask
-	ready    chan struct{} // closed when it runs or has ended; nil for the arbiter's own
-	ended    chan struct{} // closed when its end was told to everybody; likewise
+	waitsFor []wait                       // guarded by arb.waits.mu
+	mode     atomic.Uint32                // a cell.Mode; that of a program is known from its hello on
+	state    atomic.Int32                 // a cell.State, where there is no cell to ask
+	process  atomic.Pointer[proc.Process] // its own, once it was started
+	asked    atomic.Bool                  // somebody wished for its end
+	gate     gate                         // of a worker: see pool.go
+	spawns   spawns                       // what it may still spawn
+	ready    chan struct{}                // closed when it runs or has ended; nil for the arbiter's own
+	ended    chan struct{}                // closed when its end was told to everybody; likewise
 
 	mu       sync.Mutex // guards what follows
+	embryo   *embryo    // what it is to begin with; nil once it has begun
 	begun    bool       // ready is closed
+	since    time.Time  // when it was ready; zero: never
 	over     bool       // end was called
 	death    *wire.Death
-	watchers []watcher // who is to be told of its end
+	watchers []watcher                    // who is to be told of its end
+	watches  map[*cell.Watch]*incarnation // what it is to be told itself, where it has no session
 	killing  *wire.Death
+	recycle  quota // of a worker: when it has done enough
 }
 
 // watcher is one wish to be told.
@@ -80,11 +95,25 @@ func (i *incarnation) label() string {
 
 func (i *incarnation) ref() actor.Ref { return actor.Ref{AID: i.aid, Name: i.name} }
 
+// runs reports whether i is ready and nobody has asked it to stop.
+func (i *incarnation) runs() bool { return i.lifeState() == cell.Running }
+
+// lifeState is where i is in its life.
+func (i *incarnation) lifeState() cell.State {
+	if i.cell != nil {
+		return i.cell.State()
+	}
+	return cell.State(i.state.Load())
+}
+
 // markReady tells whoever waits for the start. Once.
 func (i *incarnation) markReady() {
 	i.mu.Lock()
 	first := !i.begun
 	i.begun = true
+	if first {
+		i.since = time.Now()
+	}
 	i.mu.Unlock()
 	if first && i.ready != nil {
 		i.state.CompareAndSwap(int32(cell.Starting), int32(cell.Running))
@@ -94,8 +123,8 @@ func (i *incarnation) markReady() {
 }
 
 // end is the end of this life: nobody finds i any more, every call in flight on it
-// fails, every watcher is told, what it had asked of others is taken back. The
-// first end counts.
+// fails, every watcher is told, what it had asked of others is taken back. If it
+// was supervised another may have its name now. The first end counts.
 func (i *incarnation) end(d *wire.Death) {
 	i.mu.Lock()
 	if i.over {
@@ -104,8 +133,8 @@ func (i *incarnation) end(d *wire.Death) {
 	}
 	i.over = true
 	i.death = d
-	watchers := i.watchers
-	i.watchers = nil
+	watchers, watches := i.watchers, i.watches
+	i.watchers, i.watches = nil, nil
 	begun := i.begun
 	i.begun = true
 	i.mu.Unlock()
@@ -115,16 +144,26 @@ func (i *incarnation) end(d *wire.Death) {
 		state = cell.Closed
 	}
 	i.state.Store(int32(state))
-	i.arb.registry.remove(i)
+	var next *incarnation
+	var then verdict
+	if i.slot != nil {
+		next, then = i.slot.ended(i, d)
+	}
+	i.arb.registry.succeed(i, next)
+	i.arb.counts.ended(i)
 	i.arb.dead.remember(i)
 	i.calls().End(func(n peer.Note) *wire.Error { return i.downError(d, n) })
 	if i.session != nil {
 		i.session.withdraw()
 	}
+	for w, to := range watches {
+		to.removeWatcher(func(have watcher) bool { return have.watch == w })
+	}
 	for _, w := range watchers {
 		i.tell(w)
 	}
 	i.arb.ended(i, d)
+	i.carryOut(then)
 	if !begun && i.ready != nil {
 		close(i.ready)
 	}
@@ -145,6 +184,7 @@ func (i *incarnation) downError(d *wire.Death, n peer.Note) *wire.Error {
 // tell tells one watcher of i's end.
 func (i *incarnation) tell(w watcher) {
 	if w.watch != nil {
+		w.by.forgetWatch(w.watch)
 		w.watch.Down(&cell.Down{AID: i.aid, Name: i.name, Death: *i.death})
 		return
 	}
@@ -176,6 +216,13 @@ func (i *incarnation) removeWatcher(match func(watcher) bool) {
 
 // stop asks i to stop, and returns at once.
 func (i *incarnation) stop(reason string) {
+	i.asked.Store(true)
+	if i.stillborn(&wire.Death{Cause: wire.CauseStopped, Reason: reason}) {
+		return
+	}
+	if i.lifeState() < cell.Stopping {
+		i.arb.events.add(actor.Event{Type: "stopping", Actor: i.ref(), Kind: i.kind, Text: reason})
+	}
 	if i.cell != nil {
 		i.cell.Stop(reason, 0)
 		return
@@ -186,6 +233,9 @@ func (i *incarnation) stop(reason string) {
 
 // kill ends i at once.
 func (i *incarnation) kill(d *wire.Death) {
+	if i.stillborn(d) {
+		return
+	}
 	if i.cell != nil {
 		i.cell.Kill(d)
 		return
@@ -205,40 +255,7 @@ func (i *incarnation) killed() *wire.Death {
 	return i.killing
 }
 
-// info is what ps says of i.
-func (i *incarnation) info() actor.Info {
-	info := actor.Info{
-		AID: i.aid, Name: i.name, Kind: i.kind, State: cell.State(i.state.Load()).String(), Mode: i.mode.String(),
-		In: placeNames[i.place], PID: os.Getpid(), Uptime: time.Since(i.born), InFlight: i.calls().Len(),
-	}
-	if c := i.cell; c != nil {
-		info.State = c.State().String()
-		info.Inbox, _, _ = c.Inbox()
-		counts := c.Counts()
-		info.Accepted, info.Started, info.Refused = counts.Accepted, counts.Started, counts.Refused
-		info.Language = "go"
-		return info
-	}
-	i.session.describe(&info)
-	return info
-}
-
-// unknownActor is the error of a call to an address nobody has.
-func (a *Arbiter) unknownActor(address string) *wire.Error {
-	if d := a.dead.find(address); d != nil {
-		e := &wire.Error{Code: wire.CodeDown, Target: d.label, Death: d.death, Message: "it " + d.death.String()}
-		return e.NotStarted()
-	}
-	text := fmt.Sprintf("there is no actor %q", address)
-	if near := a.registry.nearest(address); near != "" {
-		text += fmt.Sprintf("; did you mean %q?", near)
-	}
-	e := wire.Errorf(wire.CodeUnknownActor, "%s", text)
-	e.Target = address
-	return e.NotStarted()
-}
-
-// unknownCommand is for messages of the arbiter's own that nobody answers.
+// invalid is the error of arguments that cannot be meant.
 func invalid(format string, args ...any) *wire.Error {
 	return wire.Errorf(wire.CodeInvalid, format, args...).NotStarted()
 }

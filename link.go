@@ -59,7 +59,7 @@ func (l *link) reply(id uint64, r *cell.Request, v cell.Value, more bool) {
 	if failed == nil {
 		m.ID = id
 		if err := s.conn.Post(peer.Reply, &m, peer.Charge{}); err != nil {
-			failed = wire.AsError(err, wire.CodeTooLarge).With(wire.StartedYes)
+			failed = wire.AsError(err, wire.CodeOverloaded).With(wire.StartedYes)
 		}
 	}
 	s.arb.buffers.put(buf, b)

@@ -112,22 +112,30 @@ func (a *Arbiter) ServeConn(t peer.Transport) {
 // greet takes the hello of whoever is at t, and serves it until it ends. greeted
 // is called once the hello is over.
 func (a *Arbiter) greet(t peer.Transport, admit func(*wire.Hello) *wire.Error, greeted func()) {
-	conn := a.newConn(t)
-	s, err := a.introduce(conn, admit)
+	conn := a.newConn(t, nil)
+	s, err := a.introduce(conn, t, admit)
 	greeted()
+	if s == nil && err == nil {
+		return // it went elsewhere
+	}
 	if err != nil {
 		a.log.Warn("a connection was refused", "from", t.Info().Remote, "transport", t.Info().Network, "error", err)
 		conn.Close(err)
 		return
 	}
-	s.serve(context.Background())
+	s.serve()
 }
 
-func (a *Arbiter) introduce(conn *peer.Conn, admit func(*wire.Hello) *wire.Error) (*session, error) {
+// introduce makes a session of whoever says hello. It is nil, without an error, for
+// a program that the arbiter has started: that has one already.
+func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, admit func(*wire.Hello) *wire.Error) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), helloWait)
 	defer cancel()
 	hello, err := conn.AwaitHello(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if ushered, err := a.usher(t, hello); ushered {
 		return nil, err
 	}
 	version, failed := wire.Negotiate(hello)
@@ -146,10 +154,11 @@ func (a *Arbiter) introduce(conn *peer.Conn, admit func(*wire.Hello) *wire.Error
 		aid = a.newAID(hello.Kind)
 	}
 	i := &incarnation{
-		arb: a, aid: aid, name: hello.Name, kind: hello.Kind, place: remote, mode: cell.ParseMode(hello.Mode), born: time.Now(),
+		arb: a, aid: aid, name: hello.Name, kind: hello.Kind, place: remote, born: time.Now(),
 		ready: make(chan struct{}), ended: make(chan struct{}),
 	}
 	i.state.Store(int32(cell.Starting))
+	i.mode.Store(uint32(cell.ParseMode(hello.Mode)))
 	s := a.newSession(i, conn)
 	s.hello = hello
 	if failed := a.enlist(i); failed != nil {
@@ -160,6 +169,7 @@ func (a *Arbiter) introduce(conn *peer.Conn, admit func(*wire.Hello) *wire.Error
 		i.end(connectionDeath(err))
 		return nil, err
 	}
+	i.watchStart()
 	a.events.add(actor.Event{Type: "joined", Actor: i.ref(), Kind: i.kind, Text: conn.Info().Network + " " + conn.Info().Remote})
 	return s, nil
 }

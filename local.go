@@ -7,6 +7,7 @@ import (
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -38,10 +39,13 @@ type valued interface{ Value(v cell.Value) }
 
 // Start sends a call of i's on its way.
 func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
-	to := i.arb.resolve(wire.Bytes(c.Target))
-	if to == nil {
-		c.Failed(0, i.arb.unknownActor(c.Target))
+	to, entered, failed := i.arb.find(c.Target, c.Command)
+	if failed != nil {
+		c.Failed(0, failed)
 		return
+	}
+	if entered {
+		defer to.gate.leave()
 	}
 	if to == i && s.Turn != nil && s.Cell == i.cell {
 		i.cell.Nested(s.Turn, c)
@@ -77,7 +81,7 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 			note.Turn = true
 			note.Caller = &turnCall{c, i, key}
 		}
-		if note.Parent != 0 && to.mode == cell.Interleaved {
+		if note.Parent != 0 && cell.Mode(to.mode.Load()) == cell.Interleaved {
 			c.Chained = i.arb.waitsAbove(i, note.Parent, to)
 		}
 	}
@@ -110,6 +114,7 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 		}
 		i.arb.buffers.put(buf, b)
 		if err == nil {
+			to.session.routed.Add(1)
 			to.session.conn.Flush()
 		}
 		return id, err
@@ -206,10 +211,21 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 
 // Send sends a one-way message of i's.
 func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
-	to := i.arb.resolve(wire.Bytes(target))
-	if to == nil {
-		return i.arb.unknownActor(target)
+	if p := i.arb.allOf(target); p != nil {
+		return i.sendAll(ctx, s, p, command, v)
 	}
+	to, entered, failed := i.arb.find(target, command)
+	if failed != nil {
+		return failed
+	}
+	if entered {
+		defer to.gate.leave()
+	}
+	return i.send(ctx, s, to, target, command, v)
+}
+
+// send sends a one-way message to one actor.
+func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value) *wire.Error {
 	if to.session == nil {
 		r := to.cell.Spec().NewRequest()
 		r.Command, r.Value, r.Sender = command, v, i.aid
@@ -217,6 +233,7 @@ func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command st
 	}
 	err := i.post(ctx, to, s, target, command, v, true)
 	if err == nil {
+		to.session.routed.Add(1)
 		to.session.conn.FlushSoon() // whoever sends one way usually sends more
 	}
 	return at(err, to)
@@ -243,6 +260,20 @@ func (i *incarnation) takeBack(to *incarnation, id uint64) {
 	to.session.tellCancel(id)
 }
 
+// endProcess ends the process of a program, and adds what is known of it to its
+// death.
+func (i *incarnation) endProcess(p *proc.Process, d *wire.Death) *wire.Death {
+	c := *d
+	c.PID = p.PID()
+	if err := p.Kill(); err != nil {
+		i.arb.log.Warn("a process could not be killed", "actor", i.label(), "pid", c.PID, "error", err)
+	}
+	if c.Cause != wire.CauseStopped && c.Stderr == nil {
+		c.Stderr = p.Tail()
+	}
+	return &c
+}
+
 // Watch has w told of target's end.
 func (i *incarnation) Watch(_ context.Context, _ cell.Scope, target string, w *cell.Watch) *wire.Error {
 	to := i.arb.resolve(wire.Bytes(target))
@@ -250,7 +281,11 @@ func (i *incarnation) Watch(_ context.Context, _ cell.Scope, target string, w *c
 		return i.arb.unknownActor(target)
 	}
 	w.At = to
+	if !i.noteWatch(w, to) {
+		return wire.Errorf(wire.CodeClosed, "the actor that watches has ended").NotStarted()
+	}
 	if d := to.addWatcher(watcher{by: i, watch: w}); d != nil {
+		i.forgetWatch(w)
 		e := &wire.Error{Code: wire.CodeDown, Target: to.label(), Death: d, Message: "it " + d.String()}
 		return e.NotStarted()
 	}
@@ -259,9 +294,31 @@ func (i *incarnation) Watch(_ context.Context, _ cell.Scope, target string, w *c
 
 // Unwatch undoes Watch.
 func (i *incarnation) Unwatch(w *cell.Watch) {
+	i.forgetWatch(w)
 	if to, ok := w.At.(*incarnation); ok {
 		to.removeWatcher(func(have watcher) bool { return have.watch == w })
 	}
+}
+
+// noteWatch remembers what i watches, so that its end ends that. It reports false if
+// that was before.
+func (i *incarnation) noteWatch(w *cell.Watch, to *incarnation) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.over {
+		return false
+	}
+	if i.watches == nil {
+		i.watches = make(map[*cell.Watch]*incarnation)
+	}
+	i.watches[w] = to
+	return true
+}
+
+func (i *incarnation) forgetWatch(w *cell.Watch) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.watches, w)
 }
 
 // Reply hands the result of one of i's handlers to its caller.
@@ -317,8 +374,17 @@ func (i *incarnation) Ready(_ *cell.Cell, err error) {
 }
 
 // Ended is the end of i.
-func (i *incarnation) Ended(_ *cell.Cell, d *wire.Death) {
+func (i *incarnation) Ended(c *cell.Cell, d *wire.Death) {
+	if d.Cause == wire.CauseHung {
+		i.arb.leaks.add(c)
+	}
+	if p := i.process.Load(); p != nil {
+		d = i.endProcess(p, d)
+	}
 	i.end(d)
+	if i.pool != nil {
+		i.pool.ended()
+	}
 	if i == i.arb.self {
 		// Somebody told the actor "arbiter" to stop: that is all of it.
 		go func() { _ = i.arb.Stop(context.Background()) }() // whoever waits for Done learns of it

@@ -10,21 +10,26 @@ import (
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/proc"
 )
 
 // envKind says of what kind a child is.
 const envKind = "ARBITER_KIND"
 
 // ChildHook is the proof that a program can be started again as one of its actors.
-type ChildHook struct{ kinds []string }
+type ChildHook struct {
+	kinds []string
+	self  *proc.Self
+}
 
 // Child is to be called first thing in main, by programs that do not use Main. In
 // a process that an arbiter started as an actor it runs that actor, one of kinds,
 // and never returns. Elsewhere it returns what Options.Child needs.
 func Child(kinds ...actor.Behaviour) *ChildHook {
+	self := proc.Hook()
 	name := os.Getenv(envKind)
 	if os.Getenv(actor.EnvFD) == "" || name == "" {
-		hook := &ChildHook{}
+		hook := &ChildHook{self: self}
 		for _, k := range kinds {
 			hook.kinds = append(hook.kinds, k.KindName())
 		}

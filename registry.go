@@ -61,10 +61,29 @@ func (r *registry) add(i *incarnation) (taken string, ok bool) {
 	return "", true
 }
 
-func (r *registry) remove(i *incarnation) {
+// succeed takes i out, and gives next, if there is one, its own aid and the name
+// that was i's.
+func (r *registry) succeed(i, next *incarnation) {
 	r.release(i.aid, i)
+	if next != nil {
+		r.claim(next.aid, next)
+	}
 	if i.name != "" {
-		r.release(i.name, i)
+		r.handOver(i.name, i, next)
+	}
+}
+
+// handOver gives an address of from's, if it is that, to to; nil: to nobody.
+func (r *registry) handOver(address string, from, to *incarnation) {
+	s := r.shard(address)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.at[address] != from:
+	case to == nil:
+		delete(s.at, address)
+	default:
+		s.at[address] = to
 	}
 }
 

@@ -1,9 +1,10 @@
 package arbiter
 
 import (
-	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/cell"
@@ -20,7 +21,6 @@ type session struct {
 	arb  *Arbiter
 	inc  *incarnation
 	conn *peer.Conn
-	proc *proc.Process // the child at the other end, if we started it
 
 	// owned by the reader
 	hello      *wire.Hello
@@ -29,12 +29,18 @@ type session struct {
 	askedOf    []*link // others' connections this one's requests wait in …
 	answeredBy []*link // … and those its replies do
 
+	routed atomic.Uint64 // messages handed to conn for its actor
+
 	mu       sync.Mutex // guards what follows
 	asked    map[uint64]asked
 	watching map[uint64]*incarnation
 	gone     bool        // withdraw was called
 	bye      *wire.Death // what its goodbye said
 	beat     actor.Info  // what its last heartbeat said
+	beatAt   time.Time   // when it came
+	used     proc.Usage  // what its process had used by then
+	usedAt   time.Time
+	marks    []mark // see queueAge
 	counts   sessionCounts
 }
 
@@ -116,22 +122,107 @@ func (s *session) link(address []byte) *link {
 	if to == nil {
 		return nil
 	}
+	return s.linkAs(to, string(address))
+}
+
+// linkTo returns the road to one actor, by its aid.
+func (s *session) linkTo(to *incarnation) *link {
+	if l := s.links[to.aid]; l != nil && l.to == to {
+		return l
+	}
+	return s.linkAs(to, to.aid)
+}
+
+func (s *session) linkAs(to *incarnation, address string) *link {
 	if len(s.links) >= maxLinks {
 		clear(s.links)
 	}
-	l := &link{from: s, to: to, name: string(address)}
-	s.links[l.name] = l
+	l := &link{from: s, to: to, name: address}
+	s.links[address] = l
 	return l
+}
+
+// toPool routes a message to a pool, l, or with an address nobody has, which may mean
+// one in a special way.
+func (s *session) toPool(l *link, m *wire.Message, charge peer.Charge) {
+	var p *pool
+	var key string
+	var all bool
+	if l != nil {
+		if p = l.to.pool; isOwn(m.Command) {
+			s.route(l, m, charge)
+			return
+		}
+	} else {
+		name, k, every, ok := poolAddress(string(m.Target))
+		if ok {
+			if to := s.arb.resolve([]byte(name)); to != nil {
+				p, key, all = to.pool, k, every
+			}
+		}
+		if p == nil {
+			s.refuse(m, charge, s.arb.unknownActor(string(m.Target)))
+			return
+		}
+	}
+	if all {
+		s.toAll(p, m, charge)
+		return
+	}
+	w := p.pick(key)
+	if w == nil {
+		s.refuse(m, charge, p.nobody())
+		return
+	}
+	s.route(s.linkTo(w), m, charge)
+	w.gate.leave()
+}
+
+// toAll routes a one-way message to every worker of a pool.
+func (s *session) toAll(p *pool, m *wire.Message, charge peer.Charge) {
+	if m.Flags&wire.FlagOneWay == 0 {
+		s.refuse(m, charge, needsOneWay(p))
+		return
+	}
+	members := *p.members.Load()
+	if len(members) == 0 {
+		s.refuse(m, charge, p.nobody())
+		return
+	}
+	original := *m
+	for n, w := range members {
+		if !w.gate.enter() {
+			continue
+		}
+		*m = original
+		last := peer.Charge{}
+		if n == len(members)-1 {
+			last = charge // the room is the sender's again when the last one has it
+			charge = peer.Charge{}
+		}
+		s.route(s.linkTo(w), m, last)
+		w.gate.leave()
+	}
+	charge.Return()
+}
+
+func needsOneWay(p *pool) *wire.Error {
+	return invalid("a message to all of %q is one-way: send it, and do not wait for an answer", p.args.Name)
 }
 
 // request routes one request: road steps 5 to 8.
 func (s *session) request(m *wire.Message) {
 	charge := s.conn.Charge(m)
 	l := s.link(m.Target)
-	if l == nil {
-		s.refuse(m, charge, s.arb.unknownActor(string(m.Target)))
+	if l == nil || l.to.pool != nil {
+		s.toPool(l, m, charge)
 		return
 	}
+	s.route(l, m, charge)
+}
+
+// route takes a message the road l.
+func (s *session) route(l *link, m *wire.Message, charge peer.Charge) {
 	var parent uint64
 	if len(m.Ext) > 0 {
 		if err := m.CheckExt(); err != nil {
@@ -164,7 +255,7 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 		}
 	}
 	m.Flags &^= wire.FlagTurn | wire.FlagChained
-	if parent != 0 && l.to.mode == cell.Interleaved && s.arb.waitsAbove(s.inc, parent, l.to) {
+	if parent != 0 && cell.Mode(l.to.mode.Load()) == cell.Interleaved && s.arb.waitsAbove(s.inc, parent, l.to) {
 		m.Flags |= wire.FlagChained
 	}
 	// Noted before it is sent: the reply may come before Request returns.
@@ -203,6 +294,7 @@ func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.
 	if to := l.to.session; to != nil {
 		id, err := to.conn.Request(m, note, charge)
 		if err == nil {
+			to.routed.Add(1)
 			s.use(l)
 		}
 		return id, at(err, l.to)
@@ -250,6 +342,8 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 	if to := l.to.session; to != nil {
 		if e := to.conn.Post(peer.Data, m, charge); e != nil {
 			err = postError(e)
+		} else {
+			to.routed.Add(1)
 		}
 	} else {
 		r := l.to.cell.Receive(m, s.conn, charge.Cost)
@@ -441,10 +535,71 @@ func (s *session) notify(m *wire.Message) {
 			s.arb.log.Debug("a heartbeat that cannot be read", "actor", s.inc.label(), "error", err)
 		}
 	}
-	s.mu.Lock()
-	s.beat = info
-	s.mu.Unlock()
 	s.inc.markReady()
+	now := time.Now()
+	var used proc.Usage
+	known := false
+	if p := s.inc.process.Load(); p != nil {
+		used, known = p.Usage()
+	}
+	s.mu.Lock()
+	s.beat, s.beatAt = info, now
+	if known {
+		s.used, s.usedAt = used, now
+	}
+	s.markLocked(now)
+	s.mu.Unlock()
+	s.checkBudget(&info)
+}
+
+// mark is how many messages had gone to an actor at a time.
+type mark struct {
+	at   time.Time
+	sent uint64
+}
+
+const maxMarks = 16
+
+// markLocked notes how far it has come with what it was sent.
+func (s *session) markLocked(now time.Time) {
+	over := s.beat.Started + s.beat.Refused
+	for len(s.marks) > 0 && s.marks[0].sent <= over {
+		s.marks = s.marks[1:]
+	}
+	sent := s.routed.Load()
+	if sent <= over {
+		return
+	}
+	if len(s.marks) == maxMarks {
+		s.marks = s.marks[:maxMarks-1]
+	}
+	s.marks = append(s.marks, mark{now, sent})
+}
+
+// queueAge is how long the oldest message that was sent to the actor and not
+// started has waited, as far as its heartbeats tell.
+func (s *session) queueAge() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	age := s.beat.Oldest
+	if age > 0 {
+		age += time.Since(s.beatAt)
+	}
+	if len(s.marks) > 0 {
+		age = max(age, time.Since(s.marks[0].at))
+	}
+	return age
+}
+
+// checkBudget ends an actor that says itself that a handler has outlived its budget,
+// and did nothing about it. Those of this language do.
+func (s *session) checkBudget(info *actor.Info) {
+	args := s.inc.args
+	if args == nil || args.Budget <= 0 || info.Handling == "" || info.Since <= args.Budget {
+		return
+	}
+	s.inc.kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was still inside %q after %v, and its budget is %v",
+		info.Handling, info.Since.Round(time.Millisecond), args.Budget)})
 }
 
 // describe adds to info what is known of the other end.
@@ -458,8 +613,8 @@ func (s *session) describe(info *actor.Info) {
 	if beat.PID != 0 {
 		info.PID = beat.PID
 	}
-	if s.proc != nil {
-		info.PID = s.proc.PID()
+	if p := s.inc.process.Load(); p != nil {
+		info.PID = p.PID()
 	}
 	info.Peer = at.Network
 	if at.Remote != "" {
@@ -482,9 +637,9 @@ func (s *session) stop(reason string) {
 
 // kill ends the process, if it is ours, and the connection.
 func (s *session) kill(d *wire.Death) {
-	if s.proc != nil {
-		if err := s.proc.Kill(); err != nil {
-			s.arb.log.Warn("a process could not be killed", "actor", s.inc.label(), "pid", s.proc.PID(), "error", err)
+	if p := s.inc.process.Load(); p != nil {
+		if err := p.Kill(); err != nil {
+			s.arb.log.Warn("a process could not be killed", "actor", s.inc.label(), "pid", p.PID(), "error", err)
 		}
 	}
 	s.conn.Close(fmt.Errorf("it %s", d.String()))
@@ -492,8 +647,8 @@ func (s *session) kill(d *wire.Death) {
 
 // serve reads until the connection ends, finds out why the actor died, and ends
 // its incarnation.
-func (s *session) serve(ctx context.Context) {
+func (s *session) serve() {
 	err := s.conn.Run(s)
 	s.Dry(s.conn)
-	s.inc.end(s.autopsy(ctx, err))
+	s.inc.end(s.autopsy(err))
 }

@@ -2,8 +2,8 @@ package arbiter
 
 import (
 	"context"
-	"fmt"
-	"os"
+	"errors"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,14 +12,13 @@ import (
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
-	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 // Spawn starts an actor of kind and returns when it is ready, or why it is not.
 // The default place is a goroutine of this process; actor.Process gives it a
 // process of its own. The actor's life is its own, not that of ctx, which only
-// bounds the start.
+// bounds the start. For a program, see SpawnProgram.
 func (a *Arbiter) Spawn(ctx context.Context, kind actor.Behaviour, options ...actor.SpawnOption) (actor.Ref, error) {
 	if _, err := a.learn(kind); err != nil {
 		return actor.Ref{}, err
@@ -27,56 +26,209 @@ func (a *Arbiter) Spawn(ctx context.Context, kind actor.Behaviour, options ...ac
 	return actor.Spawn(a.Context(ctx), kind.KindName(), options...)
 }
 
+// SpawnProgram starts a program of any kind and language as an actor: see
+// actor.Exec, and actor.Silent for one that does not know of it.
+func (a *Arbiter) SpawnProgram(ctx context.Context, program string, args []string, options ...actor.SpawnOption) (actor.Ref, error) {
+	options = append([]actor.SpawnOption{actor.Exec(program, args...)}, options...)
+	return actor.Spawn(a.Context(ctx), "", options...)
+}
+
+// Pool starts a pool of actors of kind: see actor.PoolArgs, of which Worker.Kind is
+// set here. For a pool of programs kind is nil.
+func (a *Arbiter) Pool(ctx context.Context, kind actor.Behaviour, args actor.PoolArgs) (actor.Ref, error) {
+	if kind != nil {
+		if _, err := a.learn(kind); err != nil {
+			return actor.Ref{}, err
+		}
+		args.Worker.Kind = kind.KindName()
+	}
+	return actor.Pool(a.Context(ctx), args)
+}
+
 // spawn answers the command spawn.
 func (a *Arbiter) spawn(ctx context.Context, args actor.SpawnArgs) (actor.Ref, error) {
-	kind, unknown := a.kindNamed(args.Kind)
-	if unknown != nil {
-		return actor.Ref{}, unknown
-	}
-	spec, err := kind.Spec()
-	if err != nil {
-		return actor.Ref{}, err
-	}
-	i, failed := a.incarnate(spec, args)
+	spec, failed := a.checkSpawn(&args)
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
-	switch args.In {
-	case "", "goroutine":
-		i.cell = cell.New(spec, i, a.self.cell.Base(), i.aid, i.name, a.log.With("actor", i.label()))
-		i.local.Expired = i.expired
-	case "process":
-		i.place = inProcess
-	default:
-		return actor.Ref{}, invalid("an actor lives in a \"goroutine\" or a \"process\", not in %q", args.In)
+	if failed := checkNames(args.Name, args.AID); failed != nil {
+		return actor.Ref{}, failed
 	}
-	if i.place == inProcess {
-		if failed := a.startProcess(i, spec); failed != nil {
-			return actor.Ref{}, failed
+	if args.GetOrCreate {
+		if ref, err, found := a.existing(ctx, &args); found {
+			return ref, err
 		}
+	}
+	parent := a.spawner(ctx)
+	if failed := parent.maySpawn(&args, 1); failed != nil {
+		return actor.Ref{}, failed
+	}
+	var i *incarnation
+	if args.Restart != nil {
+		i, failed = a.supervised(spec, &args, parent)
 	} else {
-		if failed := a.enlist(i); failed != nil {
-			return actor.Ref{}, failed
-		}
-		a.events.add(actor.Event{Type: "spawned", Actor: i.ref(), Kind: i.kind})
-		i.cell.Start()
+		i = a.incarnate(spec, &args, parent, args.Name)
+		failed = a.enlist(i)
 	}
+	if failed != nil {
+		if failed.Code == wire.CodeExists && args.GetOrCreate {
+			if ref, err, found := a.existing(ctx, &args); found {
+				return ref, err
+			}
+		}
+		return actor.Ref{}, failed
+	}
+	i.begin()
 	return i.ref(), a.awaitReady(ctx, i)
+}
+
+// existing returns the actor that is to be had instead of a new one.
+func (a *Arbiter) existing(ctx context.Context, args *actor.SpawnArgs) (ref actor.Ref, err error, found bool) {
+	if args.Name == "" {
+		return ref, invalid("get-or-create goes by the name: give one"), true
+	}
+	i := a.registry.get(args.Name)
+	if i == nil {
+		return ref, nil, false
+	}
+	if i.kind != args.Kind {
+		e := wire.Errorf(wire.CodeExists, "%q is a living actor of the kind %q, not %q", args.Name, i.kind, args.Kind).NotStarted()
+		return ref, e, true
+	}
+	return i.ref(), a.awaitReady(ctx, i), true
+}
+
+// spawner returns who asked for a spawn: the arbiter itself, where that is no actor.
+func (a *Arbiter) spawner(ctx context.Context) *incarnation {
+	if from, ok := actor.Caller(ctx); ok {
+		if i := a.registry.get(from.AID); i != nil {
+			return i
+		}
+	}
+	return a.self
+}
+
+// checkSpawn refuses what cannot be spawned, and completes args. The spec is nil for
+// a program.
+func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
+	if args.In == "" {
+		args.In = "goroutine"
+		if len(args.Run) > 0 {
+			args.In = "exec"
+		}
+	}
+	if err := checkDurations(args); err != nil {
+		return nil, err
+	}
+	if args.Restart != nil {
+		if err := args.Restart.Validate(); err != nil {
+			return nil, invalid("restart: %v", err)
+		}
+	}
+	if _, err := boundsOf(args.Bounds); err != nil {
+		return nil, err
+	}
+	switch args.In {
+	case "goroutine", "process":
+		if len(args.Run) > 0 || args.Silent {
+			return nil, invalid("a program to run is not in a %q: leave out In, or say \"exec\"", args.In)
+		}
+	case "exec":
+		return nil, a.checkProgram(args)
+	default:
+		return nil, invalid("an actor lives in a \"goroutine\", a \"process\" or by \"exec\", not in %q", args.In)
+	}
+	kind, failed := a.kindNamed(args.Kind)
+	if failed != nil {
+		return nil, failed
+	}
+	spec, err := kind.Spec()
+	if err != nil {
+		return nil, invalid("%v", err)
+	}
+	if args.In == "goroutine" {
+		if args.Bounds != nil || args.Dir != "" || len(args.Env) > 0 {
+			return nil, invalid("a goroutine has no limits, directory or environment of its own: spawn %q in a process", args.Kind)
+		}
+		return spec, nil
+	}
+	return spec, a.checkChild(spec.Kind)
+}
+
+func checkDurations(args *actor.SpawnArgs) *wire.Error {
+	for name, d := range map[string]time.Duration{
+		"startTimeout": args.StartTimeout, "heartbeat": args.Heartbeat, "heartbeatTimeout": args.HeartbeatTimeout,
+		"budget": args.Budget, "grace": args.Grace,
+	} {
+		if d < 0 {
+			return invalid("%s is %v, and must not be negative", name, d)
+		}
+	}
+	return nil
+}
+
+// checkChild refuses kinds that a child could not be.
+func (a *Arbiter) checkChild(kind string) *wire.Error {
+	if a.options.Child == nil {
+		return invalid("no process actors here: call arbiter.Child (or use arbiter.Main) at the top of main, and give what it returns to Options.Child")
+	}
+	if !slices.Contains(a.options.Child.kinds, kind) {
+		return invalid("the kind %q cannot live in a process of its own: give it to arbiter.Main or arbiter.Child, so that the child finds it", kind)
+	}
+	return nil
+}
+
+// checkProgram completes what is to be known of a program.
+func (a *Arbiter) checkProgram(args *actor.SpawnArgs) *wire.Error {
+	if len(args.Run) == 0 || args.Run[0] == "" {
+		return invalid("no program to run: give Run, the program and its arguments")
+	}
+	if args.Kind == "" {
+		args.Kind = kindOfProgram(args.Run[0])
+	}
+	if err := wire.ValidName(args.Kind); err != nil {
+		return invalid("the kind of a program: %v", err)
+	}
+	for _, v := range args.Env {
+		if name, _, ok := strings.Cut(v, "="); !ok || name == "" {
+			return invalid("%q in the environment is not NAME=value", v)
+		}
+	}
+	_, err := signalNamed(args.StopSignal)
+	return err
+}
+
+// kindOfProgram makes a name of that of a program.
+func kindOfProgram(path string) string {
+	base := filepath.Base(path)
+	base = strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("_.-", r) {
+			return r
+		}
+		return '-'
+	}, base)
+	if wire.ValidName(base) != nil {
+		return "program"
+	}
+	return base
 }
 
 // awaitReady waits until i runs. What is not ready in time is killed.
 func (a *Arbiter) awaitReady(ctx context.Context, i *incarnation) error {
-	timer := time.NewTimer(a.options.StartTimeout)
-	defer timer.Stop()
 	select {
 	case <-i.ready:
-	case <-timer.C:
-		i.kill(&wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("it was not ready after %v", a.options.StartTimeout)})
-		<-i.ready
 	case <-ctx.Done():
-		i.kill(&wire.Death{Cause: wire.CauseStart, Reason: "its spawner gave up before it was ready"})
+		// Somebody else may wait for an actor that is there by name.
+		if i.slot == nil && (i.args == nil || !i.args.GetOrCreate) {
+			i.kill(&wire.Death{Cause: wire.CauseStart, Reason: "its spawner gave up before it was ready"})
+		}
 		return ctx.Err()
 	}
+	return i.startError()
+}
+
+// startError is why i, which is ready or has ended, is not.
+func (i *incarnation) startError() error {
 	i.mu.Lock()
 	d := i.death
 	i.mu.Unlock()
@@ -87,21 +239,47 @@ func (a *Arbiter) awaitReady(ctx context.Context, i *incarnation) error {
 	return &wire.Error{Code: wire.CodeDown, Started: wire.StartedYes, Target: i.label(), Command: "spawn", Message: "it " + c.String(), Death: &c}
 }
 
-// incarnate makes the life of a new actor, which nobody finds yet.
-func (a *Arbiter) incarnate(spec *cell.Spec, args actor.SpawnArgs) (*incarnation, *wire.Error) {
-	if err := checkNames(args.Name, args.AID); err != nil {
-		return nil, err
-	}
+// incarnate makes the life of a new actor, which nobody finds yet and which has not
+// begun. Messages to it wait from now on.
+func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *incarnation, name string) *incarnation {
 	aid := args.AID
 	if aid == "" {
-		aid = a.newAID(spec.Kind)
+		aid = a.newAID(args.Kind)
 	}
 	i := &incarnation{
-		arb: a, aid: aid, name: args.Name, kind: spec.Kind, mode: spec.Mode, born: time.Now(),
-		ready: make(chan struct{}), ended: make(chan struct{}),
+		arb: a, aid: aid, name: name, kind: args.Kind, spec: spec, args: args, born: time.Now(),
+		parent: parent, depth: parent.depth + 1,
+		ready: make(chan struct{}), ended: make(chan struct{}), embryo: &embryo{},
 	}
-	i.state.Store(int32(cell.Starting))
-	return i, nil
+	switch {
+	case args.In == "process":
+		i.place = inProcess
+	case args.In == "exec":
+		i.place = inProgram
+	}
+	i.state.Store(int32(cell.Initial))
+	if i.place == inProgram && args.Silent {
+		i.spec = silentProgram(i)
+	}
+	if i.place == inGoroutine || args.Silent {
+		i.cell = cell.New(i.spec, i, a.self.cell.Base(), i.aid, i.name, a.log.With("actor", i.label()))
+		i.cell.Prepare(cell.Birth{Budget: args.Budget, Grace: args.Grace, Config: maps.Clone(args.Extra)})
+		i.local.Expired = i.expired
+	} else {
+		i.embryo.connect(i)
+	}
+	if i.spec != nil {
+		i.mode.Store(uint32(i.spec.Mode))
+	}
+	return i
+}
+
+// start is how long i may take to be ready.
+func (i *incarnation) startTimeout() time.Duration {
+	if i.args != nil && i.args.StartTimeout > 0 {
+		return i.args.StartTimeout
+	}
+	return i.arb.options.StartTimeout
 }
 
 func checkNames(names ...string) *wire.Error {
@@ -118,144 +296,41 @@ func checkNames(names ...string) *wire.Error {
 
 // enlist makes i findable.
 func (a *Arbiter) enlist(i *incarnation) *wire.Error {
-	a.mu.Lock()
-	stopping := a.stopping
-	a.mu.Unlock()
-	if stopping {
-		return wire.Errorf(wire.CodeClosed, "the arbiter is stopping").NotStarted()
+	taken, err := a.tryEnlist(i)
+	if err == nil {
+		return nil
 	}
-	if taken, ok := a.registry.add(i); !ok {
+	if i.embryo != nil {
+		i.embryo.discard(i, err)
+	}
+	if errors.Is(err, errTaken) {
 		return wire.Errorf(wire.CodeExists, "%q belongs to a living actor", taken).NotStarted()
 	}
-	return nil
+	return wire.Errorf(wire.CodeClosed, "the arbiter is stopping").NotStarted()
 }
 
-// newSession makes the arbiter's side of a connection for i.
-func (a *Arbiter) newSession(i *incarnation, conn *peer.Conn) *session {
-	s := &session{
-		arb: a, inc: i, conn: conn, sender: []byte(i.aid), links: make(map[string]*link),
-		asked: make(map[uint64]asked), watching: make(map[uint64]*incarnation),
-	}
-	i.session = s
-	conn.Calls().Expired = func(id uint64, _ peer.Note) { s.tellCancel(id) }
-	return s
-}
+var (
+	errTaken    = errors.New("the name is taken")
+	errStopping = errors.New("the arbiter is stopping")
+)
 
-// newConn makes a connection as this arbiter has them.
-func (a *Arbiter) newConn(t peer.Transport) *peer.Conn {
-	return peer.New(t, peer.Options{
-		MaxMessage: a.options.MaxMessage, Window: sessionWindow, Logger: a.log, OwnsEnd: true,
-		Interval: a.options.Heartbeat, Timeout: a.options.HeartbeatTimeout,
-	})
-}
-
-// sessionWindow is the room each peer has for data under way to others.
-var sessionWindow = wire.Window{Messages: 8192, Bytes: 1 << 20}
-
-// welcome is what a peer that is i is told.
-func (a *Arbiter) welcome(i *incarnation, version uint32) *wire.Welcome {
-	return &wire.Welcome{
-		Version: version, AID: i.aid, Name: i.name, Arbiter: a.self.aid, Window: sessionWindow,
-		MaxMessage: a.options.MaxMessage, Interval: uint32(a.options.Heartbeat.Milliseconds()),
-		Timeout: uint32(a.options.HeartbeatTimeout.Milliseconds()), PID: os.Getpid(),
+// tryEnlist holds the lock for both, so that whoever sees that the arbiter stops
+// sees everybody who was before.
+func (a *Arbiter) tryEnlist(i *incarnation) (taken string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stopping {
+		return "", errStopping
 	}
-}
-
-// startProcess starts this program again as i. Messages to i wait from now on.
-func (a *Arbiter) startProcess(i *incarnation, spec *cell.Spec) *wire.Error {
-	if a.options.Child == nil {
-		return invalid("no process actors here: call arbiter.Child (or use arbiter.Main) at the top of main, and give what it returns to Options.Child")
+	if a.rows[i.name] != nil && i.slot == nil {
+		return i.name, errTaken
 	}
-	if !slices.Contains(a.options.Child.kinds, spec.Kind) {
-		return invalid("the kind %q cannot live in a process of its own: give it to arbiter.Main or arbiter.Child, so that the child finds it", spec.Kind)
+	taken, ok := a.registry.add(i)
+	if !ok {
+		return taken, errTaken
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return startError(err)
-	}
-	ours, theirs, err := proc.Socketpair()
-	if err != nil {
-		return startError(err)
-	}
-	conn := a.newConn(peer.NewTransport(ours))
-	s := a.newSession(i, conn)
-	if failed := a.enlist(i); failed != nil {
-		conn.Close(failed)
-		_ = theirs.Close()
-		return failed
-	}
-	a.events.add(actor.Event{Type: "spawned", Actor: i.ref(), Kind: i.kind})
-	line := func(line []byte) { a.output.line(i.label(), line) }
-	s.proc, err = proc.Start(proc.Spec{
-		Path: exe, Argv0: filepath.Base(exe), Env: a.childEnv(i), Socket: theirs, Stdout: line, Stderr: line,
-	})
-	if err != nil {
-		conn.Close(err)
-		i.end(&wire.Death{Cause: wire.CauseStart, Reason: err.Error()})
-		return startError(err)
-	}
-	a.background(func() { a.attend(s) })
-	return nil
-}
-
-func startError(err error) *wire.Error {
-	return &wire.Error{Code: wire.CodeDown, Started: wire.StartedNo, Message: err.Error(), Death: &wire.Death{Cause: wire.CauseStart, Reason: err.Error()}}
-}
-
-// childEnv is the environment of a child: ours, and what tells it what it is.
-func (a *Arbiter) childEnv(i *incarnation) []string {
-	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, actor.EnvFD+"=") || strings.HasPrefix(v, envKind+"=") || strings.HasPrefix(v, actor.EnvToken+"=") ||
-			strings.HasPrefix(v, actor.EnvAddr+"=")
-	})
-	env = append(env, fmt.Sprintf("%s=%d", actor.EnvFD, proc.SocketFD), envKind+"="+i.kind)
-	for _, at := range a.Addresses() {
-		if strings.HasPrefix(at, "unix:") {
-			return append(env, actor.EnvAddr+"="+at)
-		}
-	}
-	return env
-}
-
-// attend serves the connection of a child, from its hello to its end.
-func (a *Arbiter) attend(s *session) {
-	ctx, cancel := context.WithTimeout(context.Background(), a.options.StartTimeout)
-	defer cancel()
-	i := s.inc
-	hello, err := s.conn.AwaitHello(ctx)
-	if err == nil {
-		var version uint32
-		var failed *wire.Error
-		if version, failed = wire.Negotiate(hello); failed == nil && hello.Kind != i.kind {
-			failed = wire.Errorf(wire.CodeRefused, "a child started as %q says it is %q", i.kind, hello.Kind)
-		}
-		if failed != nil {
-			s.conn.Refuse(failed)
-			err = failed
-		} else {
-			s.greeted(hello)
-			err = s.conn.Welcome(a.welcome(i, version))
-		}
-	}
-	if err != nil {
-		s.conn.Close(err)
-		d := s.autopsy(ctx, err)
-		c := *d
-		if c.Cause != wire.CauseKilled {
-			c.Reason = "before it was ready it " + d.String()
-			c.Cause = wire.CauseStart
-		}
-		i.end(&c)
-		return
-	}
-	s.serve(context.Background())
-}
-
-// greeted keeps what the hello said.
-func (s *session) greeted(h *wire.Hello) {
-	s.inc.mu.Lock()
-	defer s.inc.mu.Unlock()
-	s.hello = h
+	a.counts.began(i)
+	return "", nil
 }
 
 // expired tells a cell that nobody waits for a request any longer: its time is up.
@@ -265,4 +340,8 @@ func (i *incarnation) expired(id uint64, n peer.Note) {
 		return
 	}
 	i.cell.Cancel(nil, id)
+}
+
+func startError(err error) *wire.Error {
+	return &wire.Error{Code: wire.CodeDown, Started: wire.StartedNo, Message: err.Error(), Death: &wire.Death{Cause: wire.CauseStart, Reason: err.Error()}}
 }

@@ -51,7 +51,7 @@ func (w *waits) wayLocked(at, goal *incarnation, seen map[*incarnation]bool) []*
 	if at == goal {
 		return []*incarnation{at}
 	}
-	if seen[at] || at.mode != cell.Serial {
+	if seen[at] || cell.Mode(at.mode.Load()) != cell.Serial {
 		return nil
 	}
 	seen[at] = true

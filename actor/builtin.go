@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -60,6 +61,17 @@ type Info struct {
 	Accepted uint64        `cbor:"accepted" json:"accepted"` // messages taken in its life
 	Started  uint64        `cbor:"started" json:"started"`
 	Refused  uint64        `cbor:"refused" json:"refused"`
+
+	RSS      int64          `cbor:"rss,omitempty" json:"rss,omitempty"`           // bytes resident, of its process
+	CPU      time.Duration  `cbor:"cpu,omitempty" json:"cpu,omitempty"`           // nanoseconds its process has used
+	Oldest   time.Duration  `cbor:"oldest,omitempty" json:"oldest,omitempty"`     // how long the oldest message that waits has waited, roughly
+	Handling string         `cbor:"handling,omitempty" json:"handling,omitempty"` // the command whose handler has run longest
+	Since    time.Duration  `cbor:"since,omitempty" json:"since,omitempty"`       // for how long
+	Restarts int            `cbor:"restarts,omitempty" json:"restarts,omitempty"` // of its slot
+	Workers  int            `cbor:"workers,omitempty" json:"workers,omitempty"`   // of a pool: those that run
+	Wanted   int            `cbor:"wanted,omitempty" json:"wanted,omitempty"`     // of a pool: those it is to have
+	Reason   string         `cbor:"reason,omitempty" json:"reason,omitempty"`     // why it is in this state, where that needs saying
+	Extra    map[string]any `cbor:"extra,omitempty" json:"extra,omitempty"`       // what its kind's Info hook says
 }
 
 // ConfigArgs are the arguments of Config. Op is "get" or "set".
@@ -119,13 +131,17 @@ func describe(spec *cell.Spec) []CommandInfo {
 }
 
 func infoOfCell(c *cell.Cell) Info {
-	waiting, _, _ := c.Inbox()
-	counts := c.Counts()
-	return Info{
+	s := c.Status()
+	info := Info{
 		AID: c.AID(), Name: c.Name(), Kind: c.Spec().Kind, State: c.State().String(), Mode: c.Spec().Mode.String(),
-		PID: os.Getpid(), Uptime: time.Since(c.Born()), Inbox: waiting,
-		Accepted: counts.Accepted, Started: counts.Started, Refused: counts.Refused,
+		PID: os.Getpid(), Uptime: time.Since(c.Born()), Inbox: s.Waiting,
+		Accepted: s.Accepted, Started: s.Started, Refused: s.Refused,
+		Oldest: s.Oldest, Handling: s.Handling, Since: s.Since, Extra: c.ExtraInfo(),
 	}
+	if u, ok := proc.OwnUsage(); ok {
+		info.RSS, info.CPU = u.RSS, u.CPU
+	}
+	return info
 }
 
 func config(_ None, ctx context.Context, a ConfigArgs) (any, error) {

@@ -154,6 +154,12 @@ const (
 	CauseKilled Cause = Cause(wire.CauseKilled)
 	// CauseMemory: it ran out of memory.
 	CauseMemory Cause = Cause(wire.CauseMemory)
+	// CauseFrozen: it was silent for too long because its process is stopped, as by
+	// SIGSTOP. The process was then killed.
+	CauseFrozen Cause = Cause(wire.CauseFrozen)
+	// CauseSpinning: it was silent for too long while its process used the processor
+	// without a pause. The process was then killed.
+	CauseSpinning Cause = Cause(wire.CauseSpinning)
 )
 
 // Death is the end of one life of an actor.
@@ -164,6 +170,7 @@ type Death struct {
 	Signal   string   `cbor:"signal,omitempty" json:"signal,omitempty"`     // with CauseSignal: "killed"
 	PID      int      `cbor:"pid,omitempty" json:"pid,omitempty"`           // of its process, if it had one of its own
 	Stderr   []string `cbor:"stderr,omitempty" json:"stderr,omitempty"`     // the last lines it wrote, if it had
+	Final    bool     `cbor:"final,omitempty" json:"final,omitempty"`       // it asked not to be started again
 }
 
 // String says how it ended, in words that follow "it": `exited with code 3; last
@@ -171,7 +178,7 @@ type Death struct {
 func (d Death) String() string { return wireDeath(d).String() }
 
 func wireDeath(d Death) wire.Death {
-	return wire.Death{Cause: wire.Cause(d.Cause), Reason: d.Reason, ExitCode: d.ExitCode, Signal: d.Signal, PID: d.PID, Stderr: d.Stderr}
+	return wire.Death{Cause: wire.Cause(d.Cause), Reason: d.Reason, ExitCode: d.ExitCode, Signal: d.Signal, PID: d.PID, Stderr: d.Stderr, Final: d.Final}
 }
 
 // deathOf is the reverse of wireDeath.
@@ -179,7 +186,7 @@ func deathOf(d *wire.Death) Death {
 	if d == nil {
 		return Death{Cause: CauseConnection}
 	}
-	return Death{Cause: Cause(d.Cause), Reason: d.Reason, ExitCode: d.ExitCode, Signal: d.Signal, PID: d.PID, Stderr: d.Stderr}
+	return Death{Cause: Cause(d.Cause), Reason: d.Reason, ExitCode: d.ExitCode, Signal: d.Signal, PID: d.PID, Stderr: d.Stderr, Final: d.Final}
 }
 
 // DownError says that the target of a call ended, and how. errors.As finds it, and

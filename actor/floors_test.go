@@ -7,5 +7,5 @@ import (
 )
 
 func TestFloors(t *testing.T) {
-	floors.Check(t, "internal/cell", "internal/mailbox", "internal/peer", "internal/proc", "internal/wire")
+	floors.Check(t, "internal/cell", "internal/mailbox", "internal/peer", "internal/proc", "internal/wire", "supervise")
 }

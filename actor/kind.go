@@ -43,6 +43,10 @@ type Kind[S any] struct {
 	// Otherwise they are logged. They are dead letters in any case.
 	Undelivered func(s S, ctx context.Context, err *Error)
 
+	// Info, if not nil, adds to what the command info says. It is called at any time,
+	// also while a handler runs, so it may only read what is safe to read then.
+	Info func(s S) map[string]any
+
 	// Handlers answer the commands. Each command once.
 	Handlers []Handler[S]
 	// Functions are what the command run may run, by name.
@@ -59,6 +63,10 @@ type Kind[S any] struct {
 	// Grace is how long a stop may take, from taking no more messages to the end
 	// of Stopping. Default: 5 s.
 	Grace time.Duration
+	// Budget is how long one handler may take, calls it makes included. An actor whose
+	// handler takes longer has hung: it ends with CauseHung, its callers are told. A
+	// goroutine cannot be ended, and may go on unheard. Default: as long as it likes.
+	Budget time.Duration
 
 	once sync.Once
 	spec *cell.Spec
@@ -178,6 +186,7 @@ func (k *Kind[S]) build() (*cell.Spec, error) {
 		Commands:  builtins(),
 		Functions: make(map[string]*cell.Command),
 		Grace:     k.Grace,
+		Budget:    k.Budget,
 	}
 	own := make(map[string]bool)
 	for i, h := range k.Handlers {
@@ -233,6 +242,9 @@ func (k *Kind[S]) hooks(spec *cell.Spec) {
 	}
 	if k.Stopping != nil {
 		spec.Stopping = func(ctx context.Context, state any) { k.Stopping(stateOf[S](state), ctx) }
+	}
+	if k.Info != nil {
+		spec.Info = func(state any) map[string]any { return k.Info(stateOf[S](state)) }
 	}
 	if k.Undelivered != nil {
 		spec.Undelivered = func(ctx context.Context, state any, e *wire.Error) {

@@ -256,6 +256,17 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 	j := &joined{member: m, conn: conn, hello: welcome, ran: make(chan struct{})}
 	log := m.log.With("actor", welcome.AID)
 	j.cell = cell.New(spec, m, context.WithoutCancel(ctx), welcome.AID, welcome.Name, log)
+	birth := cell.Birth{
+		Budget: time.Duration(welcome.Budget) * time.Millisecond,
+		Grace:  time.Duration(welcome.Grace) * time.Millisecond,
+	}
+	if len(welcome.Settings) > 0 {
+		if err := wire.Decode(wire.CodecCBOR, welcome.Settings, &birth.Config); err != nil {
+			conn.Close(err)
+			return nil, fmt.Errorf("the arbiter sent settings that cannot be read: %w", err)
+		}
+	}
+	j.cell.Prepare(birth)
 	return j, nil
 }
 

@@ -197,8 +197,10 @@ func (m *Member) Watch(ctx context.Context, _ cell.Scope, target string, w *cell
 	case failed = <-answer.ended:
 		return failed
 	case <-ctx.Done():
-		w.ID = id
-		m.Unwatch(w)
+		if _, status := j.conn.Calls().Take(id); status != peer.Found {
+			return <-answer.ended // it is being answered
+		}
+		j.unwatch(id)
 		return joinError(ctx.Err())
 	}
 }
@@ -209,7 +211,12 @@ func (m *Member) Unwatch(w *cell.Watch) {
 	j.mu.Lock()
 	delete(j.watches, w.ID)
 	j.mu.Unlock()
-	if j.conn.Post(peer.Control, &wire.Message{Kind: wire.KindUnwatch, ID: w.ID}, peer.Charge{}) == nil {
+	j.unwatch(w.ID)
+}
+
+// unwatch goes the way the watch went: it must not overtake it.
+func (j *joined) unwatch(id uint64) {
+	if j.conn.Post(peer.Ordered, &wire.Message{Kind: wire.KindUnwatch, ID: id}, peer.Charge{}) == nil {
 		j.conn.Flush()
 	}
 }
@@ -229,7 +236,7 @@ func (m *Member) Reply(r *cell.Request, v cell.Value, more bool) {
 	reply, b, failed := r.Reply(v, (*buf)[:0])
 	if failed == nil {
 		if err := j.conn.Post(peer.Reply, &reply, peer.Charge{}); err != nil {
-			failed = wire.AsError(err, wire.CodeTooLarge).With(wire.StartedYes)
+			failed = wire.AsError(err, wire.CodeOverloaded).With(wire.StartedYes)
 		}
 	}
 	m.putBuffer(buf, b)

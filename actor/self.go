@@ -38,6 +38,19 @@ func (s Self) String() string { return s.cell.String() }
 // what it has accepted, this handler included, and runs its hook.
 func (s Self) Stop(reason string) { s.cell.Stop(reason, 0) }
 
+// Retire is Stop, and asks whoever supervises the actor not to start it again. See
+// also DoNotRestart.
+func (s Self) Retire(reason string) { s.cell.Retire(reason) }
+
+// DoNotRestart wraps an error of Kind.New or Kind.Started: the actor could not
+// start, and its supervisor is asked not to try again.
+func DoNotRestart(err error) error { return finalError{err} }
+
+type finalError struct{ error }
+
+func (finalError) Final() bool     { return true }
+func (e finalError) Unwrap() error { return e.error }
+
 // Context returns a context that lives as long as the actor, and in which it is
 // the sender: for goroutines it starts.
 func (s Self) Context() context.Context { return s.cell.Life() }

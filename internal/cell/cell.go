@@ -29,11 +29,17 @@ type Cell struct {
 	log  *slog.Logger
 	born time.Time
 
+	// fixed by Prepare
+	budget   time.Duration // 0: none
+	ownGrace time.Duration // 0: the Spec's
+
 	sender atomic.Pointer[string] // of the last request that came over a connection
 	ended  atomic.Bool            // state is Closed or Terminated; written under mu
 
 	mu      sync.Mutex // guards what follows
 	state   State
+	begun   bool // the state is made and the start hook is over
+	closing bool // the stop hook has been, or is, at work
 	user    any
 	inbox   mailbox.Queue[*Request]
 	active  int      // handlers that have the turn
@@ -52,9 +58,12 @@ type extra struct {
 	end    context.CancelFunc
 	timers map[*Timer]struct{}
 	config map[string]any
-	early  []early // cancels that came before their requests, a ring
-	oldest int     // in early
-	back   int     // messages that came back and wait for the hook
+	early  []early     // cancels that came before their requests, a ring
+	oldest int         // in early
+	back   int         // messages that came back and wait for the hook
+	marks  []mark      // see Status
+	budget *time.Timer // of the handlers at work
+	due    time.Time   // when it fires; zero: it is not armed
 }
 
 // early is a cancel that overtook its request: control passes ahead of data.
@@ -79,7 +88,7 @@ type Counts struct {
 // New makes an actor that waits to be started. base gives its contexts their
 // values.
 func New(spec *Spec, host Host, base context.Context, aid, name string, log *slog.Logger) *Cell {
-	return &Cell{spec: spec, host: host, base: base, aid: aid, name: name, log: log, born: time.Now()}
+	return &Cell{spec: spec, host: host, base: base, aid: aid, name: name, log: log, born: time.Now(), budget: spec.Budget}
 }
 
 // Spec returns what it shares with others of its kind.
@@ -160,6 +169,7 @@ func (c *Cell) start() {
 	}
 	c.finish(r)
 	c.mu.Lock()
+	c.begun = true
 	began := c.state == Starting
 	if began {
 		c.state = Running
@@ -178,7 +188,8 @@ func (c *Cell) start() {
 func (c *Cell) unstarted(r *Request, err error) {
 	c.finish(r)
 	c.host.Ready(c, err)
-	c.Kill(&wire.Death{Cause: wire.CauseStart, Reason: err.Error()})
+	var final interface{ Final() bool }
+	c.Kill(&wire.Death{Cause: wire.CauseStart, Reason: err.Error(), Final: errors.As(err, &final) && final.Final()})
 }
 
 func (c *Cell) construct(t *Turn) (err error) {

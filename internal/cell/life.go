@@ -13,7 +13,15 @@ import (
 // Stop ends the actor as it should: it takes no more, handles what it has, runs
 // its stop hook. What takes longer than grace is killed (0: the Spec's, or
 // DefaultGrace). Stopping twice is stopping once.
-func (c *Cell) Stop(reason string, grace time.Duration) {
+func (c *Cell) Stop(reason string, grace time.Duration) { c.stop(reason, grace, false) }
+
+// Retire is Stop for an actor that is not to be started again.
+func (c *Cell) Retire(reason string) { c.stop(reason, 0, true) }
+
+func (c *Cell) stop(reason string, grace time.Duration, final bool) {
+	if grace <= 0 {
+		grace = c.ownGrace
+	}
 	if grace <= 0 {
 		grace = c.spec.Grace
 	}
@@ -27,13 +35,13 @@ func (c *Cell) Stop(reason string, grace time.Duration) {
 	}
 	fresh := c.state == Initial
 	c.state = Stopping
-	death := &wire.Death{Cause: wire.CauseStopped, Reason: reason}
+	death := &wire.Death{Cause: wire.CauseStopped, Reason: reason, Final: final}
 	c.death = death
 	c.grace = time.AfterFunc(grace, func() {
 		c.Kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was asked to stop and had not after %v", grace)})
 	})
 	c.freeRoomLocked()
-	over := !fresh && c.active == 0 && c.inbox.Len() == 0 && c.working == nil
+	over := !fresh && c.idleLocked()
 	c.mu.Unlock()
 	switch {
 	case fresh: // there is no state yet that a hook could be given
@@ -70,6 +78,9 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 	c.mu.Lock()
 	if c.state == Stopping {
 		c.grace.Reset(grace) // it may have been stopping with a longer one
+		if c.begun && c.idleLocked() {
+			go c.close() // what it waited for was dropped above, perhaps before anything started
+		}
 	}
 	c.mu.Unlock()
 	for _, t := range turns {
@@ -77,13 +88,19 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 	}
 }
 
+// idleLocked reports whether nothing runs, waits for its turn back, or is to run.
+func (c *Cell) idleLocked() bool {
+	return c.active == 0 && c.inbox.Len() == 0 && c.working == nil
+}
+
 // close runs the stop hook and ends the actor.
 func (c *Cell) close() {
 	c.mu.Lock()
-	if c.state != Stopping || c.active > 0 {
+	if c.state != Stopping || c.closing || !c.idleLocked() {
 		c.mu.Unlock()
 		return
 	}
+	c.closing = true
 	c.active++ // the hook has the turn
 	user := c.user
 	stopped := c.death
@@ -147,6 +164,7 @@ func (c *Cell) Kill(d *wire.Death) {
 	})
 	for _, t := range c.waiting {
 		c.active++
+		t.away = false
 		close(t.more().resume)
 	}
 	c.waiting = nil
@@ -161,6 +179,9 @@ func (c *Cell) Kill(d *wire.Death) {
 		}
 		for timer := range x.timers {
 			timer.timer.Stop()
+		}
+		if x.budget != nil {
+			x.budget.Stop()
 		}
 	}
 	for _, t := range turns {

@@ -69,6 +69,7 @@ type Request struct {
 
 	// Guarded by Cell.mu: those at work, and in which turn.
 	prev, next *Request
+	began      time.Time // when its handler began; zero: not noted
 	turn       *Turn
 
 	do func(ctx context.Context, state any) // a hook, a timer or a Down instead of a command

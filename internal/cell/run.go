@@ -3,40 +3,79 @@ package cell
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
+	"github.com/arbiter-go/arbiter/internal/mailbox"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 // wakeLocked starts a goroutine if one more handler may run.
 func (c *Cell) wakeLocked() {
-	if c.state != Running && c.state != Stopping {
-		return
+	if !c.begun || c.state >= Closed {
+		return // who waits in the start hook has given up its turn to nobody
 	}
 	limit := 1
 	if c.spec.Mode == Concurrent {
 		limit = max(c.spec.Limit, 1)
 	}
-	if c.active < limit && c.inbox.Len() > 0 && len(c.waiting) == 0 {
+	if c.active < limit && len(c.waiting) == 0 && c.readyLocked() > 0 {
 		c.active++
 		go c.run()
 	}
+}
+
+// crowdedLocked reports whether as many handlers of an interleaved actor are at
+// work, most of them waiting, as its inbox may hold messages. What was granted is
+// bounded by nothing else: its sender has the room back when its handler begins.
+func (c *Cell) crowdedLocked() bool {
+	if c.spec.Mode != Interleaved {
+		return false
+	}
+	limit := c.spec.Inbox.Messages
+	if limit == 0 {
+		limit = mailbox.DefaultMessages
+	}
+	charged, _ := c.inbox.Charged()
+	return charged-c.inbox.Len() >= limit
+}
+
+// readyLocked returns how many messages may start: where it is crowded, those that
+// somebody at work waits for.
+func (c *Cell) readyLocked() int {
+	if c.crowdedLocked() {
+		return c.inbox.Fronts()
+	}
+	return c.inbox.Len()
+}
+
+// nextLocked takes the next message that may start.
+func (c *Cell) nextLocked() (*Request, bool) {
+	if c.crowdedLocked() {
+		return c.inbox.PopFront()
+	}
+	return c.inbox.Pop()
 }
 
 // run has the turn, and works until the inbox is empty or the turn passes to a
 // handler that wants it back.
 func (c *Cell) run() {
 	var t *Turn
+	held := true
 	c.mu.Lock()
 	for {
 		if len(c.waiting) > 0 || c.state >= Closed {
 			break
 		}
-		r, ok := c.inbox.Pop()
+		r, ok := c.nextLocked()
 		if !ok {
 			break
 		}
-		late := !r.Deadline.IsZero() && !time.Now().Before(r.Deadline)
+		late := false
+		if !r.Deadline.IsZero() || c.budget > 0 {
+			r.began = time.Now()
+			late = !r.Deadline.IsZero() && !r.began.Before(r.Deadline)
+		}
 		switch {
 		case late:
 			c.counts.Dropped++
@@ -48,7 +87,8 @@ func (c *Cell) run() {
 		}
 		t.of(c, r)
 		c.linkLocked(r)
-		more := c.inbox.Len() > 0
+		c.superviseLocked(r)
+		more := c.readyLocked() > 0
 		if c.spec.Mode == Concurrent {
 			c.wakeLocked() // one goroutine starts the next
 		}
@@ -59,6 +99,7 @@ func (c *Cell) run() {
 		}
 		c.mu.Lock()
 		c.unlinkLocked(r)
+		kept := c.leaveLocked(r.turn)
 		c.inbox.Release(r.Size)
 		if c.room != nil {
 			close(c.room)
@@ -68,9 +109,15 @@ func (c *Cell) run() {
 			break
 		}
 		c.spec.recycle(r)
+		if !kept {
+			held = false
+			break
+		}
 	}
-	c.passLocked()
-	over := c.state == Stopping && c.active == 0 && c.inbox.Len() == 0 && c.working == nil
+	if held {
+		c.passLocked()
+	}
+	over := c.state == Stopping && c.idleLocked()
 	c.mu.Unlock()
 	if over {
 		c.close()
@@ -88,10 +135,27 @@ func (c *Cell) passLocked() {
 			c.waiting = nil
 		}
 		c.active++
+		t.away = false
 		close(t.more().resume)
 		return
 	}
 	c.wakeLocked()
+}
+
+// leaveLocked ends the part t has in the order of turns: its handler has returned.
+// It returns false if t had been given up, by a goroutine the handler left behind:
+// then it is somebody else's, and is not taken back.
+func (c *Cell) leaveLocked(t *Turn) (kept bool) {
+	t.left = true
+	if !t.away {
+		return true
+	}
+	t.away = false
+	if i := slices.Index(c.waiting, t); i >= 0 {
+		c.waiting = slices.Delete(c.waiting, i, i+1)
+		close(t.more().resume)
+	}
+	return false
 }
 
 // begin begins a turn of the actor's own: a hook's.
@@ -114,6 +178,9 @@ func (c *Cell) finish(r *Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unlinkLocked(r)
+	if !c.leaveLocked(r.turn) {
+		c.active++ // whoever calls goes on with a turn
+	}
 }
 
 // linkLocked puts r, which has a turn, among those that are at work.

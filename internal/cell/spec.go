@@ -55,8 +55,10 @@ type Spec struct {
 	Stopping    func(ctx context.Context, state any)       // nil: nothing
 	Undelivered func(ctx context.Context, state any, e *wire.Error)
 	Periodic    []Task
-	Functions   map[string]*Command // what the command run may run
-	Grace       time.Duration       // how long a stop may take, draining and hook
+	Functions   map[string]*Command            // what the command run may run
+	Grace       time.Duration                  // how long a stop may take, draining and hook
+	Budget      time.Duration                  // how long one handler may take; 0: as long as it likes
+	Info        func(state any) map[string]any // what its info says beside the usual; nil: nothing
 
 	requests sync.Pool // of *Request
 }

@@ -20,7 +20,8 @@ type Turn struct {
 
 	over    atomic.Uint32 // why the context has ended; live while it has not
 	inPlace bool          // answered beside the turn, or on the goroutine of another one
-	away    bool          // guarded by cell.mu: it waits and has given up the turn
+	away    bool          // guarded by cell.mu: it waits, and has given up the turn and not got it back
+	left    bool          // guarded by cell.mu: its handler has returned
 
 	rest atomic.Pointer[rest] // made when needed, never changed then
 }
@@ -244,10 +245,7 @@ func (t *Turn) Sender() string { return t.sender }
 // Parent returns the id of the call being handled, seen through calls to oneself;
 // 0 where nobody waits.
 func (t *Turn) Parent() uint64 {
-	for m := t.rest.Load(); m != nil && m.outer != nil; m = t.rest.Load() {
-		t = m.outer
-	}
-	return t.call
+	return t.whole().call
 }
 
 // Cell returns the actor whose turn it is.
@@ -257,6 +255,14 @@ func (t *Turn) Cell() *Cell { return t.cell }
 // serial actor's handler or hook, but not what is answered in place.
 func (t *Turn) Holds() bool { return t.cell.spec.Mode == Serial && !t.inPlace }
 
+// whole returns the turn of which t is a part: t itself but for calls to oneself.
+func (t *Turn) whole() *Turn {
+	for m := t.rest.Load(); m != nil && m.outer != nil; m = t.rest.Load() {
+		t = m.outer
+	}
+	return t
+}
+
 // yield gives up the turn of an interleaved actor, so that others may start while
 // this handler waits. It returns false where there is nothing to give up.
 func (t *Turn) yield() bool {
@@ -264,7 +270,12 @@ func (t *Turn) yield() bool {
 	if c.spec.Mode != Interleaved || t.inPlace {
 		return false
 	}
+	t = t.whole()
 	c.mu.Lock()
+	if t.left {
+		c.mu.Unlock()
+		return false // a goroutine the handler left behind
+	}
 	if t.away {
 		c.mu.Unlock()
 		c.misuse("two goroutines of one interleaved handler wait in calls at the same time; start the calls in one goroutine and wait for each in turn")
@@ -280,10 +291,15 @@ func (t *Turn) yield() bool {
 // others hold it; a dead actor's handlers get it at once.
 func (t *Turn) retake() {
 	c := t.cell
+	t = t.whole()
 	c.mu.Lock()
-	t.away = false
+	if t.left {
+		c.mu.Unlock()
+		return
+	}
 	if c.active == 0 || c.state >= Closed {
 		c.active++
+		t.away = false
 		c.mu.Unlock()
 		return
 	}

@@ -140,6 +140,23 @@ func (q *Queue[T]) PopData() (item T, ok bool) {
 	return item, false
 }
 
+// PopFront takes the next message that came by PushFront, for an owner that starts
+// no others just now. It stays charged until Release.
+func (q *Queue[T]) PopFront() (item T, ok bool) {
+	if q.front != nil && q.front.n > 0 {
+		return q.front.pop(), true
+	}
+	return item, false
+}
+
+// Fronts returns how many messages that came by PushFront wait.
+func (q *Queue[T]) Fronts() int {
+	if q.front == nil {
+		return 0
+	}
+	return int(q.front.n)
+}
+
 // Release gives back the room of one data message that has left the queue, with
 // the size it was pushed with: when its handler has ended, or when it will never
 // have one. It panics if that was not charged, since from then on the bounds

@@ -111,6 +111,8 @@ const (
 	CauseHung       Cause = "hung"       // a handler outlived its budget, or the stop's
 	CauseKilled     Cause = "killed"     // it was killed by request
 	CauseMemory     Cause = "memory"     // it ran out of memory
+	CauseFrozen     Cause = "frozen"     // it was silent for too long because its process is stopped, as by SIGSTOP
+	CauseSpinning   Cause = "spinning"   // it was silent for too long while its process used the processor without a pause
 )
 
 // Death is the end of one incarnation of an actor, as told to callers and watchers.
@@ -121,6 +123,7 @@ type Death struct {
 	Signal   string   `cbor:"s,omitempty" json:"signal,omitempty"`   // with CauseSignal: "killed", "segmentation fault"
 	PID      int      `cbor:"p,omitempty" json:"pid,omitempty"`      // of the process, if it had one of its own
 	Stderr   []string `cbor:"e,omitempty" json:"stderr,omitempty"`   // the last lines it wrote
+	Final    bool     `cbor:"f,omitempty" json:"final,omitempty"`    // it asks not to be started again
 }
 
 // String says how it ended, in words that follow "it": "exited with code 3; last
@@ -148,6 +151,10 @@ func (d Death) String() string {
 		b.WriteString("was killed")
 	case CauseMemory:
 		b.WriteString("ran out of memory")
+	case CauseFrozen:
+		b.WriteString("was frozen")
+	case CauseSpinning:
+		b.WriteString("spun")
 	case CauseStopped:
 		b.WriteString("stopped")
 	default:

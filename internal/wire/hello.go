@@ -51,6 +51,9 @@ type Welcome struct {
 	Interval   uint32   `cbor:"7,keyasint"` // milliseconds between heartbeats
 	Timeout    uint32   `cbor:"8,keyasint"` // milliseconds of silence after which either end gives up
 	PID        int      `cbor:"9,keyasint,omitempty"`
+	Budget     uint32   `cbor:"10,keyasint,omitempty" json:",omitempty"` // milliseconds one handler may take; 0: what the actor's kind says
+	Grace      uint32   `cbor:"11,keyasint,omitempty" json:",omitempty"` // milliseconds a stop may take; 0: likewise
+	Settings   []byte   `cbor:"12,keyasint,omitempty" json:",omitempty"` // a CBOR map: the settings the actor has from birth
 }
 
 // CommandInfo describes one command an actor answers, for people and tools.

@@ -1,0 +1,404 @@
+package arbiter
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/proc"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// embryo is what an incarnation has until it begins: between its being findable and
+// the start of its process, which may be a restart's backoff later.
+type embryo struct {
+	failed error    // why its process cannot be started
+	theirs *os.File // the end of the connection its process will have
+	door   *door    // where it may connect otherwise; nil: nowhere
+}
+
+// connect makes i's connection, of which the process will get the other end.
+func (e *embryo) connect(i *incarnation) {
+	ours, theirs, err := proc.Socketpair()
+	if err != nil {
+		e.failed = err
+		ours, _ = net.Pipe() // a road for messages all the same, until they are told
+	}
+	e.theirs = theirs
+	var t peer.Transport = peer.NewTransport(ours)
+	if i.place == inProgram {
+		e.door = newDoor(t)
+		t = e.door
+	}
+	i.arb.newSession(i, i.arb.newConn(t, i.args))
+}
+
+// discard ends an embryo that never was findable.
+func (e *embryo) discard(i *incarnation, err error) {
+	if e.theirs != nil {
+		_ = e.theirs.Close()
+	}
+	if i.session != nil {
+		i.session.conn.Close(err)
+	}
+}
+
+// begin begins i's life: it starts its goroutine, or its process. Once.
+func (i *incarnation) begin() {
+	i.mu.Lock()
+	e := i.embryo
+	i.embryo = nil
+	i.mu.Unlock()
+	if e == nil {
+		return
+	}
+	i.state.CompareAndSwap(int32(cell.Initial), int32(cell.Starting))
+	i.arb.events.add(actor.Event{Type: "spawned", Actor: i.ref(), Kind: i.kind})
+	i.watchStart()
+	if i.cell != nil {
+		i.cell.Start()
+		return
+	}
+	err := e.failed
+	if err == nil {
+		err = i.startProcess(e)
+	}
+	if err != nil {
+		i.session.conn.Close(err)
+		i.end(i.killedOr(&wire.Death{Cause: wire.CauseStart, Reason: err.Error()}))
+		return
+	}
+	if !i.arb.background(func() { i.session.attend() }) {
+		i.kill(&wire.Death{Cause: wire.CauseStopped, Reason: "the arbiter has stopped"})
+	}
+}
+
+// killedOr returns the death that kill announced, or else d.
+func (i *incarnation) killedOr(d *wire.Death) *wire.Death {
+	if k := i.killed(); k != nil {
+		return k
+	}
+	return d
+}
+
+// stillborn ends i if it has not begun. It reports whether that was so.
+func (i *incarnation) stillborn(d *wire.Death) bool {
+	i.mu.Lock()
+	e := i.embryo
+	i.embryo = nil
+	i.mu.Unlock()
+	if e == nil {
+		return false
+	}
+	e.discard(i, errors.New("it was not started"))
+	if i.cell != nil {
+		i.cell.Kill(d) // which ends i
+		return true
+	}
+	i.end(d)
+	return true
+}
+
+// watchStart ends i if it is not ready in time.
+func (i *incarnation) watchStart() {
+	limit := i.startTimeout()
+	i.arb.background(func() {
+		p := newPatience(limit)
+		defer p.stop()
+		for {
+			select {
+			case <-i.ready:
+				return
+			case <-p.over():
+				if p.excused() {
+					continue
+				}
+				i.kill(&wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("it was not ready after %v", limit)})
+				return
+			}
+		}
+	})
+}
+
+// patience is a timer that does not count time in which this process was stopped or
+// starved, more than once.
+type patience struct {
+	timer *time.Timer
+	limit time.Duration
+	due   time.Time
+	spent bool
+}
+
+func newPatience(limit time.Duration) *patience {
+	return &patience{timer: time.NewTimer(limit), limit: limit, due: time.Now().Add(limit)}
+}
+
+func (p *patience) over() <-chan time.Time { return p.timer.C }
+func (p *patience) stop()                  { p.timer.Stop() }
+
+// excused reports whether the timer, which has fired, was so late that the fault is
+// ours; it then runs again.
+func (p *patience) excused() bool {
+	if p.spent || time.Since(p.due) < p.limit/4 {
+		return false
+	}
+	p.spent = true
+	p.due = time.Now().Add(p.limit)
+	p.timer.Reset(p.limit)
+	return true
+}
+
+// startProcess starts the process i lives in.
+func (i *incarnation) startProcess(e *embryo) error {
+	spec, err := i.processSpec()
+	if err != nil {
+		_ = e.theirs.Close()
+		return err
+	}
+	spec.Socket = e.theirs
+	var token string
+	if e.door != nil {
+		token = i.arb.tokens.issue(i, e.door)
+	}
+	spec.Env = i.arb.childEnv(i, spec.Env, spec.SocketAt(), token)
+	if err := i.launch(spec); err != nil {
+		i.arb.tokens.revoke(i)
+		return err
+	}
+	return nil
+}
+
+// launch starts a process for i. If i was killed meanwhile, so is the process.
+func (i *incarnation) launch(spec *proc.Spec) error {
+	label := i.label()
+	spec.Stdout = func(line []byte) { i.arb.printed(label, "stdout", line) }
+	spec.Stderr = func(line []byte) { i.arb.printed(label, "stderr", line) }
+	p, err := i.arb.family.Start(*spec)
+	if err != nil {
+		return err
+	}
+	i.process.Store(p)
+	if i.killed() != nil || i.isOver() {
+		_ = p.Kill()
+	}
+	return nil
+}
+
+func (i *incarnation) isOver() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.over
+}
+
+// processSpec is what is to be started for i, but for its connection.
+func (i *incarnation) processSpec() (*proc.Spec, error) {
+	spec := &proc.Spec{Dir: i.args.Dir}
+	if failed := applyBounds(spec, i.args.Bounds); failed != nil {
+		return nil, failed
+	}
+	spec.Env = os.Environ()
+	if i.place == inProcess {
+		exe, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		spec.Path, spec.Argv0 = exe, filepath.Base(exe)
+	} else {
+		spec.Path, spec.Args = i.args.Run[0], i.args.Run[1:]
+	}
+	if i.slot != nil {
+		i.slot.furnish(spec)
+	}
+	spec.Env = append(spec.Env, i.args.Env...)
+	return spec, nil
+}
+
+// childEnv is the environment env of a child, with what tells it what it is.
+func (a *Arbiter) childEnv(i *incarnation, env []string, fd int, token string) []string {
+	own := []string{actor.EnvFD, envKind, actor.EnvToken, actor.EnvAddr, envName}
+	env = slices.DeleteFunc(env, func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(own, name)
+	})
+	env = append(env, envName+"="+i.label())
+	if !i.args.Silent {
+		env = append(env, fmt.Sprintf("%s=%d", actor.EnvFD, fd))
+	}
+	if i.place == inProcess {
+		env = append(env, envKind+"="+i.kind)
+	}
+	if token != "" {
+		env = append(env, actor.EnvToken+"="+token)
+	}
+	if at := a.nearestAddress(); at != "" {
+		env = append(env, actor.EnvAddr+"="+at)
+	}
+	return env
+}
+
+// envName tells a process what it is called.
+const envName = "ARBITER_NAME"
+
+// nearestAddress is where somebody on this machine best joins, or "".
+func (a *Arbiter) nearestAddress() string {
+	all := a.Addresses()
+	for _, at := range all {
+		if strings.HasPrefix(at, "unix:") {
+			return at
+		}
+	}
+	if len(all) > 0 {
+		return all[0]
+	}
+	return ""
+}
+
+// attend serves the connection of a child, from its hello to its end.
+func (s *session) attend() {
+	i := s.inc
+	p := i.process.Load()
+	// It has until watchStart ends it. The end of the process ends the wait, too, also
+	// where somebody else holds the other end of the connection open.
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	gone := make(chan struct{})
+	defer close(gone)
+	i.arb.background(func() { s.outlive(p, gone) })
+	hello, err := s.conn.AwaitHello(ctx)
+	i.arb.tokens.revoke(i)
+	if err == nil {
+		var version uint32
+		var failed *wire.Error
+		if version, failed = wire.Negotiate(hello); failed == nil && i.place == inProcess && hello.Kind != i.kind {
+			failed = wire.Errorf(wire.CodeRefused, "a child started as %q says it is %q", i.kind, hello.Kind)
+		}
+		if failed != nil {
+			s.conn.Refuse(failed)
+			err = failed
+		} else {
+			s.greeted(hello)
+			err = s.conn.Welcome(i.arb.welcome(i, version))
+		}
+	}
+	if err != nil {
+		s.conn.Close(err)
+		d := s.autopsy(err)
+		c := *d
+		if c.Cause != wire.CauseKilled && c.Cause != wire.CauseStart && c.Cause != wire.CauseStopped {
+			c.Reason = "before it was ready it " + d.String()
+			c.Cause = wire.CauseStart
+		}
+		i.end(&c)
+		return
+	}
+	s.serve()
+}
+
+// lastWords is how long what a process wrote before its end may take to be read.
+const lastWords = 50 * time.Millisecond
+
+// outlive ends the connection when the process has ended and it has not: somebody
+// inherited the other end.
+func (s *session) outlive(p *proc.Process, gone <-chan struct{}) {
+	select {
+	case <-p.Exited():
+	case <-gone:
+		return
+	}
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		s.conn.Close(errors.New("its process has ended"))
+	case <-gone:
+	}
+}
+
+// greeted keeps what the hello said.
+func (s *session) greeted(h *wire.Hello) {
+	s.inc.mode.Store(uint32(cell.ParseMode(h.Mode)))
+	s.inc.mu.Lock()
+	defer s.inc.mu.Unlock()
+	s.hello = h
+}
+
+// newSession makes the arbiter's side of a connection for i.
+func (a *Arbiter) newSession(i *incarnation, conn *peer.Conn) *session {
+	s := &session{
+		arb: a, inc: i, conn: conn, sender: []byte(i.aid), links: make(map[string]*link),
+		asked: make(map[uint64]asked), watching: make(map[uint64]*incarnation),
+	}
+	i.session = s
+	conn.Calls().Expired = func(id uint64, _ peer.Note) { s.tellCancel(id) }
+	return s
+}
+
+// newConn makes a connection as this arbiter has them, or as args wish.
+func (a *Arbiter) newConn(t peer.Transport, args *actor.SpawnArgs) *peer.Conn {
+	every, timeout := a.heartbeat(args)
+	return peer.New(t, peer.Options{
+		MaxMessage: a.options.MaxMessage, Window: sessionWindow, Logger: a.log, OwnsEnd: true,
+		Interval: every, Timeout: timeout,
+	})
+}
+
+func (a *Arbiter) heartbeat(args *actor.SpawnArgs) (every, timeout time.Duration) {
+	every, timeout = a.options.Heartbeat, a.options.HeartbeatTimeout
+	if args == nil {
+		return every, timeout
+	}
+	if args.Heartbeat > 0 {
+		every = args.Heartbeat
+		timeout = max(timeout, 3*every)
+	}
+	if args.HeartbeatTimeout > 0 {
+		timeout = args.HeartbeatTimeout
+		if args.Heartbeat == 0 {
+			every = min(every, timeout/3)
+		}
+	}
+	return every, timeout
+}
+
+// sessionWindow is the room each peer has for data under way to others.
+var sessionWindow = wire.Window{Messages: 8192, Bytes: 1 << 20}
+
+// welcome is what a peer that is i is told.
+func (a *Arbiter) welcome(i *incarnation, version uint32) *wire.Welcome {
+	every, timeout := a.heartbeat(i.args)
+	w := &wire.Welcome{
+		Version: version, AID: i.aid, Name: i.name, Arbiter: a.self.aid, Window: sessionWindow,
+		MaxMessage: a.options.MaxMessage, Interval: uint32(every.Milliseconds()),
+		Timeout: uint32(timeout.Milliseconds()), PID: os.Getpid(),
+	}
+	if i.args == nil {
+		return w
+	}
+	w.Budget, w.Grace = uint32(i.args.Budget.Milliseconds()), uint32(i.args.Grace.Milliseconds())
+	if len(i.args.Extra) > 0 {
+		b, err := wire.Encode(wire.CodecCBOR, nil, i.args.Extra)
+		if err != nil {
+			a.log.Warn("settings that have no image on the wire are not handed to an actor", "actor", i.label(), "error", err)
+		}
+		w.Settings = b
+	}
+	return w
+}
+
+// randomToken is what nobody guesses.
+func randomToken() string {
+	var b [20]byte
+	_, _ = rand.Read(b[:]) // it never fails: see crypto/rand
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+}

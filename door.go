@@ -1,0 +1,144 @@
+package arbiter
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// door is the transport of a program that may come in two ways: by the socket it
+// inherits, or, where something on the way to it closes that, by connecting and
+// saying the token it was given. The first to say hello is it.
+type door struct {
+	at   atomic.Pointer[doorway]
+	mu   sync.Mutex // guards what follows
+	shut bool
+}
+
+// doorway is where the door is, and what was read there already.
+type doorway struct {
+	peer.Transport
+	read []byte // owned by the reader
+}
+
+func newDoor(t peer.Transport) *door {
+	d := &door{}
+	d.at.Store(&doorway{Transport: t})
+	return d
+}
+
+// enter makes t, over which hello came, the transport. It reports false if it is
+// too late for that.
+func (d *door) enter(t peer.Transport, hello []byte) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.shut {
+		return false
+	}
+	before := d.at.Swap(&doorway{Transport: t, read: hello})
+	_ = before.Close()
+	return true
+}
+
+// Read reads where the door is. When it is moved while a Read waits, the Read goes
+// on there.
+func (d *door) Read(b []byte) (int, error) {
+	for {
+		at := d.at.Load()
+		if len(at.read) > 0 {
+			n := copy(b, at.read)
+			at.read = at.read[n:]
+			return n, nil
+		}
+		n, err := at.Transport.Read(b)
+		if err == nil || n > 0 || d.at.Load() == at {
+			return n, err
+		}
+	}
+}
+
+func (d *door) Write(b []byte) (int, error)    { return d.at.Load().Write(b) }
+func (d *door) TryWrite(b []byte) (int, error) { return d.at.Load().TryWrite(b) }
+func (d *door) Info() peer.Info                { return d.at.Load().Info() }
+
+func (d *door) Close() error {
+	d.mu.Lock()
+	d.shut = true
+	d.mu.Unlock()
+	return d.at.Load().Close()
+}
+
+// CloseWrite ends the sending direction, where there are two.
+func (d *door) CloseWrite() error {
+	if w, ok := d.at.Load().Transport.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
+// tokens are those that programs were given, each good for one connection, until
+// their program has said hello or has ended.
+type tokens struct {
+	mu sync.Mutex
+	of map[string]ticket
+	by map[*incarnation]string
+}
+
+type ticket struct {
+	inc  *incarnation
+	door *door
+}
+
+func (t *tokens) issue(i *incarnation, d *door) string {
+	token := randomToken()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of == nil {
+		t.of, t.by = make(map[string]ticket), make(map[*incarnation]string)
+	}
+	t.of[token], t.by[i] = ticket{i, d}, token
+	return token
+}
+
+func (t *tokens) revoke(i *incarnation) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.of, t.by[i])
+	delete(t.by, i)
+}
+
+// redeem returns whose token it is, once.
+func (t *tokens) redeem(token string) (*incarnation, *door) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w, ok := t.of[token]
+	if !ok {
+		return nil, nil
+	}
+	delete(t.of, token)
+	delete(t.by, w.inc)
+	return w.inc, w.door
+}
+
+// usher leads who said hello h over t to the door of the program it is. It reports
+// false if h has no token of a program.
+func (a *Arbiter) usher(t peer.Transport, h *wire.Hello) (bool, error) {
+	if h.Token == "" {
+		return false, nil
+	}
+	i, door := a.tokens.redeem(h.Token)
+	if i == nil {
+		return false, nil
+	}
+	m, err := h.Message()
+	if err != nil {
+		return true, err
+	}
+	if !door.enter(t, frame.AppendFrame(nil, frame.Binary, m.Append(nil))) {
+		return true, wire.Errorf(wire.CodeClosed, "the program %q has ended", i.label())
+	}
+	return true, nil
+}

@@ -1,0 +1,336 @@
+package arbiter
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/proc"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// info is what ps says of i.
+func (i *incarnation) info() actor.Info {
+	info := actor.Info{
+		AID: i.aid, Name: i.name, Kind: i.kind, State: i.lifeState().String(), Mode: cell.Mode(i.mode.Load()).String(),
+		In: placeNames[i.place], PID: os.Getpid(), Uptime: time.Since(i.born), InFlight: i.calls().Len(),
+	}
+	if i.cell != nil {
+		i.describeCell(&info)
+	} else {
+		i.session.describe(&info)
+	}
+	if p := i.process.Load(); p != nil {
+		info.PID = p.PID()
+		if u, ok := p.Usage(); ok {
+			info.RSS, info.CPU = u.RSS, u.CPU
+		}
+	} else if i.inOwnProcess() {
+		info.PID = 0
+	}
+	if i.slot != nil {
+		s := i.slot.info()
+		info.Restarts = s.Restarts
+		if s.AID == i.aid && s.State == "waiting" {
+			info.State = s.State
+			info.Reason = "is started in " + s.Waits.Round(time.Millisecond).String()
+			if s.Last != nil {
+				info.Reason += ": it " + s.Last.String()
+			}
+		}
+	}
+	if i.pool != nil {
+		i.pool.describe(&info)
+	}
+	return info
+}
+
+func (i *incarnation) describeCell(info *actor.Info) {
+	c := i.cell
+	s := c.Status()
+	info.Inbox, info.Oldest, info.Handling, info.Since = s.Waiting, s.Oldest, s.Handling, s.Since
+	info.Accepted, info.Started, info.Refused = s.Accepted, s.Started, s.Refused
+	info.Extra = c.ExtraInfo()
+	if i.place == inGoroutine {
+		info.Language = "go"
+	}
+	if i == i.arb.self {
+		if n := i.arb.leaks.count(); n > 0 {
+			info.Extra = map[string]any{"leaked handlers": n}
+		}
+		if u, ok := proc.OwnUsage(); ok {
+			info.RSS, info.CPU = u.RSS, u.CPU
+		}
+	}
+}
+
+// describe adds how many workers there are.
+func (p *pool) describe(info *actor.Info) {
+	p.mu.Lock()
+	info.Wanted = p.wanted
+	p.mu.Unlock()
+	p.row.mu.Lock()
+	defer p.row.mu.Unlock()
+	failed := 0
+	for _, s := range p.row.slots {
+		if s.current != nil && s.current.runs() {
+			info.Workers++
+		}
+		if s.status == "failed" {
+			failed++
+			info.Reason = s.reason
+		}
+	}
+	if failed == len(p.row.slots) && failed > 0 && info.State == "running" {
+		info.State = "failed"
+	}
+}
+
+// ps lists the actors, the oldest first, and the workers of a pool after it. Those
+// that only call are left out.
+func (a *Arbiter) ps() []actor.Info {
+	var list []actor.Info
+	for i := range a.registry.all() {
+		if s := i.session; s != nil && s.client() {
+			continue
+		}
+		list = append(list, i.info())
+	}
+	list = append(list, a.emptySlots()...)
+	slices.SortFunc(list, func(x, y actor.Info) int {
+		return cmp.Or(cmp.Compare(y.Uptime, x.Uptime), cmp.Compare(x.AID, y.AID))
+	})
+	return list
+}
+
+// emptySlots lists the slots in which there is nobody, and why.
+func (a *Arbiter) emptySlots() (list []actor.Info) {
+	for _, r := range a.allRows() {
+		r.mu.Lock()
+		for _, s := range r.slots {
+			if s.current != nil {
+				continue
+			}
+			info := actor.Info{Name: s.name, Kind: s.args.Kind, State: s.status, In: s.args.In, Restarts: s.restarts, Reason: s.reason}
+			if s.last != nil {
+				info.Reason = strings.TrimPrefix(info.Reason+"; it "+s.last.String(), "; ")
+			}
+			list = append(list, info)
+		}
+		r.mu.Unlock()
+	}
+	return list
+}
+
+func (a *Arbiter) allRows() (all []*row) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range a.rows {
+		all = append(all, r)
+	}
+	return all
+}
+
+func (s *session) client() bool {
+	s.inc.mu.Lock()
+	defer s.inc.mu.Unlock()
+	return s.hello != nil && s.hello.Client
+}
+
+// inspected is how many events and lines an inspection has.
+const inspected = 20
+
+// inspect answers the command inspect.
+func (a *Arbiter) inspect(_ context.Context, target actor.Ref) (actor.Inspection, error) {
+	name := address(target)
+	out := actor.Inspection{}
+	i := a.resolve([]byte(name))
+	s := a.slotNamed(name)
+	switch {
+	case i != nil:
+		a.inspectLiving(&out, i)
+		s = i.slot
+	case s != nil:
+		for _, info := range a.emptySlots() {
+			if info.Name == s.name {
+				out.Info = info
+			}
+		}
+		out.Spawn = &s.args
+	default:
+		d := a.dead.find(name)
+		if d == nil {
+			return out, a.unknownActor(name)
+		}
+		out.Info = actor.Info{AID: name, Name: d.label, State: cell.Terminated.String()}
+		if d.death.Cause == wire.CauseStopped {
+			out.Info.State = cell.Closed.String()
+		}
+		death := actorDeath(d.death)
+		out.Death = &death
+	}
+	if s != nil {
+		out.Slots = []actor.Slot{s.info()}
+		if out.Death == nil {
+			out.Death = out.Slots[0].Last
+		}
+	}
+	label := cmp.Or(out.Info.Name, out.Info.AID)
+	out.Events = a.events.about(out.Info.AID, label, inspected)
+	out.Lines = a.journal.last(label, inspected)
+	return out, nil
+}
+
+func (a *Arbiter) inspectLiving(out *actor.Inspection, i *incarnation) {
+	out.Info = i.info()
+	out.Spawn = i.args
+	if i.parent != nil {
+		out.Parent = i.parent.label()
+	}
+	if i.spec != nil {
+		for _, c := range i.spec.CommandInfos() {
+			out.Commands = append(out.Commands, c.Name)
+		}
+	}
+	i.mu.Lock()
+	out.Watchers = len(i.watchers)
+	i.mu.Unlock()
+	if i.session != nil {
+		out.Commands = append(out.Commands, i.session.commandNames()...)
+	}
+	slices.Sort(out.Commands)
+	out.Commands = slices.Compact(out.Commands)
+	if i == a.self {
+		out.Weak = a.family.Weak()
+	}
+	if p := i.pool; p != nil {
+		out.Pool, out.Spawn = &p.args, nil
+		p.row.mu.Lock()
+		slots := slices.Clone(p.row.slots)
+		p.row.mu.Unlock()
+		for _, s := range slots {
+			out.Slots = append(out.Slots, s.info())
+		}
+	}
+}
+
+func (s *session) commandNames() (names []string) {
+	s.inc.mu.Lock()
+	defer s.inc.mu.Unlock()
+	if s.hello == nil {
+		return nil
+	}
+	for _, c := range s.hello.Commands {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// unknownActor is the error of a call to an address nobody has.
+func (a *Arbiter) unknownActor(address string) *wire.Error {
+	name := address
+	if pool, _, _, ok := poolAddress(address); ok {
+		name = pool
+	}
+	if s := a.slotNamed(name); s != nil {
+		if e := s.emptyError(); e != nil {
+			return e
+		}
+	}
+	if d := a.dead.find(address); d != nil {
+		e := &wire.Error{Code: wire.CodeDown, Target: d.label, Death: d.death, Message: "it " + d.death.String()}
+		return e.NotStarted()
+	}
+	text := "there is no actor \"" + address + "\""
+	if near := a.registry.nearest(name); near != "" && near != name {
+		text += "; did you mean \"" + near + "\"?"
+	}
+	e := wire.Errorf(wire.CodeUnknownActor, "%s", text)
+	e.Target = address
+	return e.NotStarted()
+}
+
+// emptyError is the error of a call to a slot in which there is nobody.
+func (s *slot) emptyError() *wire.Error {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	if s.last == nil || s.current != nil {
+		return nil
+	}
+	d := *s.last
+	if s.status == "failed" {
+		d.Reason = strings.TrimSuffix("given up: "+s.reason+"; "+d.Reason, "; ")
+	}
+	e := &wire.Error{Code: wire.CodeDown, Target: s.name, Death: &d, Message: "it " + d.String()}
+	return e.NotStarted()
+}
+
+// stopActor answers the command stop_actor.
+func (a *Arbiter) stopActor(ctx context.Context, target actor.Ref) (actor.Death, error) {
+	name := address(target)
+	reason := "asked to"
+	if from, ok := actor.Caller(ctx); ok {
+		reason = "asked to by " + from.String()
+	}
+	i := a.resolve([]byte(name))
+	s := a.slotNamed(name)
+	if s == nil && i != nil {
+		s = i.slot
+	}
+	switch {
+	case i == a.self:
+		return actor.Death{}, wire.Errorf(wire.CodeRefused, "the arbiter is stopped by the command stop").NotStarted()
+	case s != nil:
+		d, err := s.stop(ctx, reason)
+		if err != nil {
+			return actor.Death{}, err
+		}
+		return actorDeath(d), nil
+	case i == nil:
+		return actor.Death{}, a.unknownActor(name)
+	}
+	i.stop(reason)
+	select {
+	case <-i.ended:
+		return actorDeath(i.death), nil
+	case <-ctx.Done():
+		return actor.Death{}, ctx.Err()
+	}
+}
+
+// startActor answers the command start.
+func (a *Arbiter) startActor(ctx context.Context, target actor.Ref) (actor.Ref, error) {
+	name := address(target)
+	if r := a.rowOf(name); r != nil {
+		r.mu.Lock()
+		slots := slices.Clone(r.slots)
+		r.mu.Unlock()
+		for _, s := range slots {
+			i, failed := s.start()
+			if failed != nil {
+				return actor.Ref{}, failed
+			}
+			if err := a.awaitReady(ctx, i); err != nil {
+				return actor.Ref{}, err
+			}
+		}
+		return actor.To(name), nil
+	}
+	s := a.slotNamed(name)
+	if s == nil {
+		if i := a.resolve([]byte(name)); i != nil {
+			return i.ref(), nil // it lives
+		}
+		return actor.Ref{}, a.unknownActor(name)
+	}
+	i, failed := s.start()
+	if failed != nil {
+		return actor.Ref{}, failed
+	}
+	return i.ref(), a.awaitReady(ctx, i)
+}

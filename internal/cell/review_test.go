@@ -1,0 +1,268 @@
+package cell
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// call makes a call in ctx and waits for it.
+func callIn(ctx context.Context) (Value, *wire.Error) {
+	c := &Call{Target: "other"}
+	c.Command = "x"
+	c.Begin(ctx)
+	return c.Wait(ctx)
+}
+
+// F1: stop while the start hook of an interleaved actor waits.
+func TestReviewStopDuringWaitingStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("a")
+		close(g.open["a"])
+		var out *Call
+		g.start = func(_ Scope, c *Call) { out = c }
+		c := newCell(g, func(s *Spec) {
+			s.Mode = Interleaved
+			s.Started = func(ctx context.Context, _ any) error {
+				callIn(ctx)
+				g.add("started")
+				return nil
+			}
+		})
+		c.Start()
+		synctest.Wait()
+		if e := c.Put(request(nil, 1, "work", "a")); e != nil {
+			t.Fatal(e)
+		}
+		c.Stop("enough", time.Minute)
+		c.Wake()
+		synctest.Wait()
+		out.Value(nil)
+		synctest.Wait()
+		g.want(t, "order", "started", "work a", "reply 1 a", "ended stopped")
+	})
+}
+
+// late is a turn's ctx whose first look-up of the turn waits: it stands for a
+// goroutine that the scheduler put aside there.
+type late struct {
+	*Turn
+	once *sync.Once
+	wait func()
+}
+
+func (l late) Value(key any) any {
+	if _, ok := key.(turnKey); ok {
+		l.once.Do(l.wait)
+	}
+	return l.Turn.Value(key)
+}
+
+// F2: a goroutine a handler left behind waits when the handler has returned.
+func TestReviewWaitAfterTheTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("a")
+		close(g.open["a"])
+		back, asleep := make(chan struct{}), make(chan struct{})
+		c := newCell(g, func(s *Spec) {
+			s.Mode = Interleaved
+			s.Commands["leave"] = &Command{CommandInfo: wire.CommandInfo{Name: "leave"}, Run: func(ctx context.Context, _ any, r *Request) (Value, error) {
+				l := late{ctx.(*Turn), new(sync.Once), func() { close(asleep); <-back }}
+				go func() {
+					callIn(l)
+					g.add("goroutine over")
+				}()
+				<-asleep
+				return word("left"), nil
+			}}
+		})
+		c.Start()
+		synctest.Wait()
+		c.Deliver(request(nil, 1, "leave", "a"))
+		synctest.Wait()
+		close(back)
+		synctest.Wait()
+		c.Deliver(request(nil, 2, "work", "a"))
+		synctest.Wait()
+		g.want(t, "order", "ready <nil>", "reply 1 left", "goroutine over", "work a", "reply 2 a")
+		c.mu.Lock()
+		if c.active != 0 || len(c.waiting) != 0 {
+			t.Errorf("active %d, waiting %d", c.active, len(c.waiting))
+		}
+		c.mu.Unlock()
+		c.Kill(&wire.Death{Cause: wire.CauseKilled})
+	})
+}
+
+// F2b: the handler waits inside a call to itself while a goroutine of it waits too.
+func TestReviewNestedAndGoroutineWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("a", "b")
+		var mu sync.Mutex
+		var out []*Call
+		var c *Cell
+		g.start = func(s Scope, call *Call) {
+			if call.Target == "self" {
+				c.Nested(s.Turn, call)
+				return
+			}
+			mu.Lock()
+			out = append(out, call)
+			mu.Unlock()
+		}
+		c = newCell(g, func(s *Spec) {
+			s.Mode = Interleaved
+			s.Commands["inner"] = &Command{CommandInfo: wire.CommandInfo{Name: "inner"}, Run: func(ctx context.Context, _ any, r *Request) (Value, error) {
+				callIn(ctx)
+				return nil, nil
+			}}
+			s.Commands["outer"] = &Command{CommandInfo: wire.CommandInfo{Name: "outer"}, Run: func(ctx context.Context, _ any, r *Request) (Value, error) {
+				var all sync.WaitGroup
+				all.Go(func() { callIn(ctx) })
+				time.Sleep(1)
+				n := &Call{Target: "self"}
+				n.Command = "inner"
+				n.Begin(ctx)
+				all.Wait()
+				return word("done"), nil
+			}}
+		})
+		c.Start()
+		synctest.Wait()
+		c.Deliver(request(nil, 1, "outer", "a"))
+		time.Sleep(2)
+		synctest.Wait()
+		for _, o := range out {
+			o.Value(nil)
+		}
+		synctest.Wait()
+		g.want(t, "order", "ready <nil>", "misuse", "reply 1 done")
+		c.mu.Lock()
+		if c.active != 0 || len(c.waiting) != 0 {
+			t.Errorf("active %d, waiting %d", c.active, len(c.waiting))
+		}
+		c.mu.Unlock()
+		c.Kill(&wire.Death{Cause: wire.CauseKilled})
+	})
+}
+
+// F3: the connection ends in the middle of a batch that holds a request and a stop.
+func TestReviewAbandonAfterStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("a")
+		c := newCell(g, func(s *Spec) { s.Stopping = func(context.Context, any) { g.add("stopping") } })
+		c.Start()
+		synctest.Wait()
+		src := new(source)
+		c.Put(request(src, 1, "work", "a"))
+		c.Stop("asked to", 0)
+		// no Dry: the reader has ended
+		c.Abandon("the connection is gone", 500*time.Millisecond)
+		synctest.Wait()
+		time.Sleep(time.Second)
+		g.want(t, "order", "ready <nil>", "fail 1 closed started=1", "stopping", "ended stopped")
+	})
+}
+
+// F4: the stop hook of an interleaved actor that waits, and a second close.
+func TestReviewStopHookOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates()
+		var out []*Call
+		g.start = func(_ Scope, c *Call) { out = append(out, c) }
+		c := newCell(g, func(s *Spec) {
+			s.Mode = Interleaved
+			s.Stopping = func(ctx context.Context, _ any) { g.add("stopping"); callIn(ctx) }
+		})
+		c.Start()
+		synctest.Wait()
+		c.Stop("enough", 0)
+		synctest.Wait()
+		c.close() // as the goroutine of a Stop that was overtaken by the end of a posted turn
+		synctest.Wait()
+		for _, o := range out {
+			o.Value(nil)
+		}
+		synctest.Wait()
+		g.want(t, "order", "ready <nil>", "stopping", "ended stopped")
+	})
+}
+
+// F4b: a posted turn comes between the decision to close and closing, and waits.
+func TestReviewStopHookBesideWaitingTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates()
+		var out []*Call
+		g.start = func(_ Scope, c *Call) { out = append(out, c) }
+		c := newCell(g, func(s *Spec) {
+			s.Mode = Interleaved
+			s.Stopping = func(ctx context.Context, _ any) { g.add("stopping") }
+		})
+		c.Start()
+		synctest.Wait()
+		c.mu.Lock() // Stop, as far as it goes before its goroutine begins
+		c.state = Stopping
+		c.death = &wire.Death{Cause: wire.CauseStopped}
+		c.mu.Unlock()
+		c.Post(func(ctx context.Context, _ any) { g.add("posted"); callIn(ctx); g.add("posted over") })
+		synctest.Wait()
+		c.close()
+		synctest.Wait()
+		for _, o := range out {
+			o.Value(nil)
+		}
+		synctest.Wait()
+		g.want(t, "order", "ready <nil>", "posted", "posted over", "stopping", "ended stopped")
+	})
+}
+
+// F5: how many handlers of an interleaved actor are at work when all messages were
+// granted.
+func TestReviewInterleavedGranted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates()
+		var n int
+		var out []*Call
+		g.start = func(_ Scope, c *Call) { n++; out = append(out, c) }
+		c := newCell(g, func(s *Spec) {
+			s.Mode = Interleaved
+			s.Inbox.Messages = 10
+			s.Commands["ask"] = &Command{CommandInfo: wire.CommandInfo{Name: "ask"}, Run: func(ctx context.Context, _ any, r *Request) (Value, error) {
+				callIn(ctx)
+				return nil, nil
+			}}
+		})
+		c.Start()
+		synctest.Wait()
+		src := new(source)
+		for range 1000 { // a sender with a window of ten
+			for range 10 {
+				r := request(src, 0, "ask", "")
+				r.Granted = true
+				if e := c.Put(r); e != nil {
+					t.Fatal(e)
+				}
+			}
+			c.Wake()
+			synctest.Wait()
+			src.mu.Lock()
+			back := src.credits
+			src.mu.Unlock()
+			if back == 0 {
+				break
+			}
+		}
+		if n > 20 {
+			t.Errorf("%d handlers at work, where the inbox has 10", n)
+		}
+		for _, o := range out {
+			o.Value(nil)
+		}
+		synctest.Wait()
+		c.Kill(&wire.Death{Cause: wire.CauseKilled})
+	})
+}

@@ -1,0 +1,154 @@
+package arbiter
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/proc"
+)
+
+// journal keeps the last lines that processes have printed: of each actor by
+// itself, so that one that prints much does not drive out what others said.
+type journal struct {
+	mu   sync.Mutex
+	of   map[string]*journalPage // by label
+	seq  uint64
+	news chan struct{} // closed by the next line; nil while nobody waits
+}
+
+// journalPage is the lines of one name, oldest first.
+type journalPage struct {
+	lines []actor.LogLine
+	bytes int
+	lost  uint64 // the number of the last line that is no longer kept
+	at    uint64 // that of the last one
+}
+
+// What is kept.
+const (
+	pageLines    = 1000
+	pageBytes    = 256 << 10
+	journalPages = 1024
+	journalLine  = 4 << 10
+)
+
+func (j *journal) add(label, stream string, text []byte) {
+	if rest, ok := strings.CutPrefix(string(text[:min(len(text), journalLine+len(proc.Continued))]), proc.Continued); ok {
+		text = []byte(rest)
+	}
+	line := actor.LogLine{Time: time.Now(), Actor: label, Stream: stream, Text: strings.ToValidUTF8(string(text[:min(len(text), journalLine)]), "�")}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.seq++
+	line.Seq = j.seq
+	p := j.of[label]
+	if p == nil {
+		p = j.pageLocked(label)
+	}
+	p.lines = append(p.lines, line)
+	p.bytes += len(line.Text)
+	p.at = line.Seq
+	drop := 0
+	for len(p.lines)-drop > pageLines || p.bytes > pageBytes && len(p.lines)-drop > 1 {
+		p.bytes -= len(p.lines[drop].Text)
+		p.lost = p.lines[drop].Seq
+		drop++
+	}
+	if drop > 0 {
+		clear(p.lines[:drop])
+		p.lines = p.lines[drop:]
+	}
+	if j.news != nil {
+		close(j.news)
+		j.news = nil
+	}
+}
+
+// pageLocked makes a page, at the cost of the one that was silent longest.
+func (j *journal) pageLocked(label string) *journalPage {
+	if j.of == nil {
+		j.of = make(map[string]*journalPage)
+	}
+	if len(j.of) >= journalPages {
+		oldest := ""
+		for name, p := range j.of {
+			if oldest == "" || p.at < j.of[oldest].at {
+				oldest = name
+			}
+		}
+		delete(j.of, oldest)
+	}
+	p := &journalPage{}
+	j.of[label] = p
+	return p
+}
+
+// maxLogLines is how many lines come at a time.
+const maxLogLines = 1000
+
+// since returns lines as args ask for, and what is closed by the next line if there
+// are none.
+func (j *journal) since(args actor.LogsArgs) (out actor.LogLines, news <-chan struct{}) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out.Lines, out.Next = []actor.LogLine{}, max(args.Since, 0)
+	for label, p := range j.of {
+		if args.Target != "" && label != args.Target && !strings.HasPrefix(label, args.Target+"/") {
+			continue
+		}
+		if p.lost > args.Since && args.Since > 0 {
+			out.Lost++
+		}
+		at, _ := slices.BinarySearchFunc(p.lines, args.Since+1, func(l actor.LogLine, seq uint64) int {
+			return int(int64(l.Seq) - int64(seq))
+		})
+		out.Lines = append(out.Lines, p.lines[at:]...)
+	}
+	slices.SortFunc(out.Lines, func(a, b actor.LogLine) int { return int(int64(a.Seq) - int64(b.Seq)) })
+	if args.Since == 0 && args.Last > 0 && len(out.Lines) > args.Last {
+		out.Lines = out.Lines[len(out.Lines)-args.Last:]
+	}
+	if len(out.Lines) > maxLogLines {
+		out.Lines, out.More = out.Lines[:maxLogLines], true
+	}
+	if n := len(out.Lines); n > 0 {
+		out.Next = out.Lines[n-1].Seq
+		return out, nil
+	}
+	if j.news == nil {
+		j.news = make(chan struct{})
+	}
+	return out, j.news
+}
+
+// wait answers the command logs.
+func (j *journal) wait(ctx context.Context, args actor.LogsArgs) (actor.LogLines, error) {
+	out, news := j.since(args)
+	if len(out.Lines) > 0 || args.Wait <= 0 {
+		return out, nil
+	}
+	timer := time.NewTimer(min(args.Wait, maxEventWait))
+	defer timer.Stop()
+	for {
+		select {
+		case <-news:
+			if out, news = j.since(args); len(out.Lines) > 0 {
+				return out, nil
+			}
+		case <-timer.C:
+			return out, nil
+		case <-ctx.Done():
+			return out, nil
+		}
+	}
+}
+
+// last returns the last n lines of a label.
+func (j *journal) last(label string, n int) []actor.LogLine {
+	out, _ := j.since(actor.LogsArgs{Target: label, Last: n})
+	return out.Lines
+}

@@ -1,0 +1,555 @@
+package arbiter
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"hash/maphash"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/wire"
+	"github.com/arbiter-go/arbiter/supervise"
+)
+
+// pool is what a monitor, the actor a pool is, keeps: a row of workers.
+type pool struct {
+	// fixed
+	row     row
+	args    actor.PoolArgs
+	spec    *cell.Spec // of a worker; nil: a program
+	monitor *incarnation
+	files   []*os.File // sockets each worker inherits
+	seed    maphash.Seed
+
+	members atomic.Pointer[[]*incarnation] // who gets messages, in the order of their slots
+	turn    atomic.Uint32                  // who is looked at first
+	rolling atomic.Bool                    // a worker is being recycled
+
+	mu     sync.Mutex // guards what follows; one change of size at a time
+	wanted int
+	idle   time.Time // since when there has been nothing to do
+}
+
+// maxWorkers is how many workers a pool may have.
+const maxWorkers = 4096
+
+// spawnPool answers the command pool.
+func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref, error) {
+	spec, failed := a.checkPool(&args)
+	if failed != nil {
+		return actor.Ref{}, failed
+	}
+	parent := a.spawner(ctx)
+	if failed := parent.maySpawn(&args.Worker, args.Workers); failed != nil {
+		return actor.Ref{}, failed
+	}
+	p := &pool{args: args, spec: spec, seed: maphash.MakeSeed(), wanted: args.Workers}
+	p.members.Store(new([]*incarnation))
+	group, err := supervise.NewGroup(*args.Worker.Restart, nil)
+	if err != nil {
+		return actor.Ref{}, invalid("restart: %v", err)
+	}
+	p.row.arb, p.row.name, p.row.pool, p.row.group = a, args.Name, p, group
+	if err := p.bind(ctx); err != nil {
+		return actor.Ref{}, err
+	}
+	monitorArgs := &actor.SpawnArgs{Kind: "pool", Name: args.Name}
+	monitorSpec, err := p.kind().Spec()
+	if err != nil {
+		return actor.Ref{}, err
+	}
+	p.monitor = a.incarnate(monitorSpec, monitorArgs, parent, args.Name)
+	p.monitor.pool = p
+	if failed := a.enlist(p.monitor); failed != nil {
+		p.closeFiles()
+		return actor.Ref{}, failed
+	}
+	for n := range args.Workers {
+		p.row.add(n+1, p.slotName(n+1), spec, &args.Worker, p.monitor)
+	}
+	p.row.mu.Lock()
+	p.regroup()
+	p.row.mu.Unlock()
+	if failed := a.enlistRow(&p.row); failed != nil {
+		p.monitor.kill(&wire.Death{Cause: wire.CauseStart, Reason: failed.Message})
+		return actor.Ref{}, failed
+	}
+	p.monitor.begin()
+	all := p.row.living()
+	for _, i := range all {
+		a.background(i.begin)
+	}
+	for _, i := range all {
+		if err := a.awaitReady(ctx, i); err != nil {
+			p.monitor.kill(&wire.Death{Cause: wire.CauseStart, Reason: "a worker could not start"})
+			return actor.Ref{}, err
+		}
+	}
+	return p.monitor.ref(), nil
+}
+
+func (p *pool) slotName(index int) string { return fmt.Sprintf("%s/%d", p.args.Name, index) }
+
+// checkPool refuses what cannot be a pool, and completes args.
+func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
+	if args.Name == "" {
+		return nil, invalid("a pool needs a name")
+	}
+	if failed := checkNames(args.Name); failed != nil {
+		return nil, failed
+	}
+	if len(args.Name) > 56 {
+		return nil, invalid("the name %q is too long for a pool: its workers' names are longer", args.Name)
+	}
+	w := &args.Worker
+	w.Name, w.AID, w.GetOrCreate = "", "", false
+	if w.Restart == nil {
+		w.Restart = &supervise.Policy{}
+	}
+	if args.Max < 0 || args.Min < 0 || args.Workers < 0 || args.QueueAge < 0 {
+		return nil, invalid("workers, min, max and queueAge must not be negative")
+	}
+	if args.Max > 0 {
+		args.Min = max(args.Min, 1)
+		if args.Min > args.Max {
+			return nil, invalid("min is %d, and more than max, %d", args.Min, args.Max)
+		}
+		args.Workers = min(max(args.Workers, args.Min), args.Max)
+		args.QueueAge = cmp.Or(args.QueueAge, time.Second)
+	}
+	args.Workers = max(args.Workers, 1)
+	if max(args.Workers, args.Max) > maxWorkers {
+		return nil, invalid("a pool has at most %d workers", maxWorkers)
+	}
+	if r := args.Recycle; r.Age < 0 || r.Memory < 0 || r.Jitter > 1 {
+		return nil, invalid("recycle: age and memory must not be negative, and jitter at most 1")
+	}
+	if watched := args.Max > 0 || args.Recycle != (actor.Recycle{}); watched && w.Heartbeat == 0 {
+		w.Heartbeat = time.Second
+	}
+	spec, failed := a.checkSpawn(w)
+	if failed == nil && w.In == "goroutine" && len(args.Bind)+len(args.WorkerEnv) > 0 {
+		failed = invalid("goroutines inherit no sockets and have no environment of their own: put the workers in processes")
+	}
+	return spec, failed
+}
+
+// bind opens the sockets that the workers inherit.
+func (p *pool) bind(ctx context.Context) error {
+	for _, address := range p.args.Bind {
+		network := "tcp"
+		if name, rest, ok := strings.Cut(address, ":"); ok && (name == "unix" || name == "tcp") {
+			network, address = name, rest
+		}
+		var config net.ListenConfig
+		l, err := config.Listen(ctx, network, address)
+		if err != nil {
+			p.closeFiles()
+			return invalid("cannot listen at %q for the workers: %v", address, err)
+		}
+		f, err := l.(interface{ File() (*os.File, error) }).File()
+		if u, ok := l.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(false) // the file's copy goes on
+		}
+		_ = l.Close()
+		if err != nil {
+			p.closeFiles()
+			return invalid("cannot hand over the socket at %q: %v", address, err)
+		}
+		p.files = append(p.files, f)
+	}
+	return nil
+}
+
+func (p *pool) closeFiles() {
+	for _, f := range p.files {
+		_ = f.Close()
+	}
+	for _, address := range p.args.Bind {
+		if path, ok := strings.CutPrefix(address, "unix:"); ok {
+			_ = os.Remove(path)
+		}
+	}
+}
+
+// watchEvery is how often a pool looks whether it has the right size, and whether a
+// worker has done enough.
+const watchEvery = time.Second
+
+// kind is the behaviour of the monitor.
+func (p *pool) kind() *actor.Kind[*pool] {
+	grace := p.args.Worker.Grace
+	if grace == 0 && p.spec != nil {
+		grace = p.spec.Grace
+	}
+	k := &actor.Kind[*pool]{
+		Name:  "pool",
+		Doc:   "a pool of " + p.args.Worker.Kind,
+		Mode:  actor.Concurrent(64),
+		Grace: cmp.Or(grace, cell.DefaultGrace) + time.Second,
+		New:   func(context.Context) (*pool, error) { return p, nil },
+		Stopping: func(p *pool, ctx context.Context) {
+			p.shutDown(ctx)
+		},
+	}
+	if p.args.Max > 0 || p.args.Recycle != (actor.Recycle{}) {
+		k.Periodic = []actor.Task[*pool]{{Every: watchEvery, Do: (*pool).watch}}
+	}
+	return k
+}
+
+// shutDown ends the workers, each by its own grace.
+func (p *pool) shutDown(ctx context.Context) {
+	p.row.close()
+	all := p.row.living()
+	for _, i := range all {
+		i.stop("its pool is stopping")
+	}
+	for _, i := range all {
+		select {
+		case <-i.ended:
+		case <-ctx.Done():
+			return // the monitor's end kills them
+		}
+	}
+}
+
+// ended is called when the monitor has ended, however that came: no worker is left.
+func (p *pool) ended() {
+	p.row.close()
+	for _, i := range p.row.living() {
+		i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: "its pool has ended"})
+	}
+	p.row.arb.forgetRow(&p.row)
+	p.closeFiles()
+}
+
+// regroup notes who gets messages now. row.mu is held.
+func (p *pool) regroup() {
+	list := make([]*incarnation, 0, len(p.row.slots))
+	for _, s := range p.row.slots {
+		if s.current != nil && !s.removed {
+			list = append(list, s.current)
+		}
+	}
+	p.members.Store(&list)
+}
+
+// isOwn reports whether a monitor answers command itself.
+func isOwn[T string | []byte](command T) bool {
+	switch string(command) {
+	case "ping", "info", "config", "stop", "commands", "notify":
+		return true
+	}
+	return false
+}
+
+// pick returns the worker a message is for, whose gate was entered: leave is to be
+// called once it was handed over. It is nil if there is nobody.
+func (p *pool) pick(key string) *incarnation {
+	// Each try that finds a closed gate has found a member of a list that is out of
+	// date; so does the next one only if it has changed again.
+	for range 100 {
+		var w *incarnation
+		if members := *p.members.Load(); key != "" {
+			w = p.keyed(members, key)
+		} else {
+			w = p.least(members)
+		}
+		if w == nil || w.gate.enter() {
+			return w
+		}
+	}
+	return nil
+}
+
+// least returns who has the fewest calls unanswered: of those that run, or if none
+// does, of those that start. Among equals it takes turns.
+func (p *pool) least(members []*incarnation) (best *incarnation) {
+	if len(members) == 0 {
+		return nil
+	}
+	first := int(p.turn.Add(1) % uint32(len(members)))
+	bestRuns, bestLoad := false, 0
+	for n := range members {
+		w := members[(first+n)%len(members)]
+		runs, load := w.readyNow(), w.calls().Len()
+		if best == nil || runs && !bestRuns || runs == bestRuns && load < bestLoad {
+			best, bestRuns, bestLoad = w, runs, load
+		}
+		if bestRuns && bestLoad == 0 {
+			break
+		}
+	}
+	return best
+}
+
+// readyNow reports whether i has been ready. It takes no lock.
+func (i *incarnation) readyNow() bool {
+	select {
+	case <-i.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// keyed returns whose the key is: the slot with the highest hash of both, so that
+// when there is one more or less, few keys move.
+func (p *pool) keyed(members []*incarnation, key string) (best *incarnation) {
+	var top uint64
+	for _, w := range members {
+		var h maphash.Hash
+		h.SetSeed(p.seed)
+		h.WriteString(key)
+		h.WriteByte(0)
+		h.WriteString(w.name)
+		if sum := h.Sum64(); best == nil || sum > top {
+			best, top = w, sum
+		}
+	}
+	return best
+}
+
+// nobody is why there is no worker.
+func (p *pool) nobody() *wire.Error {
+	p.row.mu.Lock()
+	defer p.row.mu.Unlock()
+	d := &wire.Death{Cause: wire.CauseStopped, Reason: "it has no workers"}
+	for _, s := range p.row.slots {
+		if s.status == "failed" {
+			d = s.last
+			c := *d
+			c.Reason = strings.TrimSuffix("given up: "+s.reason+"; "+c.Reason, "; ")
+			d = &c
+			break
+		}
+	}
+	e := &wire.Error{Code: wire.CodeDown, Target: p.args.Name, Death: d, Message: "it " + d.String()}
+	return e.NotStarted()
+}
+
+// find returns who a message of this process's to address is for. If it says that
+// the gate was entered, leave is to be called once the message is on its way.
+func (a *Arbiter) find(address, command string) (to *incarnation, entered bool, failed *wire.Error) {
+	to = a.resolve(wire.Bytes(address))
+	var key string
+	if to == nil {
+		name, k, all, ok := poolAddress(address)
+		if ok {
+			to, key = a.resolve(wire.Bytes(name)), k
+		}
+		if to == nil || to.pool == nil {
+			return nil, false, a.unknownActor(address)
+		}
+		if all {
+			return nil, false, needsOneWay(to.pool)
+		}
+	}
+	if to.pool == nil || key == "" && isOwn(command) {
+		return to, false, nil
+	}
+	w := to.pool.pick(key)
+	if w == nil {
+		return nil, false, to.pool.nobody()
+	}
+	return w, true, nil
+}
+
+// allOf returns the pool all workers of which address means, or nil.
+func (a *Arbiter) allOf(address string) *pool {
+	name, _, all, _ := poolAddress(address)
+	if !all {
+		return nil
+	}
+	if to := a.resolve(wire.Bytes(name)); to != nil {
+		return to.pool
+	}
+	return nil
+}
+
+// sendAll sends a one-way message of i's to every worker of p. It fails if one of
+// them cannot be sent it, and goes on to the others.
+func (i *incarnation) sendAll(ctx context.Context, s cell.Scope, p *pool, command string, v cell.Value) (failed *wire.Error) {
+	members := *p.members.Load()
+	if len(members) == 0 {
+		return p.nobody()
+	}
+	for _, w := range members {
+		if !w.gate.enter() {
+			continue
+		}
+		if err := i.send(ctx, s, w, w.aid, command, v); err != nil && failed == nil {
+			failed = err
+		}
+		w.gate.leave()
+	}
+	return failed
+}
+
+// poolAddress takes apart an address that means a pool in a special way: "web#KEY",
+// or "web/*" for all.
+func poolAddress(address string) (pool, key string, all, ok bool) {
+	if name, key, found := strings.Cut(address, "#"); found {
+		return name, key, false, key != ""
+	}
+	if name, found := strings.CutSuffix(address, "/*"); found {
+		return name, "", true, true
+	}
+	return "", "", false, false
+}
+
+// scale answers the command scale.
+func (a *Arbiter) scale(ctx context.Context, args actor.ScaleArgs) (int, error) {
+	i := a.resolve([]byte(args.Pool))
+	if i == nil {
+		return 0, a.unknownActor(args.Pool)
+	}
+	if i.pool == nil {
+		return 0, wire.Errorf(wire.CodeRefused, "%q is not a pool, so it has no number of workers", args.Pool).NotStarted()
+	}
+	n := args.Workers
+	if args.Delta != 0 {
+		i.pool.mu.Lock()
+		n = i.pool.wanted + args.Delta
+		i.pool.mu.Unlock()
+	}
+	return i.pool.scale(ctx, n, "asked to")
+}
+
+// scale gives the pool n workers: new ones in the lowest free slots, or the oldest
+// fewer. It returns when they are ready, or have ended.
+func (p *pool) scale(ctx context.Context, n int, why string) (int, error) {
+	if n < 0 || n > maxWorkers {
+		return 0, invalid("a pool has 0 to %d workers, not %d", maxWorkers, n)
+	}
+	p.mu.Lock()
+	before := p.wanted
+	p.wanted = n
+	var fresh, leaving []*incarnation
+	var failed *wire.Error
+	if n > before {
+		if failed = p.monitor.parent.maySpawn(&p.args.Worker, n-before); failed == nil {
+			fresh, failed = p.grow()
+		}
+		if failed != nil {
+			p.wanted = before
+		}
+	} else {
+		leaving = p.shrink()
+	}
+	p.mu.Unlock()
+	if failed != nil {
+		return 0, failed
+	}
+	if n != before {
+		p.row.arb.events.add(actor.Event{Type: "scaled", Actor: p.monitor.ref(), Kind: p.args.Worker.Kind, Text: fmt.Sprintf("from %d to %d workers: %s", before, n, why)})
+	}
+	for _, i := range fresh {
+		if err := p.row.arb.awaitReady(ctx, i); err != nil {
+			return 0, err
+		}
+	}
+	for _, i := range leaving {
+		select {
+		case <-i.ended:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	return n, nil
+}
+
+// grow adds slots until there are as many as wanted. mu is held.
+func (p *pool) grow() (fresh []*incarnation, failed *wire.Error) {
+	for {
+		p.row.mu.Lock()
+		over, have := p.row.over, len(p.row.slots)
+		free := 1
+		for _, s := range p.row.slots {
+			if s.index == free {
+				free++
+			}
+		}
+		p.row.mu.Unlock()
+		if over {
+			return fresh, wire.Errorf(wire.CodeClosed, "the pool %q is stopping", p.args.Name).NotStarted()
+		}
+		if have >= p.wanted {
+			return fresh, nil
+		}
+		s := p.row.add(free, p.slotName(free), p.spec, &p.args.Worker, p.monitor)
+		i := s.current
+		if failed := p.row.arb.enlist(i); failed != nil {
+			p.row.remove(s)
+			return fresh, failed
+		}
+		p.row.mu.Lock()
+		p.regroup()
+		p.row.mu.Unlock()
+		p.row.arb.background(i.begin)
+		fresh = append(fresh, i)
+	}
+}
+
+// shrink removes slots until there are as many as wanted: empty ones first, then
+// those that wait, then the oldest. It returns who leaves. mu is held.
+func (p *pool) shrink() (leaving []*incarnation) {
+	r := &p.row
+	r.mu.Lock()
+	excess := len(r.slots) - p.wanted
+	order := slices.Clone(r.slots)
+	slices.SortStableFunc(order, func(a, b *slot) int { return a.rank().Compare(b.rank()) })
+	var gone []*slot
+	if excess > 0 {
+		gone = order[:excess]
+	}
+	for _, s := range gone {
+		s.removed = true
+		r.slots = slices.DeleteFunc(r.slots, func(have *slot) bool { return have == s })
+		r.group.Forget(s.name)
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		for _, i := range [...]*incarnation{s.current, s.successor} {
+			if i != nil {
+				leaving = append(leaving, i)
+			}
+		}
+	}
+	p.regroup()
+	r.mu.Unlock()
+	for _, i := range leaving {
+		r.arb.registry.handOver(i.name, i, nil)
+		// Not the caller's time: who has been taken out must end.
+		if !r.arb.background(func() { i.retire(context.Background(), "its pool has shrunk") }) {
+			i.stop("the arbiter has stopped")
+		}
+	}
+	return leaving
+}
+
+// rank orders slots by how well they can be done without. row.mu is held.
+func (s *slot) rank() time.Time {
+	if s.current == nil || !s.current.embryoless() {
+		return time.Time{}
+	}
+	return s.current.born
+}
+
+// remove takes a slot out that nobody has found.
+func (r *row) remove(s *slot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.removed = true
+	r.slots = slices.DeleteFunc(r.slots, func(have *slot) bool { return have == s })
+	r.group.Forget(s.name)
+}

@@ -1,0 +1,258 @@
+package arbiter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/arbiter-go/arbiter"
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/arbitertest"
+	"github.com/arbiter-go/arbiter/supervise"
+)
+
+var (
+	poolWho   = actor.NewCommand[actor.None, string]("who")
+	poolSlow  = actor.NewCommand[time.Duration, string]("slow")
+	poolPanic = actor.NewCommand[actor.None, actor.None]("panic")
+	poolNote  = actor.NewCommand[string, actor.None]("note", actor.NoAck())
+	poolNotes = actor.NewCommand[actor.None, []string]("notes")
+	poolQuit  = actor.NewCommand[actor.None, actor.None]("quit")
+)
+
+type poolWorker struct {
+	name  string
+	notes []string
+}
+
+var poolKind = &actor.Kind[*poolWorker]{
+	Name: "pool-worker",
+	New: func(ctx context.Context) (*poolWorker, error) {
+		self, _ := actor.Current(ctx)
+		return &poolWorker{name: self.Ref().Name}, nil
+	},
+	Handlers: []actor.Handler[*poolWorker]{
+		actor.Handle(poolWho, func(w *poolWorker, _ context.Context, _ actor.None) (string, error) { return w.name, nil }),
+		actor.Handle(poolSlow, func(w *poolWorker, _ context.Context, d time.Duration) (string, error) {
+			time.Sleep(d)
+			return w.name, nil
+		}),
+		actor.On(poolPanic, func(*poolWorker, context.Context, actor.None) error { panic("as asked") }),
+		actor.On(poolNote, func(w *poolWorker, _ context.Context, s string) error { w.notes = append(w.notes, s); return nil }),
+		actor.Handle(poolNotes, func(w *poolWorker, _ context.Context, _ actor.None) ([]string, error) { return w.notes, nil }),
+		actor.On(poolQuit, func(_ *poolWorker, ctx context.Context, _ actor.None) error {
+			self, _ := actor.Current(ctx)
+			self.Retire("enough")
+			return nil
+		}),
+	},
+}
+
+func newPool(t *testing.T, ctx context.Context, arb *arbiter.Arbiter, args actor.PoolArgs) actor.Ref {
+	t.Helper()
+	ref, err := arb.Pool(ctx, poolKind, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+// TestPoolAddresses: the pool itself, a slot, a key, all.
+func TestPoolAddresses(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		web := newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 3})
+		seen := map[string]int{}
+		for range 30 {
+			name, err := poolWho.Call(ctx, web, actor.None{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[name]++
+		}
+		for _, name := range []string{"web/1", "web/2", "web/3"} {
+			if seen[name] != 10 {
+				t.Errorf("%s answered %d of 30 calls; idle workers take turns: %v", name, seen[name], seen)
+			}
+			if got, err := poolWho.Call(ctx, actor.To(name), actor.None{}); got != name || err != nil {
+				t.Errorf("a call to %s was answered by %q, %v", name, got, err)
+			}
+		}
+		first, err := poolWho.Call(ctx, actor.To("web#user-17"), actor.None{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := map[string]bool{}
+		for n := range 64 {
+			if got, err := poolWho.Call(ctx, actor.To("web#user-17"), actor.None{}); got != first || err != nil {
+				t.Fatalf("the key went to %q, and then to %q, %v", first, got, err)
+			}
+			got, err := poolWho.Call(ctx, actor.To(fmt.Sprintf("web#%d", n)), actor.None{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys[got] = true
+		}
+		if len(keys) != 3 {
+			t.Errorf("64 keys went to %d of 3 workers", len(keys))
+		}
+		if err := poolNote.Send(ctx, actor.To("web/*"), "hello"); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"web/1", "web/2", "web/3"} {
+			if notes, err := poolNotes.Call(ctx, actor.To(name), actor.None{}); len(notes) != 1 || err != nil {
+				t.Errorf("%s got %q, %v of one message to all", name, notes, err)
+			}
+		}
+		if _, err := poolWho.Call(ctx, actor.To("web/*"), actor.None{}); !errors.Is(err, actor.ErrInvalid) {
+			t.Errorf("a call to all: %v", err)
+		}
+		if info, err := actor.GetInfo.Call(ctx, web, actor.None{}); err != nil || info.Kind != "pool" {
+			t.Errorf("the info of a pool is its own: %+v, %v", info, err)
+		}
+	})
+}
+
+// TestPoolLeastOutstanding: who is busy gets nothing while others are not.
+func TestPoolLeastOutstanding(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		web := newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 2})
+		busy := poolSlow.Start(ctx, actor.To("web/1"), time.Second)
+		for range 20 {
+			if name, err := poolWho.Call(ctx, web, actor.None{}); name != "web/2" || err != nil {
+				t.Fatalf("a call went to %q, %v, which was at work", name, err)
+			}
+		}
+		if _, err := busy.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestPoolRestarts: a worker that dies is replaced under its name, and calls to the
+// name wait meanwhile.
+func TestPoolRestarts(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 2, Worker: actor.SpawnArgs{Restart: &supervise.Policy{Jitter: -1}}})
+		_, err := poolPanic.Call(ctx, actor.To("web/1"), actor.None{})
+		var down *actor.DownError
+		if !errors.As(err, &down) || down.Cause != actor.CausePanic {
+			t.Fatalf("the call that killed it: %v", err)
+		}
+		began := time.Now()
+		if name, err := poolWho.Call(ctx, actor.To("web/1"), actor.None{}); name != "web/1" || err != nil {
+			t.Fatalf("the slot answered %q, %v", name, err)
+		}
+		if waited := time.Since(began); waited != supervise.DefaultMinBackoff {
+			t.Errorf("the call waited %v for the restart, which is due after %v", waited, supervise.DefaultMinBackoff)
+		}
+		if name, err := poolWho.Call(ctx, actor.To("web"), actor.None{}); err != nil {
+			t.Errorf("%q, %v", name, err)
+		}
+	})
+}
+
+// TestPoolGivesUp: a pool that cannot live says so to its callers, and can be started
+// again by hand.
+func TestPoolGivesUp(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 1, Worker: actor.SpawnArgs{Restart: &supervise.Policy{MaxCrashes: 2, Jitter: -1}}})
+		for range 2 {
+			if _, err := poolPanic.Call(ctx, actor.To("web"), actor.None{}); !errors.Is(err, actor.ErrDown) {
+				t.Fatal(err)
+			}
+		}
+		for _, target := range []string{"web", "web/1", "web#k"} {
+			_, err := poolWho.Call(ctx, actor.To(target), actor.None{})
+			var down *actor.DownError
+			if !errors.As(err, &down) || !strings.Contains(err.Error(), "given up: 2 crashes within 1m") || down.Err.Started != actor.StartedNo {
+				t.Errorf("a call to %s: %v", target, err)
+			}
+		}
+		list, err := actor.Ps.Call(ctx, actor.Arbiter, actor.None{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		states := map[string]string{}
+		for _, i := range list {
+			states[i.Name] = i.State
+		}
+		if states["web"] != "failed" || states["web/1"] != "failed" {
+			t.Errorf("ps says %v", states)
+		}
+		if _, err := actor.StartActor.Call(ctx, actor.Arbiter, actor.To("web")); err != nil {
+			t.Fatal(err)
+		}
+		if name, err := poolWho.Call(ctx, actor.To("web"), actor.None{}); name != "web/1" || err != nil {
+			t.Errorf("started again: %q, %v", name, err)
+		}
+	})
+}
+
+// TestPoolDoNotRestart: who retires leaves its slot empty.
+func TestPoolDoNotRestart(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 2, Worker: actor.SpawnArgs{Restart: &supervise.Policy{Restart: supervise.Always}}})
+		if _, err := poolQuit.Call(ctx, actor.To("web/1"), actor.None{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := poolWho.Call(ctx, actor.To("web/1"), actor.None{}); !errors.Is(err, actor.ErrDown) {
+			t.Errorf("a call to who retired: %v", err)
+		}
+		for range 4 {
+			if name, err := poolWho.Call(ctx, actor.To("web"), actor.None{}); name != "web/2" || err != nil {
+				t.Errorf("%q, %v", name, err)
+			}
+		}
+	})
+}
+
+// TestPoolScales: while calls come, the pool grows and shrinks, the oldest first, and
+// no call fails.
+func TestPoolScales(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		web := newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 4})
+		quit := make(chan struct{})
+		failed := make(chan error, 8)
+		for range 8 {
+			go func() {
+				for {
+					select {
+					case <-quit:
+						failed <- nil
+						return
+					default:
+					}
+					if _, err := poolSlow.Call(ctx, web, 10*time.Millisecond); err != nil {
+						failed <- err
+						return
+					}
+				}
+			}()
+		}
+		for _, n := range []int{12, 2, 5} {
+			time.Sleep(time.Second)
+			if got, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: n}); got != n || err != nil {
+				t.Errorf("scale to %d: %d, %v", n, got, err)
+			}
+			if _, err := actor.RestartActor.Call(ctx, actor.Arbiter, web); err != nil {
+				t.Error(err)
+			}
+		}
+		close(quit)
+		for range 8 {
+			if err := <-failed; err != nil {
+				t.Errorf("a call failed: %v", err)
+			}
+		}
+	})
+}

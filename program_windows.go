@@ -1,0 +1,5 @@
+package arbiter
+
+import "os"
+
+var otherSignals map[string]os.Signal

@@ -1,0 +1,120 @@
+package arbiter
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// Quotas bound what actors may spawn. They do not hold for the program the arbiter
+// is in, but for Total. Of each, 0 is the default, and a negative number no bound.
+type Quotas struct {
+	Children  int // living actors spawned by one actor; default 10,000
+	Processes int // of these, in processes of their own; default 256
+	Depth     int // how many spawners there are, one above the other; default 16
+	PerSecond int // spawns by one actor in a second; default 1,000
+	Total     int // living actors there are; default 2,000,000
+}
+
+func (q Quotas) withDefaults() Quotas {
+	for _, f := range [...]struct {
+		is      *int
+		without int
+	}{{&q.Children, 10_000}, {&q.Processes, 256}, {&q.Depth, 16}, {&q.PerSecond, 1000}, {&q.Total, 2_000_000}} {
+		if *f.is == 0 {
+			*f.is = f.without
+		}
+	}
+	return q
+}
+
+// spawns is what one actor has spawned.
+type spawns struct {
+	children  atomic.Int64
+	processes atomic.Int64
+
+	mu    sync.Mutex // guards what follows
+	left  float64    // of this second's
+	since time.Time
+}
+
+// take reports whether n more spawns are within perSecond.
+func (s *spawns) take(n, perSecond int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.since.IsZero() {
+		s.left = float64(perSecond)
+	} else {
+		s.left = min(s.left+now.Sub(s.since).Seconds()*float64(perSecond), float64(perSecond))
+	}
+	s.since = now
+	if s.left < float64(n) {
+		return false
+	}
+	s.left -= float64(n)
+	return true
+}
+
+// census counts the living.
+type census struct{ total atomic.Int64 }
+
+// began counts i in.
+func (c *census) began(i *incarnation) {
+	c.total.Add(1)
+	if i.parent != nil {
+		i.parent.spawns.children.Add(1)
+		if i.inOwnProcess() {
+			i.parent.spawns.processes.Add(1)
+		}
+	}
+}
+
+// ended counts i out.
+func (c *census) ended(i *incarnation) {
+	c.total.Add(-1)
+	if i.parent != nil {
+		i.parent.spawns.children.Add(-1)
+		if i.inOwnProcess() {
+			i.parent.spawns.processes.Add(-1)
+		}
+	}
+}
+
+func (i *incarnation) inOwnProcess() bool { return i.place == inProcess || i.place == inProgram }
+
+// maySpawn refuses what is beyond the quotas: n actors as args describe, by i.
+func (i *incarnation) maySpawn(args *actor.SpawnArgs, n int) *wire.Error {
+	q := i.arb.options.Quotas
+	beyond := func(have, limit int) bool { return limit >= 0 && have+n > limit }
+	refuse := func(format string, a ...any) *wire.Error {
+		return wire.Errorf(wire.CodeRefused, format, a...).NotStarted()
+	}
+	if beyond(int(i.arb.counts.total.Load()), q.Total) {
+		return refuse("the quota is used up: %d actors live, of %d (Quotas.Total)", i.arb.counts.total.Load(), q.Total)
+	}
+	if i.trusted() {
+		return nil
+	}
+	if q.Depth >= 0 && i.depth+1 > q.Depth {
+		return refuse("the quota is used up: %q was spawned by an actor that was spawned by an actor, and so on, %d deep (Quotas.Depth)", i.label(), q.Depth)
+	}
+	if have := int(i.spawns.children.Load()); beyond(have, q.Children) {
+		return refuse("the quota is used up: %q has %d children, of %d (Quotas.Children)", i.label(), have, q.Children)
+	}
+	process := args.In == "process" || args.In == "exec"
+	if have := int(i.spawns.processes.Load()); process && beyond(have, q.Processes) {
+		return refuse("the quota is used up: %q has %d children that are processes, of %d (Quotas.Processes)", i.label(), have, q.Processes)
+	}
+	if q.PerSecond >= 0 && !i.spawns.take(n, q.PerSecond) {
+		return refuse("the quota is used up: %q spawns more than %d actors a second (Quotas.PerSecond)", i.label(), q.PerSecond)
+	}
+	return nil
+}
+
+// trusted reports whether no quota holds for i: the arbiter itself, and what acts
+// for it.
+func (i *incarnation) trusted() bool { return i == i.arb.self }

@@ -1,0 +1,462 @@
+package arbiter
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/proc"
+	"github.com/arbiter-go/arbiter/internal/wire"
+	"github.com/arbiter-go/arbiter/supervise"
+)
+
+// row is the slots that one policy decides for: those of a pool, or the only one of
+// a supervised actor.
+type row struct {
+	// fixed
+	arb  *Arbiter
+	name string
+	pool *pool // nil: of a single actor
+
+	mu    sync.Mutex // guards what follows, and what slots say so of
+	group *supervise.Group
+	slots []*slot // in the order of their numbers
+	over  bool    // nothing is started any more
+}
+
+// slot is a place in which one incarnation follows another, under one name. Who
+// follows is there as soon as the one before has ended: until it is started,
+// messages to it wait.
+type slot struct {
+	// fixed
+	row    *row
+	name   string
+	index  int // from 1
+	spec   *cell.Spec
+	args   actor.SpawnArgs
+	parent *incarnation
+
+	// guarded by row.mu
+	current   *incarnation // who has the name; nil: nobody
+	successor *incarnation // who is to have it once it is ready
+	timer     *time.Timer  // begins current
+	due       time.Time    // when
+	restarts  int
+	last      *wire.Death // how the one before ended
+	held      bool        // stopped by hand: nobody follows
+	removed   bool        // the row has lost it
+	status    string      // why there is nobody: "stopped", "failed", "done"
+	reason    string      // in words
+}
+
+// verdict is what is to be done about the end of an incarnation, once those who
+// wait for it were told.
+type verdict struct {
+	slot     *slot
+	decision supervise.Decision
+	decided  bool
+	next     *incarnation
+	others   []*incarnation // to be stopped, and started again
+}
+
+// supervised makes the first incarnation of an actor with a restart policy.
+func (a *Arbiter) supervised(spec *cell.Spec, args *actor.SpawnArgs, parent *incarnation) (*incarnation, *wire.Error) {
+	if args.Name == "" {
+		return nil, invalid("an actor that is started again needs a name, by which it is found again: give it one")
+	}
+	group, err := supervise.NewGroup(*args.Restart, nil)
+	if err != nil {
+		return nil, invalid("restart: %v", err)
+	}
+	r := &row{arb: a, name: args.Name, group: group}
+	s := r.add(1, args.Name, spec, args, parent)
+	i := s.current
+	if failed := a.enlistRow(r); failed != nil {
+		return nil, failed
+	}
+	return i, nil
+}
+
+// add makes a slot and its first incarnation.
+func (r *row) add(index int, name string, spec *cell.Spec, args *actor.SpawnArgs, parent *incarnation) *slot {
+	s := &slot{row: r, name: name, index: index, spec: spec, args: *args, parent: parent}
+	s.args.GetOrCreate = false
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := s.args
+	s.args.AID = "" // it is that of the first life only
+	s.current = r.arb.incarnate(spec, &first, parent, name)
+	s.current.slot = s
+	at := 0
+	for at < len(r.slots) && r.slots[at].index < index {
+		at++
+	}
+	r.slots = append(r.slots[:at], append([]*slot{s}, r.slots[at:]...)...)
+	r.group.Add(name)
+	return s
+}
+
+// enlistRow makes a new row findable, with all that is in it.
+func (a *Arbiter) enlistRow(r *row) *wire.Error {
+	a.mu.Lock()
+	taken := a.rows[r.name] != nil
+	if !taken {
+		a.rows[r.name] = r
+	}
+	a.mu.Unlock()
+	var failed *wire.Error
+	if taken {
+		failed = wire.Errorf(wire.CodeExists, "%q belongs to a supervised actor or a pool", r.name).NotStarted()
+	}
+	r.mu.Lock()
+	var all []*incarnation
+	for _, s := range r.slots {
+		all = append(all, s.current)
+	}
+	r.mu.Unlock()
+	for n, i := range all {
+		if failed == nil {
+			failed = a.enlist(i)
+		} else {
+			i.stillbornUnseen(failed)
+		}
+		if failed != nil && n > 0 {
+			for _, before := range all[:n] {
+				before.kill(&wire.Death{Cause: wire.CauseStopped, Reason: failed.Message})
+			}
+		}
+	}
+	if failed != nil {
+		r.close()
+		if !taken {
+			a.forgetRow(r)
+		}
+	}
+	return failed
+}
+
+// stillbornUnseen lets go of an incarnation nobody could find.
+func (i *incarnation) stillbornUnseen(err *wire.Error) {
+	if i.embryo != nil {
+		i.embryo.discard(i, err)
+	}
+}
+
+func (a *Arbiter) forgetRow(r *row) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.rows[r.name] == r {
+		delete(a.rows, r.name)
+	}
+}
+
+// rowNamed returns the row called name, or nil.
+func (a *Arbiter) rowNamed(name string) *row {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.rows[name]
+}
+
+// rowOf returns the row that an address means: that of a pool, or of a supervised
+// actor's name.
+func (a *Arbiter) rowOf(address string) *row {
+	if r := a.rowNamed(address); r != nil {
+		return r
+	}
+	if i := a.registry.get(address); i != nil && i.pool != nil {
+		return &i.pool.row
+	}
+	return nil
+}
+
+// slotNamed returns the slot called name, or nil.
+func (a *Arbiter) slotNamed(name string) *slot {
+	of, _, _ := strings.Cut(name, "/")
+	r := a.rowNamed(of)
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.slots {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// ended takes the end of i, which has been in s, and returns who has its name now,
+// if anybody. What else is to be done comes after.
+func (s *slot) ended(i *incarnation, d *wire.Death) (next *incarnation, v verdict) {
+	r := s.row
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.successor == i {
+		s.successor = nil // who waits for it sees that it has ended
+		return nil, v
+	}
+	if s.current != i {
+		return nil, v
+	}
+	s.current, s.last = nil, d
+	v.slot = s
+	switch {
+	case r.over || s.removed || s.held:
+		s.rest("stopped", d.Reason)
+	case s.successor != nil:
+		next = s.successor
+		s.successor = nil
+		s.current = next
+		s.restarts++
+	default:
+		v.decision, v.decided = r.group.Ended(s.name, endOf(i, d)), true
+		next = s.follow(&v)
+		v.next = next
+	}
+	r.changed()
+	return next, v
+}
+
+// endOf describes an end to who decides.
+func endOf(i *incarnation, d *wire.Death) supervise.End {
+	e := supervise.End{At: time.Now(), Final: d.Final, Asked: i.asked.Load() || d.Cause == wire.CauseKilled}
+	i.mu.Lock()
+	if !i.since.IsZero() {
+		e.Lived = max(e.At.Sub(i.since), 1)
+	}
+	i.mu.Unlock()
+	clean := d.Cause == wire.CauseStopped || d.Cause == wire.CauseExit && d.ExitCode == 0
+	e.Failed = !clean
+	return e
+}
+
+// follow does as v.decision says and returns who follows, if anybody does. row.mu is
+// held.
+func (s *slot) follow(v *verdict) *incarnation {
+	switch v.decision.Action {
+	case supervise.Stay:
+		if s.row.group.GaveUp() {
+			v.decided = s.status != "failed" // failRest has said it
+			s.rest("failed", v.decision.Reason)
+		} else {
+			s.rest("done", v.decision.Reason)
+		}
+		return nil
+	case supervise.GiveUp:
+		s.rest("failed", v.decision.Reason)
+		return nil
+	case supervise.StartAll:
+		for _, other := range s.row.slots {
+			if other != s && other.current != nil && other.current.embryoless() {
+				v.others = append(v.others, other.current)
+			}
+		}
+	}
+	return s.next(v.decision.After)
+}
+
+func (i *incarnation) embryoless() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.embryo == nil
+}
+
+// rest leaves the slot empty. row.mu is held.
+func (s *slot) rest(status, reason string) {
+	s.status, s.reason = status, reason
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+}
+
+// next puts a new incarnation into the slot, which begins after the wait. row.mu is
+// held; who calls makes it findable.
+func (s *slot) next(wait time.Duration) *incarnation {
+	i := s.incarnate()
+	s.current, s.status, s.reason = i, "", ""
+	s.restarts++
+	s.due = time.Now().Add(wait)
+	s.timer = time.AfterFunc(wait, func() {
+		if !s.row.arb.background(i.begin) {
+			i.stop("the arbiter has stopped")
+		}
+	})
+	return i
+}
+
+func (s *slot) incarnate() *incarnation {
+	args := s.args
+	i := s.row.arb.incarnate(s.spec, &args, s.parent, s.name)
+	i.slot = s
+	s.row.arb.counts.began(i)
+	return i
+}
+
+// changed tells the pool that its members are others. row.mu is held.
+func (r *row) changed() {
+	if r.pool != nil {
+		r.pool.regroup()
+	}
+}
+
+// carryOut says what was decided about the end of i, and does the rest of it.
+func (i *incarnation) carryOut(v verdict) {
+	a, s := i.arb, v.slot
+	if s == nil || !v.decided {
+		return
+	}
+	ref := actor.Ref{Name: s.name}
+	switch d := v.decision; d.Action {
+	case supervise.Stay:
+		a.log.Debug("a supervised actor is not started again", "actor", s.name, "reason", d.Reason)
+	case supervise.GiveUp:
+		a.events.add(actor.Event{Type: "gave_up", Actor: ref, Kind: i.kind, Text: d.Reason})
+		attrs := []any{"actor", s.row.name, "reason", d.Reason, "last", i.death.String()}
+		for _, line := range i.death.Stderr {
+			attrs = append(attrs, "line", line)
+		}
+		a.log.Error("given up", attrs...)
+		s.row.failRest(d.Reason)
+	default:
+		a.events.add(actor.Event{Type: "restarting", Actor: ref, Kind: i.kind, Text: fmt.Sprintf("in %v: %s", d.After.Round(time.Millisecond), d.Reason)})
+		for _, other := range v.others {
+			other.stop("all of " + s.row.name + " are started again")
+		}
+	}
+}
+
+// failRest ends those that wait to be started: the supervisor has given up.
+func (r *row) failRest(reason string) {
+	r.mu.Lock()
+	var waiting []*incarnation
+	for _, s := range r.slots {
+		if s.current != nil && !s.current.embryoless() {
+			waiting = append(waiting, s.current)
+			s.rest("failed", reason)
+		}
+	}
+	r.mu.Unlock()
+	for _, i := range waiting {
+		i.stillborn(&wire.Death{Cause: wire.CauseStart, Reason: "its supervisor gave up: " + reason})
+	}
+}
+
+// close has nothing started in r any more. What runs goes on.
+func (r *row) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	for _, s := range r.slots {
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+	}
+}
+
+// living returns who is in the slots of r, and who is to be.
+func (r *row) living() (all []*incarnation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.slots {
+		for _, i := range [...]*incarnation{s.current, s.successor} {
+			if i != nil {
+				all = append(all, i)
+			}
+		}
+	}
+	return all
+}
+
+// furnish adds to spec what slots of a pool have of their own.
+func (s *slot) furnish(spec *proc.Spec) {
+	p := s.row.pool
+	if p == nil {
+		return
+	}
+	spec.Listen = p.files
+	r := strings.NewReplacer("{index}", fmt.Sprint(s.index), "{index0}", fmt.Sprint(s.index-1), "{slot}", s.name, "{pool}", p.row.name)
+	for _, v := range p.args.WorkerEnv {
+		spec.Env = append(spec.Env, r.Replace(v))
+	}
+}
+
+// stop empties the slot until it is started by hand, and returns how its actor
+// ended.
+func (s *slot) stop(ctx context.Context, reason string) (*wire.Death, error) {
+	r := s.row
+	r.mu.Lock()
+	s.held = true
+	r.group.Forget(s.name) // or it would count as one that does not fail
+	i, last := s.current, s.last
+	r.mu.Unlock()
+	if i == nil {
+		r.mu.Lock()
+		s.rest("stopped", reason)
+		r.mu.Unlock()
+		if last == nil {
+			last = &wire.Death{Cause: wire.CauseStopped, Reason: reason}
+		}
+		return last, nil
+	}
+	i.stop(reason)
+	select {
+	case <-i.ended:
+		return i.death, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// start fills an empty slot, and forgets that the supervisor gave up. It returns
+// who is in it.
+func (s *slot) start() (*incarnation, *wire.Error) {
+	r := s.row
+	r.mu.Lock()
+	if r.over || s.removed {
+		r.mu.Unlock()
+		return nil, wire.Errorf(wire.CodeClosed, "%q is stopping", r.name).NotStarted()
+	}
+	s.held = false
+	if r.group.GaveUp() {
+		r.group.Reset()
+	}
+	if i := s.current; i != nil { // it lives, or waits: then not any longer
+		r.mu.Unlock()
+		i.begin()
+		return i, nil
+	}
+	r.group.Add(s.name)
+	i := s.incarnate()
+	s.current, s.status, s.reason = i, "", ""
+	s.restarts++
+	r.changed()
+	r.mu.Unlock()
+	r.arb.registry.claim(i.aid, i)
+	r.arb.registry.claim(i.name, i)
+	i.begin()
+	return i, nil
+}
+
+// info is what there is to say of the slot.
+func (s *slot) info() actor.Slot {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	out := actor.Slot{Name: s.name, Restarts: s.restarts, State: s.status, Reason: s.reason}
+	if s.last != nil {
+		d := actorDeath(s.last)
+		out.Last = &d
+	}
+	if i := s.current; i != nil {
+		out.AID, out.State = i.aid, i.lifeState().String()
+		if !i.embryoless() {
+			out.State, out.Waits = "waiting", max(time.Until(s.due), 0)
+		}
+	}
+	return out
+}

@@ -1,0 +1,154 @@
+package arbiter
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// termPart is the part of the time for a stop that is left for SIGTERM to work.
+const termPart = 5
+
+// shutDown is Stop, once.
+func (a *Arbiter) shutDown(ctx context.Context) error {
+	began := time.Now()
+	budget := a.options.StopTimeout
+	ctx, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
+
+	a.mu.Lock()
+	a.stopping = true
+	listeners, closers := a.listeners, a.closers
+	var rows []*row
+	for _, r := range a.rows {
+		rows = append(rows, r)
+	}
+	a.mu.Unlock()
+	for _, l := range listeners {
+		_ = l.Close()
+	}
+	for _, r := range rows {
+		r.close()
+	}
+	left := a.others()
+	a.step("nothing is taken any more", began, "actors", len(left), "budget", budget)
+
+	for _, i := range left {
+		i.stop("the arbiter is stopping")
+	}
+	soft, cancelSoft := context.WithTimeout(ctx, budget-budget/termPart)
+	left = awaitEnds(soft, left)
+	cancelSoft()
+	a.step("actors were asked to stop", began, "left", len(left))
+
+	if left = terminate(left); len(left) > 0 {
+		left = awaitEnds(ctx, left)
+		a.step("processes were sent SIGTERM", began, "left", len(left))
+	}
+	var killed []string
+	for _, i := range left {
+		killed = append(killed, i.label())
+		i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: "it had not stopped when the arbiter did"})
+	}
+	for _, i := range left {
+		<-i.ended
+	}
+	if len(killed) > 0 {
+		a.step("the rest was killed", began, "killed", strings.Join(killed, ", "))
+	}
+
+	a.self.cell.Kill(&wire.Death{Cause: wire.CauseStopped, Reason: "the arbiter is stopping"})
+	family := a.family.Close()
+	for _, c := range closers {
+		c()
+	}
+	a.mu.Lock()
+	idle := make(chan struct{})
+	a.idle = idle
+	if a.running == 0 {
+		close(idle)
+	}
+	a.mu.Unlock()
+	<-idle
+	a.closeLogs()
+	switch {
+	case len(killed) > 0:
+		return fmt.Errorf("%d actors had not stopped in time and were killed: %s", len(killed), strings.Join(killed, ", "))
+	case family != nil:
+		return fmt.Errorf("not everything has ended: %w", family)
+	}
+	return nil
+}
+
+// step reports one of the steps of a stop.
+func (a *Arbiter) step(what string, began time.Time, attrs ...any) {
+	text := what
+	for n := 0; n+1 < len(attrs); n += 2 {
+		text += fmt.Sprintf(", %v: %v", attrs[n], attrs[n+1])
+	}
+	a.events.add(actor.Event{Type: "stopping", Actor: a.self.ref(), Kind: a.self.kind, Text: text})
+	a.log.Info("stopping: "+what, append(attrs, "after", time.Since(began).Round(time.Millisecond))...)
+}
+
+// others returns every incarnation but the arbiter's own.
+func (a *Arbiter) others() (all []*incarnation) {
+	for i := range a.registry.all() {
+		if i != a.self {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// awaitEnds waits until all have ended or ctx has, and returns who has not.
+func awaitEnds(ctx context.Context, all []*incarnation) (left []*incarnation) {
+	for _, i := range all {
+		select {
+		case <-i.ended:
+			continue
+		default:
+		}
+		select {
+		case <-i.ended:
+		case <-ctx.Done():
+			left = append(left, i)
+		}
+	}
+	return left
+}
+
+// terminate sends SIGTERM to those that have a process, and returns all that have
+// not ended.
+func terminate(all []*incarnation) (left []*incarnation) {
+	sig, _ := signalNamed("TERM")
+	for _, i := range all {
+		select {
+		case <-i.ended:
+			continue
+		default:
+			left = append(left, i)
+		}
+		if p := i.process.Load(); p != nil {
+			_ = p.Signal(sig) // if it fails, the kill that follows does not
+		}
+	}
+	return left
+}
+
+// printed takes a line that a process has printed: to the output, the journal and
+// the log of its name.
+func (a *Arbiter) printed(label, stream string, line []byte) {
+	a.output.line(label, line)
+	a.journal.add(label, stream, line)
+	if l := a.logOf(label); l != nil {
+		if stream == "stderr" {
+			l.Stderr(line)
+		} else {
+			l.Stdout(line)
+		}
+	}
+}
