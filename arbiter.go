@@ -317,6 +317,10 @@ func (a *Arbiter) ended(i *incarnation, d *wire.Death) {
 		a.log.Debug("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "reason", d.Reason)
 		return
 	}
+	if i.asked.Load() || d.Cause == wire.CauseKilled {
+		a.log.Info("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "how", d.String())
+		return
+	}
 	a.log.Warn("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "how", d.String())
 }
 

@@ -76,12 +76,21 @@ func (i *incarnation) begin() {
 	}
 	if err != nil {
 		i.session.conn.Close(err)
-		i.end(i.killedOr(&wire.Death{Cause: wire.CauseStart, Reason: err.Error()}))
+		i.end(i.killedOr(&wire.Death{Cause: wire.CauseStart, Reason: i.notStarted(err)}))
 		return
 	}
 	if !i.arb.background(func() { i.session.attend() }) {
 		i.kill(&wire.Death{Cause: wire.CauseStopped, Reason: "the arbiter has stopped"})
 	}
+}
+
+// notStarted says why the process could not be started, after "could not start".
+func (i *incarnation) notStarted(err error) string {
+	text := err.Error()
+	if len(i.args.Run) > 0 {
+		text = strings.TrimPrefix(text, fmt.Sprintf("cannot start %q: ", i.args.Run[0]))
+	}
+	return text
 }
 
 // killedOr returns the death that kill announced, or else d.
@@ -213,7 +222,7 @@ func (i *incarnation) processSpec() (*proc.Spec, error) {
 		if err != nil {
 			return nil, err
 		}
-		spec.Path, spec.Argv0 = exe, filepath.Base(exe)
+		spec.Path, spec.Argv0 = exe, filepath.Base(exe)+": "+i.label()
 	} else {
 		spec.Path, spec.Args = i.args.Run[0], i.args.Run[1:]
 	}
@@ -296,7 +305,9 @@ func (s *session) attend() {
 		d := s.autopsy(err)
 		c := *d
 		if c.Cause != wire.CauseKilled && c.Cause != wire.CauseStart && c.Cause != wire.CauseStopped {
-			c.Reason = "before it was ready it " + d.String()
+			quiet := *d
+			quiet.Stderr = nil // it is told beside the reason
+			c.Reason = "before it was ready it " + quiet.String()
 			c.Cause = wire.CauseStart
 		}
 		i.end(&c)

@@ -86,8 +86,7 @@ func runChild(name string, kinds []actor.Behaviour) int {
 // Main is a whole main function: it starts an arbiter with the default options, a
 // control socket and kinds, calls run, stops the arbiter and exits: with 0 if run
 // returned nil, else with 1 and run's error on standard error. ctx is the
-// arbiter's own (see Arbiter.Context) and ends at SIGINT or SIGTERM; a second
-// signal exits at once, with 130.
+// arbiter's own (see Arbiter.Context) and ends as that of SignalContext does.
 //
 // In a process the arbiter started as one of its actors Main runs that actor
 // instead.
@@ -115,12 +114,13 @@ func runMain(run func(ctx context.Context, arb *Arbiter) error, hook *ChildHook,
 	return 0
 }
 
-// SignalContext returns a context that ends at the first SIGINT or SIGTERM. A
-// second one exits the program at once, with 130.
+// SignalContext returns a context that ends at the first SIGINT, SIGTERM, SIGQUIT or
+// SIGABRT. A second SIGINT exits the program at once, with 130; the others are not
+// made more urgent by being sent twice, as service managers do.
 func SignalContext(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGABRT)
 	go func() {
 		defer signal.Stop(signals)
 		select {
@@ -129,10 +129,15 @@ func SignalContext(parent context.Context) (context.Context, context.CancelFunc)
 		case <-ctx.Done():
 			return
 		}
-		select {
-		case <-signals:
-			os.Exit(130)
-		case <-parent.Done():
+		for {
+			select {
+			case s := <-signals:
+				if s == os.Interrupt {
+					os.Exit(130)
+				}
+			case <-parent.Done():
+				return
+			}
 		}
 	}()
 	return ctx, cancel

@@ -34,7 +34,7 @@ func silentProgram(i *incarnation) *cell.Spec {
 				err = i.launch(spec)
 			}
 			if err != nil {
-				return nil, err
+				return nil, errors.New(i.notStarted(err))
 			}
 			p := &program{inc: i, process: i.process.Load()}
 			i.arb.background(p.attend)

@@ -210,10 +210,11 @@ func (e *DownError) Error() string {
 	quiet := e.Death
 	quiet.Stderr = nil
 	b.WriteString(": " + quiet.String())
-	switch e.Err.Started {
-	case StartedYes:
+	switch {
+	case e.Cause == CauseStart:
+	case e.Err.Started == StartedYes:
 		b.WriteString(" while handling it")
-	case StartedNo:
+	case e.Err.Started == StartedNo:
 		b.WriteString(" before the handler started")
 	}
 	if n := len(e.Stderr); n > 0 {
