@@ -96,6 +96,13 @@ func openPlace(h hierarchy, id string) (*place, error) {
 	if err := os.Mkdir(p.dir, 0o755); err != nil {
 		return nil, pathCause(err)
 	}
+	if !h.v2 {
+		// One in which processors are counted, too, may have none.
+		if err := fromThreadIn([]string{filepath.Join(p.dir, "tasks")}, func() {}); err != nil {
+			p.close()
+			return nil, pathCause(err)
+		}
+	}
 	if h.v2 {
 		p.controllers = nil
 		p.enable(id)

@@ -3,6 +3,7 @@
 package proc
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"sync/atomic"
@@ -28,6 +29,8 @@ func (*group) kill() error                    { return nil }
 func (*group) oomKills() int                  { return 0 }
 func (*group) memory() (int64, bool)          { return 0, false }
 func (*group) remove()                        {}
+
+func setFile(string, string) error { return errors.ErrUnsupported }
 
 func killCgroups([]string) error { return nil }
 

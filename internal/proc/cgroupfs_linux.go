@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -218,6 +219,38 @@ func removeCgroup(dir string) bool {
 		gone = gone && (err == nil || errors.Is(err, unix.ENOENT))
 	})
 	return gone
+}
+
+// fromThreadIn calls do in a thread that has entered the cgroups of version 1 whose
+// tasks files are given, and that ends afterwards: what it starts is born in them. In
+// version 1 every thread may be in a cgroup of its own. For a thread that moves
+// itself the system stops nobody else, so that this takes some 0.1 ms; to move a
+// process takes several times that, comes after the program began, and may be late
+// for what that has started.
+//
+// The memory of this process is counted where its first thread is, whatever the
+// others do.
+func fromThreadIn(tasks []string, do func()) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // for good: with this goroutine the thread ends
+		if unix.Gettid() == unix.Getpid() {
+			// That of the first thread would not. While this one has it, another gets
+			// another.
+			done <- fromThreadIn(tasks, do)
+			runtime.UnlockOSThread()
+			return
+		}
+		for _, file := range tasks {
+			if err := setFile(file, "0"); err != nil {
+				done <- fmt.Errorf("enter its cgroup: %w", err)
+				return
+			}
+		}
+		do()
+		done <- nil
+	}()
+	return <-done
 }
 
 // setFile writes to a file of the system's, and makes none.

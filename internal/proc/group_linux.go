@@ -18,6 +18,10 @@ type group struct {
 	v2      *os.File // its directory in version 2, or nil
 }
 
+// minMemory is what a bound of memory is at least. What the system needs to start a
+// process counts, too.
+const minMemory = 1 << 20
+
 // newGroup makes a cgroup with the bounds of s. It returns what is wanting, too.
 func (c *cgroups) newGroup(name string, s *Spec) (*group, []string) {
 	if c == nil {
@@ -49,10 +53,14 @@ func (c *cgroups) newGroup(name string, s *Spec) (*group, []string) {
 			wanting = append(wanting, fmt.Sprintf("a process without its bound of %s: %v", controller, pathCause(err)))
 		}
 	}
-	bound("memory", s.Memory, "memory.max", "memory.limit_in_bytes")
+	memory := s.Memory
+	if memory > 0 {
+		memory = max(memory, minMemory)
+	}
+	bound("memory", memory, "memory.max", "memory.limit_in_bytes")
 	bound("pids", int64(s.Processes), "pids.max", "pids.max")
-	if p := c.of("memory"); p != nil && s.Memory > 0 {
-		g.withSwap(p, s.Memory)
+	if p := c.of("memory"); p != nil && memory > 0 {
+		g.withSwap(p, memory)
 	}
 	return g, wanting
 }
@@ -71,19 +79,20 @@ func (g *group) withSwap(p *place, memory int64) {
 }
 
 // entrance returns the directory of version 2 that a process can be born in, and
-// the files that it must write itself into.
-func (g *group) entrance() (born *os.File, join []string) {
+// the files of version 1 by which the thread that starts it enters the others.
+func (g *group) entrance() (born *os.File, tasks []string) {
 	if g == nil {
 		return nil, nil
 	}
 	for _, p := range g.cgroups.places {
-		if p.v2 && !g.cgroups.noClone.Load() {
+		switch {
+		case !p.v2:
+			tasks = append(tasks, filepath.Join(p.dir, g.name, "tasks"))
+		case !g.cgroups.noClone.Load():
 			born = g.v2
-			continue
 		}
-		join = append(join, filepath.Join(p.dir, g.name, "cgroup.procs"))
 	}
-	return born, join
+	return born, tasks
 }
 
 // moved returns the files that a process writes itself into if it is not born in

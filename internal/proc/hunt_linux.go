@@ -7,8 +7,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,31 +35,27 @@ func processes() ([]entry, error) {
 	return all, nil
 }
 
-// readEntry reads what proc_pid_stat(5) says of pid:
-//
-//	123 (its name, of any bytes) S ppid pgrp session ...
 func readEntry(pid int) (entry, error) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	stat, err := readStat(pid)
 	if err != nil {
 		return entry{}, err
 	}
-	return parseEntry(pid, string(text))
+	return parseEntry(pid, stat)
 }
 
 func parseEntry(pid int, stat string) (e entry, err error) {
-	end := strings.LastIndexByte(stat, ')')
-	f := strings.Fields(stat[end+1:])
-	if end < 0 || len(f) < 20 {
+	f, ok := splitStat(stat)
+	if !ok {
 		return e, fmt.Errorf("process %d: its stat is %q", pid, stat)
 	}
 	e.pid = pid
-	e.zombie = f[0] == "Z" || f[0] == "X"
-	for i, to := range []*int{&e.parent, &e.group, &e.session} {
-		if *to, err = strconv.Atoi(f[1+i]); err != nil {
+	e.zombie = f[statState] == "Z" || f[statState] == "X"
+	for i, to := range []*int{&e.parent, &e.group, &e.session} { // one after the other
+		if *to, err = strconv.Atoi(f[statParent+i]); err != nil {
 			return e, err
 		}
 	}
-	e.start, err = strconv.ParseUint(f[19], 10, 64)
+	e.start, err = strconv.ParseUint(f[statStart], 10, 64)
 	return e, err
 }
 
@@ -72,13 +66,13 @@ func startOf(pid int) (uint64, error) {
 }
 
 // startNow is the start of a process that begins now: in ticks since the machine
-// started, of which there are 100 in a second on every architecture that Go has.
+// started.
 func startNow() uint64 {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
 		return 0
 	}
-	return uint64(now.Nano()) / uint64(time.Second/100)
+	return uint64(now.Nano()) / uint64(tick)
 }
 
 // hasInstance reports whether the environment that pid was started with names

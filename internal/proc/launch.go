@@ -14,6 +14,7 @@ type launch struct {
 	dir     string
 	files   []*os.File // its descriptors
 	cgroup  *os.File   // of version 2, where it begins its life; nil: where we are
+	tasks   []string   // of its cgroups of version 1: the files by which a thread enters them
 	session bool       // it leads a session of its own, not just a group
 }
 

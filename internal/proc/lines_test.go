@@ -159,7 +159,7 @@ func FuzzTailLine(f *testing.F) {
 	f.Add([]byte("é\xffa\xff"), uint16(1022))
 	f.Fuzz(func(t *testing.T, line []byte, before uint16) {
 		line = append(bytes.Repeat([]byte{'x', 0xff}, int(before%1024)), line...)
-		if got := tailLine(line); len(got) > maxTailLine || !utf8.ValidString(got) {
+		if got := keepLine(line, maxTailLine); len(got) > maxTailLine || !utf8.ValidString(got) {
 			t.Fatalf("%d bytes, valid %v: %.60q", len(got), utf8.ValidString(got), got)
 		}
 	})

@@ -2,8 +2,8 @@ package proc
 
 import (
 	"errors"
-	"io/fs"
 	"os"
+	"syscall"
 )
 
 // member is what a family knows of one of its processes. A nil member is that of a
@@ -34,14 +34,18 @@ func (m *member) start(p *Process, s *Spec, l *launch) (*os.File, error) {
 
 // enter starts l by the way its cgroup and its bounds take.
 func (m *member) enter(s *Spec, l *launch) (*os.File, error) {
-	born, join := m.group.entrance()
-	handle, err := m.startWith(s, l, born, join)
-	// What cannot be born in a cgroup, because a container forbids it, can still be
-	// moved there. Or it is the program that cannot be started: then it still cannot.
-	if e := (*fs.PathError)(nil); err == nil || born == nil || m.family.self == nil || !errors.As(err, &e) {
+	born, tasks := m.group.entrance()
+	var join []string
+	if born == nil {
+		join = m.group.moved()
+	}
+	handle, err := m.startWith(s, l, born, tasks, join)
+	if err == nil || born == nil || m.family.self == nil || !mayBeClone(err) {
 		return handle, err
 	}
-	handle, again := m.startWith(s, l, nil, append(join, m.group.moved()...))
+	// What cannot be born in a cgroup, because a container forbids it, can still be
+	// moved there. Or it is the program that cannot be started: then it still cannot.
+	handle, again := m.startWith(s, l, nil, tasks, m.group.moved())
 	if again != nil {
 		return nil, err
 	}
@@ -50,8 +54,21 @@ func (m *member) enter(s *Spec, l *launch) (*os.File, error) {
 	return handle, nil
 }
 
-func (m *member) startWith(s *Spec, l *launch, born *os.File, join []string) (*os.File, error) {
-	l.cgroup = born
+// mayBeClone reports whether err may be that of a clone3 that is forbidden, or does
+// not know cgroups.
+func mayBeClone(err error) bool {
+	for _, e := range []error{syscall.ENOSYS, syscall.EPERM, syscall.EACCES, syscall.EINVAL, syscall.EOPNOTSUPP, syscall.EBUSY, syscall.E2BIG} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// startWith starts l: born in a cgroup of version 2, by a thread that enters those of
+// version 1 by tasks, or by a helper that enters those it cannot be born in by join.
+func (m *member) startWith(s *Spec, l *launch, born *os.File, tasks, join []string) (*os.File, error) {
+	l.cgroup, l.tasks = born, tasks
 	switch {
 	case m.family.self != nil && (s.prepared() || len(join) > 0):
 		return m.p.startPrepared(m.family.self, s, l, join)

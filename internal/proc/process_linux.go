@@ -24,7 +24,14 @@ func (p *Process) start(l *launch) (*os.File, error) {
 		sys.UseCgroupFD, sys.CgroupFD = true, int(l.cgroup.Fd())
 	}
 	var err error
-	p.os, err = os.StartProcess(l.path, l.argv, &os.ProcAttr{Dir: l.dir, Env: l.env, Files: l.files, Sys: sys})
+	begin := func() {
+		p.os, err = os.StartProcess(l.path, l.argv, &os.ProcAttr{Dir: l.dir, Env: l.env, Files: l.files, Sys: sys})
+	}
+	if len(l.tasks) == 0 {
+		begin()
+	} else if e := fromThreadIn(l.tasks, begin); e != nil {
+		return nil, e
+	}
 	if err != nil || pidfd < 0 {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ type Spec struct {
 
 	// Memory and Processes bound the process and all its descendants together, by
 	// its cgroup: bytes of memory (with swap), and how many there may be at once,
-	// threads counted. 0: no bound of its own. Where no such cgroup can be made
+	// threads counted. Less than 1 MiB is 1 MiB. 0: no bound of its own. Where no such cgroup can be made
 	// they are not enforced, and Family.Weak says so.
 	Memory    int64
 	Processes int

@@ -21,9 +21,10 @@ import (
 // The starter is this program, started again, which bounds itself and then becomes
 // the program that was asked for. So the bounds hold before the program's first
 // instruction, and nothing else in this process is touched by them. The other ways
-// leave a gap or do not do it all: prlimit(2) and a write to cgroup.procs come
-// after the program began, and may have forked; a stop by ptrace takes a privilege
-// and does not set a umask; between fork and exec Go lets nobody in.
+// leave a gap or do not do it all: prlimit(2) comes after the program began, and may
+// have forked; a stop by ptrace takes a privilege and does not set a umask; between
+// fork and exec Go lets nobody in. It costs some milliseconds, most of which the
+// runtime of this program takes to begin: so it is only for who needs it.
 //
 //	we                                   the starter
 //	  order, end of file          →
@@ -36,7 +37,7 @@ type order struct {
 	Path, Dir []byte
 	Argv, Env [][]byte
 	Files     int      // how many descriptors, from 0, the program has
-	Join      []string // the cgroup.procs to enter
+	Join      []string // the files of cgroups by which to enter them: cgroup.procs, or tasks of version 1
 	Rlimits   []Rlimit
 	User      *User
 	Umask     *int
@@ -59,7 +60,7 @@ func (p *Process) startPrepared(self *Self, s *Spec, l *launch, join []string) (
 		return nil, err
 	}
 	text, err := json.Marshal(order{
-		Path: []byte(l.path), Dir: []byte(l.dir), Argv: toBytes(l.argv), Env: toBytes(l.env), Files: len(l.files), Join: join,
+		Path: []byte(l.path), Dir: []byte(l.dir), Argv: toBytes(l.argv), Env: toBytes(l.env), Files: len(l.files), Join: append(l.tasks[:len(l.tasks):len(l.tasks)], join...),
 		Rlimits: s.Rlimits, User: s.User, Umask: s.Umask, Nice: s.Nice, Listen: len(s.Listen),
 	})
 	if err != nil {
@@ -72,6 +73,7 @@ func (p *Process) startPrepared(self *Self, s *Spec, l *launch, join []string) (
 	defer ours.Close()
 	starter := *l
 	starter.path, starter.dir, starter.argv = self.exe, "", l.argv[:1]
+	starter.tasks = nil // it enters them last: what it takes itself is not the program's
 	starter.files = append(l.files[:len(l.files):len(l.files)], theirs)
 	starter.env = setEnv(os.Environ(), envHelper, helperStarter+":"+strconv.Itoa(len(l.files)))
 	if marker := getEnv(l.env, EnvInstance); marker != "" {
@@ -133,7 +135,7 @@ func prepare(conn net.Conn, order []byte) error {
 
 // runStarter is the starter. It returns an exit code only if it fails.
 func runStarter(conn *os.File) int {
-	runtime.LockOSThread() // the niceness is the thread's on Linux
+	runtime.LockOSThread() // the niceness is the thread's on Linux, and so are cgroups of version 1
 	text, err := io.ReadAll(conn)
 	var o order
 	if err != nil || json.Unmarshal(text, &o) != nil {
@@ -164,7 +166,8 @@ func (o *order) carryOut(conn *os.File) (step string, err error) {
 
 	// What takes privilege first.
 	for _, file := range o.Join {
-		if err := enterCgroup(file); err != nil {
+		// This process, or this thread: after exec there is no other.
+		if err := setFile(file, "0"); err != nil {
 			return "enter its cgroup " + file, err
 		}
 	}
@@ -202,17 +205,6 @@ func (o *order) carryOut(conn *os.File) (step string, err error) {
 		return "", err // who ordered has ended
 	}
 	return "", syscall.Exec(path, argv, env)
-}
-
-// enterCgroup moves this process into the cgroup whose cgroup.procs is file.
-func enterCgroup(file string) error {
-	f, err := os.OpenFile(file, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = f.WriteString("0")
-	return err
 }
 
 func toBytes(in []string) [][]byte {

@@ -36,7 +36,7 @@ func (t *tail) add(line []byte) {
 	if t == nil || len(bytes.TrimSpace(line)) == 0 {
 		return
 	}
-	text := tailLine(line)
+	text := keepLine(line, maxTailLine)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.kept) < t.max {
@@ -47,19 +47,19 @@ func (t *tail) add(line []byte) {
 	t.next = (t.next + 1) % t.max
 }
 
-// tailLine returns at most maxTailLine bytes of line as valid UTF-8: it will be
-// text in a message.
-func tailLine(line []byte) string {
-	cut := len(line) > maxTailLine
+// keepLine returns at most limit bytes of line as valid UTF-8: it will be text in a
+// message.
+func keepLine(line []byte, limit int) string {
+	cut := len(line) > limit
 	if cut {
-		line = line[:maxTailLine]
+		line = line[:limit]
 	}
 	text := strings.ToValidUTF8(string(line), string(utf8.RuneError))
 	const more = "…"
-	if !cut && len(text) <= maxTailLine {
+	if !cut && len(text) <= limit {
 		return text
 	}
-	end := min(len(text), maxTailLine-len(more))
+	end := min(len(text), limit-len(more))
 	for end > 0 && end < len(text) && !utf8.RuneStart(text[end]) {
 		end--
 	}

@@ -1,0 +1,110 @@
+package proc
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func usage(t *testing.T, p *Process) Usage {
+	t.Helper()
+	u, ok := p.Usage()
+	if !ok {
+		t.Fatal("nothing is told of a process that runs")
+	}
+	return u
+}
+
+// TestUsageTellsStoppedFromSpinning: and both from one that waits.
+func TestUsageTellsStoppedFromSpinning(t *testing.T) {
+	spins := start(t, shell("while :; do :; done"))
+	waits := start(t, Spec{Path: "sleep", Args: []string{"60"}})
+	eventually(t, "the one that spins has used 50 ms", func() bool { return usage(t, spins).CPU >= 50*time.Millisecond })
+	if u := usage(t, spins); u.Stopped() || u.Threads != 1 || u.RSS < 4096 || u.RSS > 100<<20 {
+		t.Errorf("the one that spins: %+v, %c", u, u.State)
+	}
+	eventually(t, "the other one waits", func() bool { u := usage(t, waits); return u.State == 'S' })
+	if u := usage(t, waits); u.CPU > 10*time.Millisecond {
+		t.Errorf("the one that waits has used %v", u.CPU)
+	}
+
+	if err := spins.Signal(unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the one that spun is stopped", func() bool { return usage(t, spins).Stopped() })
+	before := usage(t, spins).CPU
+	another := usage(t, waits).CPU
+	busy := time.Now().Add(40 * time.Millisecond)
+	for time.Now().Before(busy) { // it does not go on meanwhile
+	}
+	if u := usage(t, spins); u.CPU != before || !u.Stopped() {
+		t.Errorf("the one that was stopped after %v: %+v, %c", before, u, u.State)
+	}
+	if u := usage(t, waits); u.CPU > another+10*time.Millisecond {
+		t.Errorf("the one that waits: %+v after %v", u, another)
+	}
+	if err := spins.Signal(unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it goes on", func() bool { return usage(t, spins).CPU > before })
+}
+
+func TestUsageOfOneThatHasEnded(t *testing.T) {
+	p := start(t, shell("exit 0"))
+	receive(t, p.Exited(), "its end")
+	if u, ok := p.Usage(); ok {
+		t.Errorf("of a process that has ended: %+v", u)
+	}
+}
+
+// TestUsageIsThatOfPs: of a process with threads and memory, our own.
+func TestUsageIsThatOfPs(t *testing.T) {
+	u, ok := usageOf(os.Getpid())
+	if !ok {
+		t.Fatal("nothing is told of us")
+	}
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.Threads < 2 || u.Threads > 2*len(tasks) || u.RSS < 1<<20 || u.CPU < 0 {
+		t.Errorf("%+v; there are %d threads", u, len(tasks))
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	const good = "7 (a) S 1) S 2 3 4 0 -1 4194560 1 2 3 4 11 22 0 0 20 0 5 0 999 1000 6 18446744073709551615 1 1"
+	u, ok := parseUsage(good)
+	if want := (Usage{RSS: 6 * int64(os.Getpagesize()), CPU: 330 * time.Millisecond, Threads: 5, State: 'S'}); !ok || u != want {
+		t.Errorf("%+v, %v; want %+v", u, ok, want)
+	}
+	e, err := parseEntry(7, good)
+	if want := (entry{pid: 7, parent: 2, group: 3, session: 4, start: 999}); err != nil || e != want {
+		t.Errorf("%+v, %v; want %+v", e, err, want)
+	}
+	for _, bad := range []string{"", ")", "7 (a) S 1", strings.Replace(good, " 6 ", " x ", 1), strings.Replace(good, " 11 ", " -11 ", 1),
+		strings.Replace(good, ") S 2", ") SS 2", 1)} {
+		if u, ok := parseUsage(bad); ok {
+			t.Errorf("%q: %+v", bad, u)
+		}
+	}
+}
+
+func BenchmarkUsage(b *testing.B) {
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	p := &Process{os: cmd.Process}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := p.Usage(); !ok {
+			b.Fatal("nothing is told")
+		}
+	}
+}
