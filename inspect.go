@@ -188,7 +188,9 @@ func (a *Arbiter) inspect(_ context.Context, target actor.Ref) (actor.Inspection
 
 func (a *Arbiter) inspectLiving(out *actor.Inspection, i *incarnation) {
 	out.Info = i.info()
-	out.Spawn = i.args
+	if out.Spawn = i.args; out.Spawn == nil && i.parent != nil {
+		out.Spawn = &actor.SpawnArgs{Kind: i.kind, Name: i.name, In: placeNames[i.place]}
+	}
 	if i.parent != nil {
 		out.Parent = i.parent.label()
 	}

@@ -47,6 +47,9 @@ func (a *Arbiter) Pool(ctx context.Context, kind actor.Behaviour, args actor.Poo
 
 // spawn answers the command spawn.
 func (a *Arbiter) spawn(ctx context.Context, args actor.SpawnArgs) (actor.Ref, error) {
+	if failed := a.onSpawn(ctx, &args); failed != nil {
+		return actor.Ref{}, failed
+	}
 	spec, failed := a.checkSpawn(&args)
 	if failed != nil {
 		return actor.Ref{}, failed
@@ -80,6 +83,18 @@ func (a *Arbiter) spawn(ctx context.Context, args actor.SpawnArgs) (actor.Ref, e
 	}
 	i.begin()
 	return i.ref(), a.awaitReady(ctx, i)
+}
+
+// onSpawn asks the hook of the options.
+func (a *Arbiter) onSpawn(ctx context.Context, args *actor.SpawnArgs) *wire.Error {
+	if a.options.OnSpawn == nil {
+		return nil
+	}
+	by := a.spawner(ctx)
+	if err := a.options.OnSpawn(by.ref(), args); err != nil {
+		return wire.Errorf(wire.CodeRefused, "%v", err).NotStarted()
+	}
+	return nil
 }
 
 // existing returns the actor that is to be had instead of a new one.
@@ -262,7 +277,7 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 		i.spec = silentProgram(i)
 	}
 	if i.place == inGoroutine || args.Silent {
-		i.cell = cell.New(i.spec, i, a.self.cell.Base(), i.aid, i.name, a.log.With("actor", i.label()))
+		i.cell = cell.New(i.spec, i, a.self.cell.Base(), i.aid, i.name, a.log)
 		i.cell.Prepare(cell.Birth{Budget: args.Budget, Grace: args.Grace, Config: maps.Clone(args.Extra)})
 		i.local.Expired = i.expired
 	} else {
@@ -270,6 +285,9 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 	}
 	if i.spec != nil {
 		i.mode.Store(uint32(i.spec.Mode))
+	}
+	if i.place == inGoroutine && args.StartTimeout == 0 && !args.GetOrCreate {
+		i.args = nil // there is nothing in it that will be needed, and there may be a million
 	}
 	return i
 }

@@ -254,8 +254,7 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 		return nil, fmt.Errorf("cannot join the arbiter at %q: %w", m.address, err)
 	}
 	j := &joined{member: m, conn: conn, hello: welcome, ran: make(chan struct{})}
-	log := m.log.With("actor", welcome.AID)
-	j.cell = cell.New(spec, m, context.WithoutCancel(ctx), welcome.AID, welcome.Name, log)
+	j.cell = cell.New(spec, m, context.WithoutCancel(ctx), welcome.AID, welcome.Name, m.log)
 	birth := cell.Birth{
 		Budget: time.Duration(welcome.Budget) * time.Millisecond,
 		Grace:  time.Duration(welcome.Grace) * time.Millisecond,
