@@ -103,8 +103,15 @@ func (c *Cell) AID() string { return c.aid }
 // Name returns the name it was given, or "".
 func (c *Cell) Name() string { return c.name }
 
-// Logger returns its logger.
-func (c *Cell) Logger() *slog.Logger { return c.log }
+// Logger returns its logger, which names it. It is made when asked for: most actors
+// never log.
+func (c *Cell) Logger() *slog.Logger {
+	label := c.name
+	if label == "" {
+		label = c.aid
+	}
+	return c.log.With("actor", label)
+}
 
 // Born returns when it was made.
 func (c *Cell) Born() time.Time { return c.born }
