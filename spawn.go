@@ -359,7 +359,3 @@ func (i *incarnation) expired(id uint64, n peer.Note) {
 	}
 	i.cell.Cancel(nil, id)
 }
-
-func startError(err error) *wire.Error {
-	return &wire.Error{Code: wire.CodeDown, Started: wire.StartedNo, Message: err.Error(), Death: &wire.Death{Cause: wire.CauseStart, Reason: err.Error()}}
-}

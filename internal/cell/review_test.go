@@ -123,7 +123,7 @@ func TestReviewNestedAndGoroutineWait(t *testing.T) {
 			s.Commands["outer"] = &Command{CommandInfo: wire.CommandInfo{Name: "outer"}, Run: func(ctx context.Context, _ any, r *Request) (Value, error) {
 				var all sync.WaitGroup
 				all.Go(func() { callIn(ctx) })
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				n := &Call{Target: "self"}
 				n.Command = "inner"
 				n.Begin(ctx)
@@ -134,7 +134,7 @@ func TestReviewNestedAndGoroutineWait(t *testing.T) {
 		c.Start()
 		synctest.Wait()
 		c.Deliver(request(nil, 1, "outer", "a"))
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
 		for _, o := range out {
 			o.Value(nil)

@@ -35,9 +35,10 @@ func readStat(pid int) (string, error) {
 	}
 }
 
-// The fields of proc_pid_stat(5) that we read, counted from the one after the name.
+// The fields of proc_pid_stat(5) that we read, counted from the one after the name,
+// which the page calls the third.
 const (
-	statState   = 3 - 3
+	statState   = 0
 	statParent  = 4 - 3  // its group and session come next
 	statUser    = 14 - 3 // in ticks
 	statSystem  = 15 - 3
