@@ -601,7 +601,7 @@ export class Actor {
   onInfo (f) { this.hooks.info = f; return this }
 
   get life () {
-    if (!this.#life) throw new ArbiterError('closed', 'this actor has not joined an arbiter: run it, or use connect', { started: false })
+    if (!this.#life?.ref.aid) throw new ArbiterError('closed', 'this actor has not joined an arbiter: run it, or use connect', { started: false })
     return this.#life
   }
 
@@ -655,29 +655,33 @@ export class Actor {
 
   /** Joins, and resolves to how the actor ended. signals: SIGTERM and SIGINT ask it to stop. */
   async serve ({ address = '', token = '', signals = true } = {}) {
-    const life = await this._join(address, token, false)
-    const stop = signal => life.stop(`signal ${signal}`)
+    const life = this._begin(false)
+    const stop = signal => {
+      if (life.ref.aid) return life.stop(`signal ${signal}`)
+      process.off(signal, stop) // it has not joined, and there is nothing to end in order
+      process.kill(process.pid, signal)
+    }
     if (signals) for (const s of ['SIGTERM', 'SIGINT']) process.on(s, stop)
     try {
+      await life.join(address, token)
       return await life.ended
     } finally {
       for (const s of ['SIGTERM', 'SIGINT']) process.off(s, stop)
     }
   }
 
-  async _join (address, token, calls) {
+  _begin (calls) {
     if (this.#life) throw new ArbiterError('closed', 'an actor lives once', { started: false })
-    const life = new Life(this, calls)
-    this.#life = life
-    await life.join(address, token)
-    return life
+    this.#life = new Life(this, calls)
+    return this.#life
   }
 }
 
 /** Joins an arbiter to call its actors, as nobody's target. Resolves to an Actor with one method more, close(). */
 export async function connect ({ address = '', token = '', kind = 'node', name } = {}) {
   const actor = new Actor(kind, { name })
-  const life = await actor._join(address, token, true)
+  const life = actor._begin(true)
+  await life.join(address, token)
   actor.close = () => {
     life.stop('its program has what it wanted')
     return life.ended

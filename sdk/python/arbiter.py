@@ -812,7 +812,7 @@ class Actor:
 
     @property
     def life(self) -> "_Life":
-        if self._life is None:
+        if self._life is None or not self._life.ref.aid:
             raise Closed("this actor has not joined an arbiter: run it, or use connect", started=False)
         return self._life
 
@@ -875,20 +875,20 @@ class Actor:
 
     async def serve(self, address: str = "", token: str = "", signals: bool = True) -> Death:
         """Joins, and returns when the actor has ended. signals: SIGTERM and SIGINT ask it to stop."""
-        life = await self._join(address, token, calls=False)
+        life = self._begin(calls=False)
         undo = _stop_on_signals(life) if signals else None
         try:
+            await life.join(address, token)
             return await life.ended
         finally:
             if undo:
                 undo()
 
-    async def _join(self, address: str, token: str, calls: bool) -> "_Life":
+    def _begin(self, calls: bool) -> "_Life":
         if self._life is not None:
             raise Closed("an actor lives once", started=False)
-        life = _Life(self, calls)
-        await life.join(address, token)
-        return life
+        self._life = _Life(self, calls)
+        return self._life
 
 
 @contextlib.asynccontextmanager
@@ -899,7 +899,8 @@ async def connect(address: str = "", *, token: str = "", kind: str = "python", n
             print(await me.call("tally", "add", 5))
     """
     actor = Actor(kind, name=name)
-    life = await actor._join(address, token, calls=True)
+    life = actor._begin(calls=True)
+    await life.join(address, token)
     try:
         yield actor
     finally:
@@ -913,10 +914,17 @@ class _NoAddress(Closed):
 
 def _stop_on_signals(life: "_Life") -> Callable[[], None]:
     undo: List[Callable[[], Any]] = []
+
+    def stop(sig: signal.Signals) -> None:
+        if life.ref.aid:
+            life.stop(f"signal {sig.name}")
+        else:  # it has not joined, and there is nothing to end in order
+            life.loop.remove_signal_handler(sig)
+            os.kill(os.getpid(), sig)
+
     for sig in (signal.SIGTERM, signal.SIGINT):
-        reason = f"signal {sig.name}"
         try:
-            life.loop.add_signal_handler(sig, life.stop, reason)
+            life.loop.add_signal_handler(sig, stop, sig)
             undo.append(lambda sig=sig: life.loop.remove_signal_handler(sig))
         except (NotImplementedError, ValueError, RuntimeError):  # Windows, or not the main thread
             pass
@@ -1026,7 +1034,6 @@ class _Life(asyncio.Protocol):
         except ArbiterError:
             self._drop()
             raise
-        self.actor._life = self
         self._task(self._beats())
         self._task(self._start())
 
@@ -1204,6 +1211,8 @@ class _Life(asyncio.Protocol):
 
     def _message(self, m: Dict[str, Any], wrong: str, size: int) -> None:
         command = m["command"]
+        if not isinstance(m.get("ack", ""), str):
+            raise TypeError("its ack is no text")
         if not self.ref.aid and not self._welcome.done():
             if command == "welcome" and isinstance(m.get("aid"), str):
                 self._welcome.set_result(m)
