@@ -27,6 +27,7 @@ me.command('add', { a: 'int', b: 'int?' }, ({ a, b = 0 }) => a + b)
 me.command('fail', { code: 'string', message: 'string' }, ({ code, message }) => { throw appError(code, message) })
 me.command('boom', {}, () => { throw new RangeError('boom') })
 me.command('sleep', { ms: 'int' }, async ({ ms }, request) => {
+  noteDown('sleep begins')
   try {
     await pause(ms, undefined, { signal: request.signal })
   } catch (e) {

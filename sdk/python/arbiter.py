@@ -1330,6 +1330,7 @@ class _Life(asyncio.Protocol):
         if r.deadline is not None:
             r._timer = self.loop.call_at(self.loop.time() + r.deadline - r._began, self._expire, r)
         t = self._task(self._handle(r, c))
+        t.add_done_callback(lambda _: self._over(r))  # not in the coroutine: one that is canceled at once never begins
         if not c.threaded:
             r._task = t
 
@@ -1341,7 +1342,6 @@ class _Life(asyncio.Protocol):
             self._counts["started"] -= 1
             e.started = False
             self._refuse(r, e)
-            self._over(r)
             return
         r._args = r._kwargs = None
         try:
@@ -1356,8 +1356,6 @@ class _Life(asyncio.Protocol):
             elif r._ack is None:
                 log.warning("the one-way message %r failed: %s", c.name, e)
             self._answer(r, error=_as_answer(e))
-        finally:
-            self._over(r)
 
     async def _invoke(self, c: _Command, args: List[Any], kwargs: Dict[str, Any]) -> Any:
         if not c.threaded:

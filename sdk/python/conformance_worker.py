@@ -45,6 +45,7 @@ async def boom() -> None:
 
 @me.command
 async def sleep(ms: int) -> str:
+    note_down("sleep begins")
     try:
         await asyncio.sleep(ms / 1000)
     except asyncio.CancelledError:
