@@ -115,7 +115,7 @@ func TestConformance(t *testing.T) {
 				to := spawn(t, ctx, launch["concurrent"])
 				ctx, done := context.WithTimeout(ctx, 3*time.Minute)
 				defer done()
-				results, err := conform.Call(ctx, from, conformArgs{file, launch, to.AID, skip})
+				results, err := actor.Call[[]result](ctx, from, "conform", actor.Kwargs{"file": file, "launch": launch, "target": to.AID, "skip": skip})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -213,6 +213,9 @@ func (r *running) ask(ctx context.Context, s caseStep, target string) map[string
 // settle compares what became of a call with what the step wants.
 func (r *running) settle(s caseStep, got map[string]any) error {
 	if s.Error != nil {
+		if _, ok := got["result"]; ok {
+			return fmt.Errorf("it went well: %.300v", got)
+		}
 		for key, want := range s.Error {
 			text, _ := got[key].(string)
 			if key == "message" && strings.Contains(text, want.(string)) {

@@ -67,8 +67,6 @@ type (
 	}
 )
 
-var conform = actor.NewCommand[conformArgs, []result]("conform")
-
 // subjects are the variants, by name.
 var subjects = map[string]*actor.Kind[*subject]{
 	"serial":      subjectKind("serial", actor.Serial, 0),
@@ -114,7 +112,7 @@ func subjectKind(variant string, mode actor.Mode, inbox int) *actor.Kind[*subjec
 				os.Exit(code)
 				return nil
 			}),
-			actor.Handle(conform, (*subject).conform),
+			actor.Handle(actor.NewCommand[conformArgs, []result]("conform"), (*subject).conform),
 		},
 		Stopping: func(_ *subject, ctx context.Context) {
 			self, _ := actor.Current(ctx)

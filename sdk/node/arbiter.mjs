@@ -470,10 +470,25 @@ class Command {
     return { name: this.name, doc: this.doc, in: this.params.map(p => `${p.name}: ${p.kind}`).join(', '), ack: this.ack }
   }
 
-  /** Returns the arguments by name; an ArbiterError 'invalid' names the one that does not fit. */
+  /**
+   * Returns the arguments by name; an ArbiterError 'invalid' names the one that does not fit. A typed command of Go sends a struct as
+   * its one argument: a lone map that does not fit otherwise fills them by name.
+   */
   bind (args = [], kwargs = {}) {
+    if (!Array.isArray(args) || !KINDS.object(kwargs)) throw new ArbiterError('invalid', 'args is a list and kwargs an object', { started: false })
+    try {
+      return this.fill(args, kwargs)
+    } catch (e) {
+      const [lone] = args
+      const named = args.length === 1 && !Object.keys(kwargs).length && KINDS.object(lone) &&
+        Object.keys(lone).every(k => this.params.some(p => p.name === k))
+      if (!named) throw e
+      return this.fill([], lone)
+    }
+  }
+
+  fill (args, kwargs) {
     const invalid = what => new ArbiterError('invalid', what, { started: false })
-    if (!Array.isArray(args) || !KINDS.object(kwargs)) throw invalid('args is a list and kwargs an object')
     if (args.length > this.params.length) {
       const takes = this.params.length ? `at most ${this.params.length}: ${this.params.map(p => p.name).join(', ')}` : 'none'
       throw invalid(`${args.length} positional arguments, and it takes ${takes}`)
@@ -536,6 +551,7 @@ export class Request {
     this._kwargs = m.kwargs
     this._size = size
     this._came = performance.now()
+    this._chained = m.chained === true // this actor itself waits for it, further up
     this._answered = m.ack === undefined
   }
 
@@ -962,11 +978,12 @@ class Life {
     if (this.state === 'stopping' || this.state === 'closed') {
       return no('down', 'it takes no more messages', { death: { cause: 'stopped', reason: this.stopped } })
     }
-    if (waits && (waits >= inbox.messages || this.bytes + r._size > inbox.bytes)) {
+    if (!r._chained && waits && (waits >= inbox.messages || this.bytes + r._size > inbox.bytes)) {
       return no('overloaded', `its inbox is full: ${waits} messages, ${this.bytes} bytes`)
     }
     this.counts.accepted++
-    this.inbox.push([r, c])
+    if (r._chained) this.inbox.unshift([r, c])
+    else this.inbox.push([r, c])
     this.bytes += r._size
     this.pump()
   }
@@ -996,7 +1013,7 @@ class Life {
   pump () {
     const { limit, inbox } = this.actor
     while (this.inbox.length && this.busy < limit && !this.back.length && (this.state === 'running' || this.state === 'stopping')) {
-      if (this.working.size >= Math.max(limit, inbox.messages)) return // as many interleaved handlers wait as messages may
+      if (this.working.size >= Math.max(limit, inbox.messages) && !this.inbox[0][0]._chained) return // as many interleaved handlers wait as messages may
       const [r, c] = this.inbox.shift()
       this.bytes -= r._size
       if (r.deadline !== undefined && r.remaining() === 0) {

@@ -136,6 +136,7 @@ class Case {
     }
     const wrong = what => new Mismatch(`${step.command ?? step.as}: ${what}: ${show(got)}`)
     if (step.error) {
+      if ('result' in got) throw wrong('it went well')
       for (const [k, v] of Object.entries(step.error)) {
         if (k === 'message' ? !got[k]?.includes(v) : !isDeepStrictEqual(got[k], this.value(v))) throw wrong(`error ${k}, want ${show(v)}`)
       }

@@ -513,6 +513,7 @@ class Request:
         self._args, self._kwargs = m.get("args"), m.get("kwargs")
         self._came = time.monotonic()
         self._began = 0.0
+        self._chained = m.get("chained") is True  # this actor itself waits for it, further up
         self._answered = self._ack is None
         self._returned = False  # its handler
         self._away = False  # it has given up its turn
@@ -608,10 +609,20 @@ class _Command:
                 "out": gives if isinstance(gives, str) else getattr(gives, "__name__", str(gives))}
 
     def bind(self, args: Any, kwargs: Any) -> Tuple[List[Any], Dict[str, Any]]:
-        """Returns the arguments as the handler takes them; Invalid names the one that does not fit."""
+        """Returns the arguments as the handler takes them; Invalid names the one that does not fit.
+
+        A typed command of Go sends a struct as its one argument: a lone map that does not fit otherwise fills them by name."""
         args, kwargs = [] if args is None else args, {} if kwargs is None else kwargs
         if not isinstance(args, list) or not isinstance(kwargs, dict):
             raise Invalid("args is a list and kwargs an object")
+        try:
+            return self._bind(args, kwargs)
+        except Invalid:
+            if len(args) == 1 and not kwargs and isinstance(args[0], dict) and args[0].keys() <= self.named.keys():
+                return self._bind([], args[0])
+            raise
+
+    def _bind(self, args: List[Any], kwargs: Dict[str, Any]) -> Tuple[List[Any], Dict[str, Any]]:
         if len(args) > len(self.positional) and self.rest is None:
             most = ", ".join(p.name for p in self.positional)
             raise Invalid(f"{len(args)} positional arguments, and it takes "
@@ -1279,11 +1290,11 @@ class _Life(asyncio.Protocol):
             return self._in_place(r, c)
         elif self.state in ("stopping", "closed"):
             e = TargetDown("it takes no more messages", death=death)
-        elif waits and (waits >= most[0] or self._bytes + r._size > most[1]):
+        elif not r._chained and waits and (waits >= most[0] or self._bytes + r._size > most[1]):
             e = Overloaded(f"its inbox is full: {waits} messages, {self._bytes} bytes")
         else:
             self._counts["accepted"] += 1
-            self._inbox.append((r, c))
+            (self._inbox.appendleft if r._chained else self._inbox.append)((r, c))
             self._bytes += r._size
             return self._pump()
         self._counts["refused"] += 1
@@ -1312,7 +1323,7 @@ class _Life(asyncio.Protocol):
     def _pump(self) -> None:
         """Starts what may start."""
         while self._inbox and self._busy < self.actor.limit and not self._back and self.state in ("running", "stopping"):
-            if len(self._working) >= max(self.actor.limit, self.actor.inbox[0]):
+            if len(self._working) >= max(self.actor.limit, self.actor.inbox[0]) and not self._inbox[0][0]._chained:
                 return  # as many interleaved handlers wait as messages may
             r, c = self._inbox.popleft()
             self._bytes -= r._size

@@ -192,6 +192,8 @@ class Case:
         except arbiter.ArbiterError as e:
             got = told(e)
         if "error" in step:
+            if "result" in got:
+                raise Mismatch(f"{step['command']}: it went well: {got!r:.300}")
             for k, v in step["error"].items():
                 if k == "message" and v in got.get(k, ""):
                     continue
