@@ -17,7 +17,7 @@ type worker struct {
 var workers = []worker{
 	{name: "python", run: []string{"python3", "../python/conformance_worker.py"}},
 	{name: "node", run: []string{"node", "../node/conformance_worker.mjs"}},
-	{name: "perl", run: []string{"perl", "../../examples/perl/worker.pl"}, basic: true},
+	{name: "perl", run: []string{"perl", "../perl/worker.pl"}, basic: true},
 }
 
 // need skips the test where the language is not installed.
