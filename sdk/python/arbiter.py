@@ -367,6 +367,8 @@ def _is_utf8(text: str) -> bool:
 
 def _image(key: str, v: Any) -> Any:
     if key == "$map":
+        if not isinstance(v, list) or not all(isinstance(x, list) and len(x) == 2 for x in v):
+            raise TypeError("want a list of lists of two")
         m = {_frozen(k): x for k, x in v}
         if len(m) != len(v):
             raise ValueError("two keys are the same in Python")
@@ -1358,6 +1360,9 @@ class _Life(asyncio.Protocol):
         try:
             result = await self._invoke(c, args, kwargs)
             self._answer(r, result)
+        except SystemExit as e:  # of the program, not of the handler alone: its exit code says it all
+            if not self.ended.done():
+                self.ended.set_exception(e)
         except asyncio.CancelledError:
             if not r.over and self.state != "closed":
                 self._answer(r, error=Canceled("the handler gave up", started=True))
