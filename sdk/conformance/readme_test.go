@@ -54,3 +54,19 @@ func TestReadmes(t *testing.T) {
 		})
 	}
 }
+
+// TestAnotherLanguage: the worker that docs/another-language.md shows is the one that
+// is run.
+func TestAnotherLanguage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/another-language.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker, err := os.ReadFile("../perl/worker.pl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "```perl\n"+string(worker)+"```\n") {
+		t.Error("the worker of docs/another-language.md is not sdk/perl/worker.pl")
+	}
+}
