@@ -15,7 +15,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Socket, connect as dial } from 'node:net'
-import { readFileSync } from 'node:fs'
+import { fstatSync, readFileSync } from 'node:fs'
 
 export const VERSION = 1
 export const MAX_MESSAGE = 16 << 20 // bytes, until the welcome says otherwise
@@ -791,13 +791,9 @@ class Life {
     const env = process.env
     const fd = address ? '' : env.ARBITER_FD
     if (!address) delete env.ARBITER_FD // not for this program's own children
-    if (fd) {
-      try {
-        await this.attach(new Socket({ fd: Number(fd), readable: true, writable: true }), true)
-        return ''
-      } catch (e) {
-        if (!env.ARBITER_ADDR) throw e
-      }
+    if (isSocket(fd)) {
+      await this.attach(new Socket({ fd: Number(fd), readable: true, writable: true }), true)
+      return ''
     }
     if (!address) {
       address = env.ARBITER_ADDR ?? ''
@@ -1305,6 +1301,15 @@ class Life {
     }
     this.socket.destroy()
     this.hasEnded(death)
+  }
+}
+
+// Where something on the way has closed the descriptor, it may be one of Node's own.
+function isSocket (fd) {
+  try {
+    return Boolean(fd) && fstatSync(Number(fd)).isSocket()
+  } catch {
+    return false
   }
 }
 

@@ -1,6 +1,6 @@
 // The worker of sdk/conformance in JavaScript: the same commands in every language, and the runner of its cases.
 //
-//   node conformance_worker.mjs serial|interleaved|concurrent|small
+//   node conformance_worker.mjs serial|interleaved|concurrent|small|failing
 
 import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -9,7 +9,10 @@ import { Actor, ArbiterError, UUID, appError, loads } from './arbiter.mjs'
 
 const variant = process.argv[2] ?? 'concurrent'
 const small = variant === 'small'
-const me = new Actor('conformance', { mode: small ? 'serial' : variant, inbox: small ? { messages: 4, bytes: 1 << 20 } : {} })
+const me = new Actor('conformance', {
+  mode: small || variant === 'failing' ? 'serial' : variant, inbox: small ? { messages: 4, bytes: 1 << 20 } : {}, name: process.env.CONFORMANCE_NAME
+})
+if (variant === 'failing') me.onStart(() => { throw new RangeError('no paper') })
 const noted = []
 const waiting = new Map()
 

@@ -37,6 +37,7 @@ import queue
 import re
 import signal
 import socket
+import stat
 import struct
 import sys
 import threading
@@ -789,6 +790,7 @@ class Actor:
         self.config: Dict[str, Any] = {}  # the actor's own settings: from birth, and by the command config
         self.sync = _Sync(self)
         self._life: Optional[_Life] = None
+        self._inherited: Optional[socket.socket] = None
         for f, name_, ack in _BUILTINS:
             c = self.commands[name_] = _Command(types.MethodType(f, self), name_, f.__doc__ or "", ack)
             c.in_place = not inspect.iscoroutinefunction(f)
@@ -871,6 +873,7 @@ class Actor:
     def run(self) -> NoReturn:
         """Joins the arbiter the environment names, serves until the actor has ended, and exits the program: 0 if it was asked
         to stop, 1 if it failed or lost its arbiter, 2 if there is none."""
+        self._inherited = _inherited()  # before the event loop opens descriptors of its own
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         try:
@@ -923,6 +926,20 @@ async def connect(address: str = "", *, token: str = "", kind: str = "python", n
 
 class _NoAddress(Closed):
     pass
+
+
+def _inherited() -> Optional[socket.socket]:
+    """Returns the connection the arbiter handed over; None if there is none, or something on the way has closed it. It is not for
+    this program's own children."""
+    fd = os.environ.pop("ARBITER_FD", "")
+    try:
+        if not fd or not stat.S_ISSOCK(os.fstat(int(fd)).st_mode):
+            return None
+        sock = socket.socket(fileno=int(fd))
+        sock.set_inheritable(False)
+        return sock
+    except (OSError, ValueError):
+        return None
 
 
 def _stop_on_signals(life: "_Life") -> Callable[[], None]:
@@ -1076,19 +1093,13 @@ class _Life(asyncio.Protocol):
         a.config.update(w.get("extra") or {})
 
     async def _connect(self, address: str, token: str) -> str:
-        env = os.environ
-        fd = env.pop("ARBITER_FD", "") if not address else ""  # not for this program's own children
-        if fd:
-            try:
-                sock = socket.socket(fileno=int(fd))
-                sock.set_inheritable(False)
+        if not address:
+            sock = self.actor._inherited or _inherited()
+            if sock:
                 await self.loop.create_connection(lambda: self, sock=sock)
                 return ""
-            except (OSError, ValueError):
-                if not env.get("ARBITER_ADDR"):
-                    raise
         if not address:
-            address, token = env.get("ARBITER_ADDR", ""), token or env.pop("ARBITER_TOKEN", "")
+            address, token = os.environ.get("ARBITER_ADDR", ""), token or os.environ.pop("ARBITER_TOKEN", "")
         if not address:
             raise _NoAddress("there is no arbiter to join: start this program by one (arbiter run -- python3 worker.py), "
                              "or say where it is in ARBITER_ADDR, as unix:/path or tcp:host:port", started=False)

@@ -1,6 +1,6 @@
 """The worker of sdk/conformance in Python: the same commands in every language, and the runner of its cases.
 
-    python3 conformance_worker.py serial|interleaved|concurrent|small
+    python3 conformance_worker.py serial|interleaved|concurrent|small|failing
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any, Dict, List, Optional
 import arbiter
 
 variant = sys.argv[1] if len(sys.argv) > 1 else "concurrent"
-me = arbiter.Actor("conformance", mode="serial" if variant == "small" else variant, inbox=(4, 1 << 20) if variant == "small" else (2048, 8 << 20))
+me = arbiter.Actor("conformance", mode={"small": "serial", "failing": "serial"}.get(variant, variant), name=os.environ.get("CONFORMANCE_NAME", ""),
+                   inbox=(4, 1 << 20) if variant == "small" else (2048, 8 << 20))
 noted: List[str] = []
 waiting: Dict[str, "asyncio.Future[None]"] = {}
 
@@ -57,7 +58,9 @@ async def sleep(ms: int, tag: str = "sleep") -> str:
 
 @me.command
 def block(ms: int) -> str:
-    time.sleep(ms / 1000)
+    end = time.monotonic() + ms / 1000
+    while time.monotonic() < end:
+        pass
     return "blocked"
 
 
@@ -131,6 +134,13 @@ async def attend(target: str) -> None:
 async def die(code: int) -> None:
     print("last words", file=sys.stderr)
     os._exit(code)
+
+
+if variant == "failing":
+
+    @me.on_start
+    async def start() -> None:
+        raise ValueError("no paper")
 
 
 @me.on_stop
