@@ -38,7 +38,7 @@ func (e *embryo) connect(i *incarnation) {
 	e.theirs = theirs
 	var t peer.Transport = peer.Choose(peer.NewTransport(ours), false)
 	if i.place == inProgram {
-		e.door = newDoor(t)
+		e.door = newDoor(t, i.arb.nearestAddress() != "")
 		t = e.door
 	}
 	i.arb.newSession(i, i.arb.newConn(t, i.args))

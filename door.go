@@ -13,8 +13,13 @@ import (
 // inherits, or, where something on the way to it closes that, by connecting and
 // saying the token it was given. The first to say hello is it.
 type door struct {
-	at   atomic.Pointer[doorway]
+	at        atomic.Pointer[doorway]
+	heard     bool          // owned by the reader: something came
+	elsewhere bool          // fixed: there is an address to connect to instead
+	over      chan struct{} // closed when somebody has entered, or nobody will
+
 	mu   sync.Mutex // guards what follows
+	done bool       // over is closed
 	shut bool
 	conn *peer.Conn
 }
@@ -25,8 +30,10 @@ type doorway struct {
 	read []byte // owned by the reader
 }
 
-func newDoor(t peer.Transport) *door {
-	d := &door{}
+// newDoor returns the door of a program that has the other end of t, and, if there is
+// an address it is told, may connect to that.
+func newDoor(t peer.Transport, address bool) *door {
+	d := &door{elsewhere: address, over: make(chan struct{})}
 	d.at.Store(&doorway{Transport: t})
 	return d
 }
@@ -42,6 +49,7 @@ func (d *door) enter(t peer.Transport, hello []byte) bool {
 	bind(t, d.conn)
 	before := d.at.Swap(&doorway{Transport: t, read: hello})
 	_ = before.Close()
+	d.decideLocked()
 	return true
 }
 
@@ -59,8 +67,17 @@ func bind(t peer.Transport, c *peer.Conn) {
 	}
 }
 
+func (d *door) decideLocked() {
+	if !d.done {
+		d.done = true
+		close(d.over)
+	}
+}
+
 // Read reads where the door is. When it is moved while a Read waits, the Read goes
-// on there.
+// on there. The end of a socket over which nothing came is not the end: whatever
+// closed it may have been on the way to the program, which now connects. That ends
+// with the process, or when it is not ready in time.
 func (d *door) Read(b []byte) (int, error) {
 	for {
 		at := d.at.Load()
@@ -70,7 +87,14 @@ func (d *door) Read(b []byte) (int, error) {
 			return n, nil
 		}
 		n, err := at.Transport.Read(b)
-		if err == nil || n > 0 || d.at.Load() == at {
+		if err == nil || n > 0 {
+			d.heard = true
+			return n, err
+		}
+		if !d.heard && d.elsewhere {
+			<-d.over
+		}
+		if d.at.Load() == at {
 			return n, err
 		}
 	}
@@ -83,6 +107,7 @@ func (d *door) Info() peer.Info                { return d.at.Load().Info() }
 func (d *door) Close() error {
 	d.mu.Lock()
 	d.shut = true
+	d.decideLocked()
 	d.mu.Unlock()
 	return d.at.Load().Close()
 }
