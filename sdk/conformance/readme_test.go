@@ -15,7 +15,7 @@ import (
 func TestReadmes(t *testing.T) {
 	ctx := start(t)
 	for _, sdk := range []struct{ dir, language, file, run, worker string }{
-		{"../python", "python", "arbiter.py", "python3", "worker.py"},
+		{"../python", "python", "arbiter.py", python(), "worker.py"},
 		{"../node", "js", "arbiter.mjs", "node", "worker.mjs"},
 	} {
 		t.Run(sdk.language, func(t *testing.T) {

@@ -2,6 +2,8 @@ package conformance
 
 import (
 	"os/exec"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -15,10 +17,20 @@ type worker struct {
 }
 
 var workers = []worker{
-	{name: "python", run: []string{"python3", "../python/conformance_worker.py"}},
+	{name: "python", run: []string{python(), "../python/conformance_worker.py"}},
 	{name: "node", run: []string{"node", "../node/conformance_worker.mjs"}},
 	{name: "perl", run: []string{"perl", "../perl/worker.pl"}, basic: true},
 }
+
+// python returns the interpreter itself. What is called python3 may be a script that
+// looks for it, at a price to be paid once and not with every worker.
+var python = sync.OnceValue(func() string {
+	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
+	if path := strings.TrimSpace(string(out)); err == nil && path != "" {
+		return path
+	}
+	return "python3"
+})
 
 // need skips the test where the language is not installed.
 func (w worker) need(t *testing.T) {

@@ -1126,7 +1126,7 @@ class Life {
 
   /** Sends m, with an ack, and waits for the callback. An interleaved handler gives up its turn meanwhile. */
   async wait (m, r, left, target, command, signal) {
-    signal?.throwIfAborted()
+    if (signal?.aborted) throw new ArbiterError('canceled', 'the caller gave up before it was sent', { started: false, target, command })
     const ack = m.ack ??= String(++this.acks)
     try {
       this.post(m)
@@ -1186,14 +1186,15 @@ class Life {
     const ack = String(++this.acks)
     let resolve
     const down = new Promise(r => { resolve = r })
+    const stop = () => { if (this.watches.delete(ack)) this.tell({ command: 'unwatch', ack }) }
     this.watches.set(ack, { resolve, target }) // before the answer: the end may follow it at once
     try {
       await this.wait({ command: 'watch', actor: target, ack }, undefined, DEFAULT_TIMEOUT, target, 'watch')
     } catch (e) {
-      this.watches.delete(ack)
+      stop()
       throw e
     }
-    return { down, stop: () => { if (this.watches.delete(ack)) this.tell({ command: 'unwatch', ack }) } }
+    return { down, stop }
   }
 
   // Signs of life

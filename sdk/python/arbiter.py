@@ -496,7 +496,7 @@ class FrameReader:
             raise Violation(1009, f"a message of more than {self.limit} bytes")
         if len(b) < head + n:
             return None
-        final, payload = bool(b[0] & 0x80), bytes(memoryview(b)[head:head + n])
+        final, payload = bool(b[0] & 0x80), bytes(b[head:head + n])
         del b[:head + n]
         return final, opcode, payload
 
@@ -1058,7 +1058,7 @@ class _Life(asyncio.Protocol):
         """Connects, says hello and is welcomed, within 10 s."""
         try:
             await asyncio.wait_for(self._handshake(address, token), 10)
-        except (OSError, asyncio.TimeoutError) as e:
+        except (OSError, ValueError, asyncio.TimeoutError) as e:
             self._drop()
             raise Closed(f"cannot join the arbiter: {e or 'no answer within 10 s'}", started=False) from e
         except ArbiterError:
@@ -1505,7 +1505,7 @@ class _Life(asyncio.Protocol):
 
     async def _wait(self, m: Dict[str, Any], r: Optional[Request], target: str, command: str, left: float) -> Any:
         """Sends m, with an ack, and waits for the callback. An interleaved handler gives up its turn meanwhile."""
-        ack = m["ack"] = self._ack()
+        ack = m["ack"] = m.get("ack") or self._ack()
         done: "asyncio.Future[Any]" = self.loop.create_future()
         try:
             self.post(m)
@@ -1564,12 +1564,12 @@ class _Life(asyncio.Protocol):
 
     async def watch(self, target: Union[str, Ref]) -> Watch:
         address = target.address if isinstance(target, Ref) else target
-        w = Watch(self, str(self._acks + 1), address)
+        w = Watch(self, self._ack(), address)
         self.watches[w._ack] = w  # before the answer: the end may follow it at once
         try:
-            await self._wait({"command": "watch", "actor": address}, None, address, "watch", DEFAULT_TIMEOUT)
+            await self._wait({"command": "watch", "actor": address, "ack": w._ack}, None, address, "watch", DEFAULT_TIMEOUT)
         except BaseException:
-            self.watches.pop(w._ack, None)
+            w.stop()
             raise
         return w
 

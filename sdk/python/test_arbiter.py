@@ -466,9 +466,14 @@ class Programs(unittest.TestCase):
         self.assertEqual(p.wait(60), 0)
 
     def test_a_handler_that_exits(self):
+        for define in ("async def", "def"):
+            with self.subTest(define):
+                self.exits(define)
+
+    def exits(self, define: str) -> None:
         ours, theirs = socket.socketpair()
         self.addCleanup(ours.close)
-        text = "import arbiter, sys; a = arbiter.Actor('x')\n@a.command\nasync def leave(): sys.exit(7)\na.run()"
+        text = "import arbiter, sys; a = arbiter.Actor('x')\n@a.command\n%s leave(): sys.exit(7)\na.run()" % define
         with theirs:
             p = subprocess.Popen([sys.executable, "-c", text], cwd=pathlib.Path(__file__).parent, pass_fds=[theirs.fileno()],
                                  env={**os.environ, "ARBITER_FD": str(theirs.fileno())})
