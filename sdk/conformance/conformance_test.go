@@ -18,7 +18,7 @@ import (
 	"github.com/arbiter-go/arbiter/actor"
 )
 
-var matrix = flag.Bool("matrix", false, "have goroutine actors ask those of other languages too: process actors do the same")
+var matrix = flag.Bool("matrix", false, "run what is left out because something else checks much the same: more dialogues, and goroutine actors that ask those of other languages")
 
 // child makes process actors of this test possible: it belongs to the program.
 var child *arbiter.ChildHook

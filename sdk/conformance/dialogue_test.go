@@ -29,6 +29,7 @@ const patience = 20 * time.Second
 type dialogue struct {
 	Name     string         `json:"name"`
 	Basic    bool           `json:"basic"`
+	More     bool           `json:"more"` // with -matrix only: the unit tests of each SDK have the like of it
 	Variant  string         `json:"variant"`
 	Prelude  *bool          `json:"prelude"`  // default true: hello, welcome, ready
 	Settings map[string]any `json:"settings"` // from birth
@@ -76,12 +77,13 @@ func readJSON(t *testing.T, path string, into any) {
 }
 
 // TestDialogues has each worker talk to an arbiter that does what the dialogue says.
+// All of them: go test ./sdk/conformance -matrix
 func TestDialogues(t *testing.T) {
 	for _, w := range workers {
 		t.Run(w.name, func(t *testing.T) {
 			w.need(t)
 			for _, d := range readDialogues(t) {
-				if w.basic && !d.Basic {
+				if w.basic && !d.Basic || d.More && !*matrix {
 					continue
 				}
 				t.Run(d.Name, func(t *testing.T) {
