@@ -148,6 +148,8 @@ func start(t *testing.T) context.Context {
 	log := &logs{}
 	arb, err := arbiter.Start(context.Background(), arbiter.Options{
 		Name: "conformance", Kinds: kinds(), Child: child, Strict: true, Output: io.Discard, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		// One case is about what is too large. The other is for machines that are busy.
+		MaxMessage: 2 << 20, HeartbeatTimeout: time.Minute,
 	})
 	if err != nil {
 		t.Fatal(err)
