@@ -243,11 +243,11 @@ func TestTypistRefused(t *testing.T) {
 		code   actor.Code
 		closed frame.CloseCode
 	}{
-		{"not JSON", func(p *typist) { p.say(`{"command"`) }, "protocol", 1008},
-		{"a list", func(p *typist) { p.say(`[]`) }, "protocol", 1008},
+		{"not JSON", func(p *typist) { p.say(`{"command"`) }, "protocol", 1007},
+		{"a list", func(p *typist) { p.say(`[]`) }, "protocol", 1007},
 		{"not UTF-8", func(p *typist) { p.say("\"\xff\"") }, "protocol", 1007},
 		{"a request first", func(p *typist) { p.say(`{"command":"ps","target":"arbiter"}`) }, "protocol", 1008},
-		{"a key twice", hello(`"kind":"x"`), "protocol", 1008},
+		{"a key twice", hello(`"kind":"x"`), "protocol", 1007},
 		{"binary in the hello's fragments", func(p *typist) {
 			p.write(frame.Header{Opcode: frame.Text, Length: 1}.Append(nil))
 			p.write([]byte("{"))
