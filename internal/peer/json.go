@@ -342,7 +342,7 @@ func (j *jsonTransport) takeText(payload []byte) error {
 		return j.takeWatch(t)
 	case "unwatch":
 		if id, ok := j.acks.id(t.Ack, true); ok {
-			j.acks.remove(id)
+			j.acks.unwatch(id)
 			j.put(&wire.Message{Kind: wire.KindUnwatch, ID: id})
 		}
 	case "notify":
