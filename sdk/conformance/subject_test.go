@@ -44,6 +44,10 @@ type (
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	}
+	lingerArgs struct {
+		MS   int    `json:"ms"`
+		Text string `json:"text"`
+	}
 	sleepArgs struct {
 		MS  int    `json:"ms"`
 		Tag string `json:"tag"`
@@ -92,6 +96,14 @@ func subjectKind(variant string, mode actor.Mode, inbox int) *actor.Kind[*subjec
 			actor.On(actor.NewCommand[string, actor.None]("note", actor.NoAck()), func(s *subject, _ context.Context, text string) error {
 				s.note(text)
 				return nil
+			}),
+			actor.On(actor.NewCommand[lingerArgs, actor.None]("linger", actor.NoAck()), func(s *subject, ctx context.Context, a lingerArgs) error {
+				select {
+				case <-time.After(time.Duration(a.MS) * time.Millisecond):
+					s.note(a.Text)
+				case <-ctx.Done():
+				}
+				return ctx.Err()
 			}),
 			actor.Handle(actor.NewCommand[string, int]("expect"), (*subject).expect),
 			actor.Handle(actor.NewCommand[any, string]("describe"), func(_ *subject, _ context.Context, v any) (string, error) {

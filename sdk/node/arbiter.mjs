@@ -149,6 +149,7 @@ function writeObject (entries, out, depth) {
 }
 
 function writePairs (pairs, out, depth) {
+  if (pairs.some(([k]) => Array.isArray(k) || KINDS.map(k) || KINDS.set(k))) throw new NoImage('a map whose key is a list, a map or a set')
   out.push('{"$map":')
   writeList(pairs, out, depth + 1)
   out.push('}')
@@ -301,6 +302,7 @@ class Parser {
     switch (key) {
       case '$map':
         if (!Array.isArray(v) || !v.every(x => Array.isArray(x) && x.length === 2)) return bad('want a list of lists of two')
+        if (v.some(([k]) => Array.isArray(k) || KINDS.map(k) || KINDS.set(k))) return bad('a map whose key is a list, a map or a set')
         return distinct(v, new Map(v))
       case '$set': return Array.isArray(v) ? distinct(v, new Set(v)) : bad('want a list')
       case '$bytes': case '$time': case '$uuid': case '$float':
@@ -873,10 +875,12 @@ class Life {
     try {
       m = parser.document()
     } catch (e) {
-      throw new Violation(1002, `a message that is not JSON: ${e.message}`)
+      throw new Violation(1007, `a message that is not JSON: ${e.message}`)
     }
-    if (!KINDS.object(m) || typeof m.command !== 'string') throw new Violation(1002, 'a message that has no command')
+    if (!KINDS.object(m)) throw new Violation(1007, 'a message that is no object')
+    if (typeof m.command !== 'string') throw new Violation(1008, 'a message that has no command')
     if (parser.exact && m.command !== 'echo') m = new Parser(s, false).document()
+    for (const k of Object.keys(m)) if (m[k] === null) delete m[k] // null is nothing
     this.message(m, parser.wrong, payload.length)
   }
 
@@ -917,30 +921,32 @@ class Life {
 
   message (m, wrong, size) {
     const need = (key, kind) => {
-      if (!KINDS[kind](m[key])) throw new Violation(1002, `a message "${m.command.slice(0, 40)}" whose ${key} is not as it should be`)
+      if (!KINDS[kind](m[key])) throw new Violation(1008, `a message "${m.command.slice(0, 40)}" whose ${key} is not as it should be`)
       return m[key]
     }
     if (!this.ref.aid) {
       if (m.command === 'error') return this.welcome.reject(ArbiterError.parse(m.error, 'arbiter', 'hello'))
-      if (m.command !== 'welcome') throw new Violation(1002, `"${m.command.slice(0, 40)}" instead of a welcome`)
+      if (m.command !== 'welcome') throw new Violation(1008, `"${m.command.slice(0, 40)}" instead of a welcome`)
       this.ref = { aid: need('aid', 'string'), name: m.name || '' }
       return this.welcome.resolve(m)
     }
-    if (m.target !== undefined && !(m.command === 'undelivered' && m.error)) {
+    if (m.target !== undefined) {
       if (m.ack !== undefined) need('ack', 'string')
       return this.request(new Request(m, size), wrong)
     }
     switch (m.command) {
       case 'callback': return this.callback(need('ack', 'string') && m, wrong)
       case 'cancel': return this.cancel(need('ack', 'string'))
-      case 'undelivered': return this.undelivered(ArbiterError.parse(m.error, m.target))
+      case 'undelivered': return this.undelivered(ArbiterError.parse(m.error))
       case 'down': {
         const w = this.watches.get(need('ack', 'string'))
         this.watches.delete(m.ack)
         return w?.resolve({ actor: m.actor, name: m.name ?? '', death: { cause: 'connection', ...m.death } })
       }
       case 'stop': return this.stop(m.reason || 'asked to')
-      case 'goodbye': return this.close(`the arbiter said goodbye: ${m.death?.reason || 'it stops'}`)
+      case 'goodbye':
+        this.write(closeFrame(1000, ''))
+        return this.close(`the arbiter said goodbye: ${m.death?.reason || 'it stops'}`)
     } // others are of a later version
   }
 
@@ -977,11 +983,26 @@ class Life {
     if (!r._chained && waits && (waits >= inbox.messages || this.bytes + r._size > inbox.bytes)) {
       return no('overloaded', `its inbox is full: ${waits} messages, ${this.bytes} bytes`)
     }
+    if (!c.ack && !this.accept(r, c)) return
     this.counts.accepted++
     if (r._chained) this.inbox.unshift([r, c])
     else this.inbox.push([r, c])
     this.bytes += r._size
     this.pump()
+  }
+
+  /** Answers, before it is handled, a call of a command without acknowledgement. It is false if it cannot be. */
+  accept (r, c) {
+    try {
+      c.bind(r._args, r._kwargs)
+    } catch (e) {
+      this.counts.refused++
+      this.refuse(r, e)
+      return false
+    }
+    this.answer(r)
+    r.deadline = r._ack = undefined // nobody waits
+    return true
   }
 
   /** Answers that the handler did not start: to a one-way message too. */

@@ -42,6 +42,7 @@ me.command('sleep', { ms: 'int', tag: 'string?' }, async ({ ms, tag = 'sleep' },
 })
 me.command('block', { ms: 'int' }, async ({ ms }) => { await pause(ms); return 'blocked' })
 me.command('note', { text: 'string' }, ({ text }) => noteDown(text), { ack: false })
+me.command('linger', { ms: 'int', text: 'string' }, async ({ ms, text }) => { await pause(ms); noteDown(text) }, { ack: false })
 me.command('notes', {}, () => noted)
 me.command('expect', { text: 'string' }, async ({ text }) => {
   if (!noted.includes(text)) {

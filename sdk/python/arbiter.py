@@ -263,6 +263,8 @@ def _write_map(v: Mapping[Any, Any], put: Callable[[str], None], depth: int) -> 
     if depth >= MAX_DEPTH:
         raise _NoImage(f"more than {MAX_DEPTH} deep; does it hold itself?")
     if not all(isinstance(k, str) for k in v) or len(v) == 1 and next(iter(v)).startswith("$"):
+        if any(isinstance(k, (tuple, frozenset)) for k in v):
+            raise _NoImage("a map whose key is a list, a map or a set")
         put('{"$map":')
         _write_list(list(v.items()), put, depth + 1)
         put("}")
@@ -370,7 +372,9 @@ def _image(key: str, v: Any) -> Any:
     if key == "$map":
         if not isinstance(v, list) or not all(isinstance(x, list) and len(x) == 2 for x in v):
             raise TypeError("want a list of lists of two")
-        m = {_frozen(k): x for k, x in v}
+        if any(isinstance(k, (list, dict, set)) for k, _ in v):
+            raise TypeError("a map whose key is a list, a map or a set")
+        m = dict(v)
         if len(m) != len(v):
             raise ValueError("two keys are the same in Python")
         return m
@@ -399,7 +403,7 @@ def _image(key: str, v: Any) -> Any:
 
 
 def _frozen(v: Any) -> Any:
-    """v as a key: a list becomes a tuple, a set a frozenset; a map cannot be one."""
+    """v as an element of a set: a list becomes a tuple, a set a frozenset; a map cannot be one."""
     if isinstance(v, list):
         return tuple(_frozen(x) for x in v)
     return frozenset(v) if isinstance(v, set) else v
@@ -1173,13 +1177,16 @@ class _Life(asyncio.Protocol):
         except UnicodeDecodeError:
             raise Violation(1007, "text that is not UTF-8") from None
         except ValueError as e:
-            raise Violation(1002, f"a message that is not JSON: {e}") from None
-        if not isinstance(m, dict) or not isinstance(m.get("command"), str):
-            raise Violation(1002, "a message that has no command")
+            raise Violation(1007, f"a message that is not JSON: {e}") from None
+        if not isinstance(m, dict):
+            raise Violation(1007, "a message that is no object")
+        m = {k: v for k, v in m.items() if v is not None}  # null is nothing
+        if not isinstance(m.get("command"), str):
+            raise Violation(1008, "a message that has no command")
         try:
             self._message(m, wrong, len(payload))
         except (KeyError, TypeError, AttributeError, ValueError) as e:
-            raise Violation(1002, f'a message "{m["command"]:.40}" that is not as it should be: {e!r}') from e
+            raise Violation(1008, f'a message "{m["command"]:.40}" that is not as it should be: {e!r}') from e
 
     def _violated(self, e: Violation) -> None:
         log.error("the arbiter broke the protocol: %s", e)
@@ -1245,15 +1252,15 @@ class _Life(asyncio.Protocol):
             if command == "error":
                 self._welcome.set_exception(ArbiterError.parse(m.get("error"), "arbiter", "hello"))
                 return
-            raise Violation(1002, f'"{command:.40}" instead of a welcome')
-        if "target" in m and not (command == "undelivered" and "error" in m):
+            raise Violation(1008, f'"{command:.40}" instead of a welcome')
+        if "target" in m:
             self._request(Request(self, m, size), wrong)
         elif command == "callback":
             self._callback(m, wrong)
         elif command == "cancel":
             self._cancel(m["ack"])
         elif command == "undelivered":
-            self._undelivered(ArbiterError.parse(m.get("error"), m.get("target") or ""))
+            self._undelivered(ArbiterError.parse(m.get("error")))
         elif command == "down":
             w = self.watches.pop(m["ack"], None)
             if w and not w._down.done():
@@ -1261,6 +1268,7 @@ class _Life(asyncio.Protocol):
         elif command == "stop":
             self.stop(m.get("reason") or "asked to")
         elif command == "goodbye":
+            self._write(close_frame(1000, ""))
             self._close("the arbiter said goodbye: " + (Death.parse(m.get("death")).reason or "it stops"))
         # Others are of a later version.
 
@@ -1306,6 +1314,8 @@ class _Life(asyncio.Protocol):
         elif not r._chained and waits and (waits >= most[0] or self._bytes + r._size > most[1]):
             e = Overloaded(f"its inbox is full: {waits} messages, {self._bytes} bytes")
         else:
+            if not c.ack and not self._accept(r, c):
+                return
             self._counts["accepted"] += 1
             (self._inbox.appendleft if r._chained else self._inbox.append)((r, c))
             self._bytes += r._size
@@ -1313,6 +1323,19 @@ class _Life(asyncio.Protocol):
         self._counts["refused"] += 1
         e.started = False
         self._refuse(r, e)
+
+    def _accept(self, r: Request, c: _Command) -> bool:
+        """Answers, before it is handled, a call of a command without acknowledgement. It is False if it cannot be."""
+        try:
+            c.bind(r._args, r._kwargs)
+        except Invalid as e:
+            self._counts["refused"] += 1
+            e.started = False
+            self._refuse(r, e)
+            return False
+        self._answer(r)
+        r.deadline = r._ack = None  # nobody waits
+        return True
 
     def _refuse(self, r: Request, e: ArbiterError) -> None:
         """Answers that the handler did not start: to a one-way message too."""

@@ -69,6 +69,12 @@ async def note(text: str) -> None:
     note_down(text)
 
 
+@me.command(ack=False)
+async def linger(ms: int, text: str) -> None:
+    await asyncio.sleep(ms / 1000)
+    note_down(text)
+
+
 @me.command
 async def notes() -> List[str]:
     return noted

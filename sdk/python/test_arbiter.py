@@ -100,7 +100,7 @@ class Values(unittest.TestCase):
                 arbiter.loads(text)
 
     def test_types(self):
-        for v in (b"\0\xff", {1, "a"}, frozenset([1]), {1: {2: b"3"}}, {"$x": 1}, {(1, 2): 3}, uuid.uuid4(), 10**9000, -(10**9000),
+        for v in (b"\0\xff", {1, "a"}, frozenset([1]), {1: {2: b"3"}}, {"$x": 1}, {b"k": 3}, uuid.uuid4(), 10**9000, -(10**9000),
                   datetime.datetime(2026, 11, 26, 10, 0, 0, 123456, datetime.timezone(datetime.timedelta(hours=-3)))):
             with self.subTest(type(v).__name__):
                 self.assertEqual(arbiter.loads(arbiter.dumps(v)), v)
@@ -111,7 +111,7 @@ class Values(unittest.TestCase):
         ring: List[Any] = []
         ring.append(ring)
         for v, place in (({"a": [1, {"b": object()}]}, "a[1].b"), ("\ud800", "the value"), ([datetime.datetime(2026, 1, 1)], "[0]"),
-                         ({1: {2: lambda: 0}}, "[0][1][0][1]"), (ring, "deep"), (1j, "complex")):
+                         ({1: {2: lambda: 0}}, "[0][1][0][1]"), (ring, "deep"), (1j, "complex"), ([{(1, 2): 3}], "[0]")):
             with self.assertRaises(arbiter.NotEncodable) as e:
                 arbiter.dumps(v)
             self.assertIn(place, str(e.exception))
