@@ -2,7 +2,6 @@ package pickle
 
 import (
 	"archive/tar"
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
@@ -128,4 +127,11 @@ func TestCapturedSameBytes(t *testing.T) {
 	t.Log(differ)
 }
 
-var _ = bufio.NewReader
+func decoded(t testing.TB, p []byte) Value {
+	t.Helper()
+	v, err := Decode(p, Limits{})
+	if err != nil {
+		t.Fatalf("%v\n%.400x", err, p)
+	}
+	return v
+}
