@@ -53,6 +53,7 @@ type incarnation struct {
 	state    atomic.Int32                 // a cell.State, where there is no cell to ask
 	process  atomic.Pointer[proc.Process] // its own, once it was started
 	asked    atomic.Bool                  // somebody wished for its end
+	lost     atomic.Bool                  // its connection is over, and why is being found out
 	gate     gate                         // of a worker: see pool.go
 	spawns   spawns                       // what it may still spawn
 	ready    chan struct{}                // closed when it runs or has ended; nil for the arbiter's own

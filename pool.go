@@ -275,24 +275,46 @@ func (p *pool) pick(key string) *incarnation {
 }
 
 // least returns who has the fewest calls unanswered: of those that run, or if none
-// does, of those that start. Among equals it takes turns.
+// does, of those that start. Among equals it takes turns. Whose connection is lost
+// has none unanswered, and would draw all calls until its end is known: it is the
+// last resort.
 func (p *pool) least(members []*incarnation) (best *incarnation) {
 	if len(members) == 0 {
 		return nil
 	}
 	first := int(p.turn.Add(1) % uint32(len(members)))
-	bestRuns, bestLoad := false, 0
+	var bestFit fitness
+	bestLoad := 0
 	for n := range members {
 		w := members[(first+n)%len(members)]
-		runs, load := w.readyNow(), w.calls().Len()
-		if best == nil || runs && !bestRuns || runs == bestRuns && load < bestLoad {
-			best, bestRuns, bestLoad = w, runs, load
+		fit, load := w.fitness(), w.calls().Len()
+		if best == nil || fit > bestFit || fit == bestFit && load < bestLoad {
+			best, bestFit, bestLoad = w, fit, load
 		}
-		if bestRuns && bestLoad == 0 {
+		if bestFit == runsNow && bestLoad == 0 {
 			break
 		}
 	}
 	return best
+}
+
+// fitness says how good it is to hand a worker a message.
+type fitness uint8
+
+const (
+	isLost fitness = iota
+	starts
+	runsNow
+)
+
+func (i *incarnation) fitness() fitness {
+	switch {
+	case i.lost.Load():
+		return isLost
+	case i.readyNow():
+		return runsNow
+	}
+	return starts
 }
 
 // readyNow reports whether i has been ready. It takes no lock.

@@ -26,6 +26,7 @@ type row struct {
 	group *supervise.Group
 	slots []*slot // in the order of their numbers
 	over  bool    // nothing is started any more
+	spent string  // why group gave up
 }
 
 // slot is a place in which one incarnation follows another, under one name. Who
@@ -241,14 +242,14 @@ func (s *slot) follow(v *verdict) *incarnation {
 	switch v.decision.Action {
 	case supervise.Stay:
 		if s.row.group.GaveUp() {
-			v.decided = s.status != "failed" // failRest has said it
-			s.rest("failed", v.decision.Reason)
+			s.rest("failed", s.row.spent)
 		} else {
 			s.rest("done", v.decision.Reason)
 		}
 		return nil
 	case supervise.GiveUp:
-		s.rest("failed", v.decision.Reason)
+		s.row.spent = v.decision.Reason
+		s.rest("failed", s.row.spent)
 		return nil
 	case supervise.StartAll:
 		for _, other := range s.row.slots {
@@ -322,7 +323,7 @@ func (i *incarnation) carryOut(v verdict) {
 			attrs = append(attrs, "line", line)
 		}
 		a.log.Error("given up", attrs...)
-		s.row.failRest(d.Reason)
+		s.row.failRest(i.death)
 	default:
 		a.events.add(actor.Event{Type: "restarting", Actor: ref, Kind: i.kind, Text: fmt.Sprintf("in %v: %s", d.After.Round(time.Millisecond), d.Reason)})
 		for _, other := range v.others {
@@ -331,19 +332,23 @@ func (i *incarnation) carryOut(v verdict) {
 	}
 }
 
-// failRest ends those that wait to be started: the supervisor has given up.
-func (r *row) failRest(reason string) {
+// failRest ends those that wait to be started: the supervisor has given up, after
+// the death last. What their slots know of the lives before stays.
+func (r *row) failRest(last *wire.Death) {
 	r.mu.Lock()
+	d := &wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("its supervisor gave up: %s; the last one %s", r.spent, last), Stderr: last.Stderr}
 	var waiting []*incarnation
 	for _, s := range r.slots {
 		if s.current != nil && !s.current.embryoless() {
 			waiting = append(waiting, s.current)
-			s.rest("failed", reason)
+			s.current = nil
+			s.rest("failed", r.spent)
 		}
 	}
+	r.changed()
 	r.mu.Unlock()
 	for _, i := range waiting {
-		i.stillborn(&wire.Death{Cause: wire.CauseStart, Reason: "its supervisor gave up: " + reason})
+		i.stillborn(d)
 	}
 }
 

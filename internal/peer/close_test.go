@@ -241,3 +241,29 @@ func TestEndOfCalls(t *testing.T) {
 		})
 	}
 }
+
+// A call that comes between the end of a connection and the reason its owner finds for
+// that is told the reason, and that it did not start.
+func TestCallBeforeTheReasonIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{OwnsEnd: true}, DefaultWindow)
+		_ = p.pipe.Close()
+		synctest.Wait()
+		var o outcome
+		if _, err := e.Request(request("ask", 0), Note{Caller: &o, ID: 1, Command: "ask"}, Charge{}); err != nil {
+			t.Fatalf("it was refused: %v", err)
+		}
+		if o.len() != 0 {
+			t.Fatal("it was told before the reason was known")
+		}
+		e.Calls().End(func(n Note) *wire.Error {
+			if e.Written(n.Sent) {
+				t.Error("it is said to have been written")
+			}
+			return wire.Errorf(wire.CodeDown, "it died of old age").NotStarted()
+		})
+		if err := wantCode(t, o.of(t, 1), wire.CodeDown); err.Started != wire.StartedNo {
+			t.Errorf("told %+v", err)
+		}
+	})
+}
