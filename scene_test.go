@@ -19,6 +19,6 @@ func playScene() {
 
 // sceneKinds are the kinds that live in processes of scenes and of the tests
 // beside them.
-func sceneKinds() []actor.Behaviour { return []actor.Behaviour{Stressed, Doomed} }
-
-func scenes() map[string]func() { return nil }
+func sceneKinds() []actor.Behaviour {
+	return []actor.Behaviour{Stressed, Doomed, Forker}
+}
