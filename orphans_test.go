@@ -46,9 +46,9 @@ func commandLine(pid int) string {
 	return fmt.Sprintf("%d: %s", pid, bytes.ReplaceAll(bytes.TrimRight(line, "\x00"), []byte{0}, []byte{' '}))
 }
 
-// stubborn is a program that forks, leaves its session twice over, and has what it
+// stubbornProgram forks, leaves its session twice over, and has what it
 // leaves ignore every signal that can be ignored.
-const stubborn = `trap "" TERM INT HUP QUIT
+const stubbornProgram = `trap "" TERM INT HUP QUIT
 (setsid sh -c 'trap "" TERM INT HUP QUIT; (setsid sh -c "trap \"\" TERM INT HUP QUIT; sleep 600; :" &) ; sleep 600; :' &)
 (sleep 600; :) &
 while :; do sleep 600; done`
@@ -57,7 +57,7 @@ while :; do sleep 600; done`
 var Forker = &actor.Kind[actor.None]{
 	Name: "forker",
 	New: func(context.Context) (actor.None, error) {
-		cmd := exec.Command("sh", "-c", stubborn)
+		cmd := exec.Command("sh", "-c", stubbornProgram)
 		err := cmd.Start()
 		go cmd.Wait() // nobody is left to tell
 		return actor.None{}, err
@@ -90,7 +90,7 @@ func spawnOn(ctx context.Context, arb *arbiter.Arbiter) error {
 		if n%2 == 0 {
 			_, err = arb.Spawn(ctx, Forker, actor.Process(), actor.Name(name))
 		} else {
-			_, err = arb.SpawnProgram(ctx, "sh", []string{"-c", stubborn}, actor.Silent(), actor.Name(name))
+			_, err = arb.SpawnProgram(ctx, "sh", []string{"-c", stubbornProgram}, actor.Silent(), actor.Name(name))
 		}
 		if err != nil {
 			return err
@@ -102,7 +102,7 @@ func forkers(ctx context.Context, arb *arbiter.Arbiter) error {
 	policy := supervise.Policy{MinBackoff: 5 * time.Millisecond, MaxBackoff: 20 * time.Millisecond, MaxCrashes: -1}
 	_, err := arb.Pool(ctx, Forker, actor.PoolArgs{Name: "web", Workers: 3, Worker: actor.SpawnArgs{In: "process", Restart: &policy, Grace: 50 * time.Millisecond}})
 	if err == nil {
-		_, err = arb.Pool(ctx, nil, actor.PoolArgs{Name: "old", Workers: 2, Worker: actor.SpawnArgs{Run: []string{"sh", "-c", stubborn}, Silent: true, Restart: &policy, Grace: 50 * time.Millisecond}})
+		_, err = arb.Pool(ctx, nil, actor.PoolArgs{Name: "old", Workers: 2, Worker: actor.SpawnArgs{Run: []string{"sh", "-c", stubbornProgram}, Silent: true, Restart: &policy, Grace: 50 * time.Millisecond}})
 	}
 	return err
 }
