@@ -145,12 +145,12 @@ func (i *incarnation) end(d *wire.Death) {
 		state = cell.Closed
 	}
 	i.state.Store(int32(state))
-	var next *incarnation
 	var then verdict
 	if i.slot != nil {
-		next, then = i.slot.ended(i, d)
+		then = i.slot.ended(i, d)
+	} else {
+		i.arb.registry.succeed(i, nil)
 	}
-	i.arb.registry.succeed(i, next)
 	i.arb.counts.ended(i)
 	i.arb.dead.remember(i)
 	i.calls().End(func(n peer.Note) *wire.Error { return i.downError(d, n) })

@@ -71,10 +71,6 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	}
 	p.monitor = a.incarnate(monitorSpec, monitorArgs, parent, args.Name)
 	p.monitor.pool = p
-	if failed := a.enlist(p.monitor); failed != nil {
-		p.closeFiles()
-		return actor.Ref{}, failed
-	}
 	for n := range args.Workers {
 		p.row.add(n+1, p.slotName(n+1), spec, &args.Worker, p.monitor)
 	}
@@ -82,7 +78,12 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	p.regroup()
 	p.row.mu.Unlock()
 	if failed := a.enlistRow(&p.row); failed != nil {
-		p.monitor.kill(&wire.Death{Cause: wire.CauseStart, Reason: failed.Message})
+		p.closeFiles()
+		return actor.Ref{}, failed
+	}
+	// After its row: who can stop it finds all its workers.
+	if failed := a.enlist(p.monitor); failed != nil {
+		p.ended()
 		return actor.Ref{}, failed
 	}
 	p.monitor.begin()
@@ -504,22 +505,26 @@ func (p *pool) grow() (fresh []*incarnation, failed *wire.Error) {
 				free++
 			}
 		}
-		p.row.mu.Unlock()
 		if over {
+			p.row.mu.Unlock()
 			return fresh, wire.Errorf(wire.CodeClosed, "the pool %q is stopping", p.args.Name).NotStarted()
 		}
 		if have >= p.wanted {
+			p.row.mu.Unlock()
 			return fresh, nil
 		}
-		s := p.row.add(free, p.slotName(free), p.spec, &p.args.Worker, p.monitor)
+		s := p.row.addLocked(free, p.slotName(free), p.spec, &p.args.Worker, p.monitor)
 		i := s.current
-		if failed := p.row.arb.enlist(i); failed != nil {
-			p.row.remove(s)
-			return fresh, failed
+		failed := p.row.arb.admit(i)
+		if failed != nil {
+			p.row.removeLocked(s)
 		}
-		p.row.mu.Lock()
 		p.regroup()
 		p.row.mu.Unlock()
+		if failed != nil {
+			i.stillbornUnseen(failed)
+			return fresh, failed
+		}
 		p.row.arb.background(i.begin)
 		fresh = append(fresh, i)
 	}
@@ -538,12 +543,7 @@ func (p *pool) shrink() (leaving []*incarnation) {
 		gone = order[:excess]
 	}
 	for _, s := range gone {
-		s.removed = true
-		r.slots = slices.DeleteFunc(r.slots, func(have *slot) bool { return have == s })
-		r.group.Forget(s.name)
-		if s.timer != nil {
-			s.timer.Stop()
-		}
+		r.removeLocked(s)
 		for _, i := range [...]*incarnation{s.current, s.successor} {
 			if i != nil {
 				leaving = append(leaving, i)
@@ -568,13 +568,4 @@ func (s *slot) rank() time.Time {
 		return time.Time{}
 	}
 	return s.current.born
-}
-
-// remove takes a slot out that nobody has found.
-func (r *row) remove(s *slot) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s.removed = true
-	r.slots = slices.DeleteFunc(r.slots, func(have *slot) bool { return have == s })
-	r.group.Forget(s.name)
 }
