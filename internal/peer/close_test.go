@@ -226,6 +226,10 @@ func TestEndOfCalls(t *testing.T) {
 						t.Fatalf("%d calls are in flight and %d ended, want all left to the owner", n, o.len())
 					}
 					want = wire.CodeDown
+					// One that comes now is told of the same end, not of a connection.
+					if n, err := e.Request(request("ask", 1), Note{Caller: &o, ID: 5}, Charge{}); err != nil || !e.Calls().Has(n) {
+						t.Fatalf("a call between the end of the connection and that of the calls: %v", err)
+					}
 					e.Calls().End(func(n Note) *wire.Error { return wire.Errorf(wire.CodeDown, "it died") })
 				}
 				for id := uint64(1); id <= 4; id++ {
@@ -234,36 +238,13 @@ func TestEndOfCalls(t *testing.T) {
 						t.Errorf("call %d certainly did not start: %v", id, certainly)
 					}
 				}
+				if owns {
+					wantCode(t, o.of(t, 5), wire.CodeDown)
+				}
 				if _, err := e.Request(request("ask", 1), Note{Caller: &o, ID: 9}, Charge{}); err == nil || err.Started != wire.StartedNo {
 					t.Errorf("a call after the end: %v, want an error that says it did not start", err)
 				}
 			})
 		})
 	}
-}
-
-// A call that comes between the end of a connection and the reason its owner finds for
-// that is told the reason, and that it did not start.
-func TestCallBeforeTheReasonIsKnown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e, p := byHand(t, Options{OwnsEnd: true}, DefaultWindow)
-		_ = p.pipe.Close()
-		synctest.Wait()
-		var o outcome
-		if _, err := e.Request(request("ask", 0), Note{Caller: &o, ID: 1, Command: "ask"}, Charge{}); err != nil {
-			t.Fatalf("it was refused: %v", err)
-		}
-		if o.len() != 0 {
-			t.Fatal("it was told before the reason was known")
-		}
-		e.Calls().End(func(n Note) *wire.Error {
-			if e.Written(n.Sent) {
-				t.Error("it is said to have been written")
-			}
-			return wire.Errorf(wire.CodeDown, "it died of old age").NotStarted()
-		})
-		if err := wantCode(t, o.of(t, 1), wire.CodeDown); err.Started != wire.StartedNo {
-			t.Errorf("told %+v", err)
-		}
-	})
 }

@@ -82,9 +82,10 @@ func (o *outbox) refusal() error {
 }
 
 // Request notes a call and posts m, whose ID it sets, as data. If it fails the
-// call is not noted, and n.Caller told nothing. One that comes after the connection
-// is over and before its owner has said why (Options.OwnsEnd) is noted, and told that.
-// ch is Request's from here on.
+// call is not noted, and n.Caller told nothing. ch is Request's from here on.
+//
+// Where the owner ends the calls, one that comes between the end of the connection
+// and that is noted, though it goes nowhere: it is told the same as those before it.
 func (c *Conn) Request(m *wire.Message, n Note, ch Charge) (id uint64, err *wire.Error) {
 	size, err := c.check(m)
 	if err != nil {
@@ -97,7 +98,13 @@ func (c *Conn) Request(m *wire.Message, n Note, ch Charge) (id uint64, err *wire
 	if o.refusal() != nil {
 		o.mu.Unlock()
 		ch.Return()
-		return c.tooLate(n)
+		if !c.options.OwnsEnd {
+			return 0, c.refused(n)
+		}
+		n.Sent = 0 // so it was not written
+		id, err = c.calls.Add(n)
+		m.ID = id
+		return id, err
 	}
 	room, owed := c.roomLocked(class, cost, false)
 	if !room {
@@ -125,17 +132,12 @@ func (c *Conn) Request(m *wire.Message, n Note, ch Charge) (id uint64, err *wire
 	return id, nil
 }
 
-// tooLate is for a call that comes when the connection is over. Where the owner is
-// still to say why, it is told with those in flight: it certainly did not start.
-func (c *Conn) tooLate(n Note) (id uint64, err *wire.Error) {
-	n.Sent = 0
-	switch {
-	case c.options.OwnsEnd:
-		return c.calls.Add(n)
-	case c.calls.Ended():
-		return 0, c.calls.refusal(n)
+// refused is the error of a call that comes when the connection is over.
+func (c *Conn) refused(n Note) *wire.Error {
+	if c.calls.Ended() {
+		return c.calls.refusal(n)
 	}
-	return 0, wire.Errorf(wire.CodeClosed, "the connection is closing").NotStarted()
+	return wire.Errorf(wire.CodeClosed, "the connection is closing").NotStarted()
 }
 
 // PostWait posts m as data once the other end's window has room for it. It waits
@@ -176,7 +178,7 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 	o.mu.Lock()
 	if o.refusal() != nil {
 		o.mu.Unlock()
-		return c.tooLate(n)
+		return 0, c.refused(n)
 	}
 	direct := cost == 0 || (o.direct(cost) && o.waiters.empty())
 	n.Sent = 0
