@@ -78,26 +78,35 @@ func TestSpawnBomb(t *testing.T) {
 					took = append(took, time.Since(began))
 				}
 			}
-			calm := make(chan struct{})
-			time.AfterFunc(500*time.Millisecond, func() { close(calm) })
-			before := ping(calm)
+			second := func() <-chan struct{} {
+				over := make(chan struct{})
+				time.AfterFunc(time.Second, func() { close(over) })
+				return over
+			}
+			before := ping(second())
 
-			over := make(chan struct{})
-			result := Bomb.Start(w.ctx, bomber, requests)
-			began := time.Now()
 			var blast Blast
 			var failed error
+			var took time.Duration
+			burst, done := make(chan struct{}), make(chan struct{})
+			rest := second()
+			began := time.Now()
+			result := Bomb.Start(w.ctx, bomber, requests)
 			go func() {
-				defer close(over)
+				defer close(done)
 				blast, failed = result.Wait()
+				took = time.Since(began)
+				close(burst)
 			}()
-			during := ping(over)
+			during := ping(burst)
+			<-done
+			whole := append(during[:len(during):len(during)], ping(rest)...)
 			if failed != nil {
 				t.Fatal(failed)
 			}
-			took := time.Since(began)
 			t.Logf("%d requests in %v: %d spawned, refused by %v", requests, took.Round(time.Millisecond), blast.Spawned, blast.Reasons)
-			t.Logf("somebody else's call before: %s; meanwhile: %s (p99 × %.1f)", before, during, float64(during.at(0.99))/float64(max(before.at(0.99), 1)))
+			t.Logf("somebody else's calls, the second before: %s; the second of the bomb: %s (p99 × %.1f); until it was over: %s",
+				before, whole, float64(whole.at(0.99))/float64(max(before.at(0.99), 1)), during)
 			// The allowance of a second, and what of it comes back meanwhile.
 			most := 1000 + int(took.Seconds()*1000) + 1
 			if blast.Spawned > most || blast.Spawned < 1000 {
