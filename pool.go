@@ -36,6 +36,7 @@ type pool struct {
 	mu     sync.Mutex // guards what follows; one change of size at a time
 	wanted int
 	idle   time.Time // since when there has been nothing to do
+	grown  time.Time // when it chose to grow last
 }
 
 // maxWorkers is how many workers a pool may have.
@@ -137,7 +138,7 @@ func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
 		return nil, invalid("recycle: age and memory must not be negative, and jitter at most 1")
 	}
 	if watched := args.Max > 0 || args.Recycle != (actor.Recycle{}); watched && w.Heartbeat == 0 {
-		w.Heartbeat = time.Second
+		w.Heartbeat = watchEvery(args)
 	}
 	spec, failed := a.checkSpawn(w)
 	if failed == nil && w.In == "goroutine" && len(args.Bind)+len(args.WorkerEnv) > 0 {
@@ -185,8 +186,15 @@ func (p *pool) closeFiles() {
 }
 
 // watchEvery is how often a pool looks whether it has the right size, and whether a
-// worker has done enough.
-const watchEvery = time.Second
+// worker has done enough, and how often workers elsewhere say what they are at: how
+// long a message has waited is known from when it was looked at before.
+func watchEvery(args *actor.PoolArgs) time.Duration {
+	const least, most = 50 * time.Millisecond, time.Second
+	if args.Max == 0 {
+		return most
+	}
+	return min(max(args.QueueAge/2, least), most)
+}
 
 // kind is the behaviour of the monitor.
 func (p *pool) kind() *actor.Kind[*pool] {
@@ -205,7 +213,7 @@ func (p *pool) kind() *actor.Kind[*pool] {
 		},
 	}
 	if p.args.Max > 0 || p.args.Recycle != (actor.Recycle{}) {
-		k.Periodic = []actor.Task[*pool]{{Every: watchEvery, Do: (*pool).watch}}
+		k.Periodic = []actor.Task[*pool]{{Every: watchEvery(&p.args), Do: (*pool).watch}}
 	}
 	return k
 }
