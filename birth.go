@@ -56,10 +56,7 @@ func (e *embryo) discard(i *incarnation, err error) {
 
 // begin begins i's life: it starts its goroutine, or its process. Once.
 func (i *incarnation) begin() {
-	i.mu.Lock()
-	e := i.embryo
-	i.embryo = nil
-	i.mu.Unlock()
+	e := i.takeEmbryo()
 	if e == nil {
 		return
 	}
@@ -103,20 +100,31 @@ func (i *incarnation) killedOr(d *wire.Death) *wire.Death {
 
 // stillborn ends i if it has not begun. It reports whether that was so.
 func (i *incarnation) stillborn(d *wire.Death) bool {
+	e := i.takeEmbryo()
+	if e != nil {
+		i.bury(e, d)
+	}
+	return e != nil
+}
+
+// takeEmbryo returns what i is to begin with, once: whoever has it begins i, or
+// buries it. It is nil if somebody has.
+func (i *incarnation) takeEmbryo() *embryo {
 	i.mu.Lock()
+	defer i.mu.Unlock()
 	e := i.embryo
 	i.embryo = nil
-	i.mu.Unlock()
-	if e == nil {
-		return false
-	}
+	return e
+}
+
+// bury ends i, which has not begun.
+func (i *incarnation) bury(e *embryo, d *wire.Death) {
 	e.discard(i, errors.New("it was not started"))
 	if i.cell != nil {
 		i.cell.Kill(d) // which ends i
-		return true
+		return
 	}
 	i.end(d)
-	return true
 }
 
 // watchStart ends i if it is not ready in time.

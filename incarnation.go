@@ -53,6 +53,7 @@ type incarnation struct {
 	state    atomic.Int32                 // a cell.State, where there is no cell to ask
 	process  atomic.Pointer[proc.Process] // its own, once it was started
 	asked    atomic.Bool                  // somebody wished for its end
+	lost     atomic.Bool                  // its connection is over, and why is being found out
 	gate     gate                         // of a worker: see pool.go
 	spawns   spawns                       // what it may still spawn
 	ready    chan struct{}                // closed when it runs or has ended; nil for the arbiter's own
@@ -144,12 +145,12 @@ func (i *incarnation) end(d *wire.Death) {
 		state = cell.Closed
 	}
 	i.state.Store(int32(state))
-	var next *incarnation
 	var then verdict
 	if i.slot != nil {
-		next, then = i.slot.ended(i, d)
+		then = i.slot.ended(i, d)
+	} else {
+		i.arb.registry.succeed(i, nil)
 	}
-	i.arb.registry.succeed(i, next)
 	i.arb.counts.ended(i)
 	i.arb.dead.remember(i)
 	i.calls().End(func(n peer.Note) *wire.Error { return i.downError(d, n) })

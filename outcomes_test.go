@@ -134,7 +134,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envHost) != "" {
 		host()
 	}
-	child = arbiter.Child(Subject, Weaver, Broken, Ordered)
+	playScene()
+	child = arbiter.Child(append(sceneKinds(), Subject, Weaver, Broken, Ordered)...)
 	os.Exit(m.Run())
 }
 

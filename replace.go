@@ -108,8 +108,8 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 	}
 	next := s.incarnate()
 	s.successor = next
-	r.mu.Unlock()
 	r.arb.registry.claim(next.aid, next)
+	r.mu.Unlock()
 	next.begin()
 	if err := r.arb.awaitReady(ctx, next); err != nil {
 		return err
@@ -127,8 +127,8 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 	s.successor, s.current = nil, next
 	s.restarts++
 	r.changed()
-	r.mu.Unlock()
 	r.arb.registry.handOver(s.name, old, next)
+	r.mu.Unlock()
 	old.retire(ctx, reason)
 	return nil
 }

@@ -3,6 +3,7 @@ package arbiter
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ type row struct {
 	group *supervise.Group
 	slots []*slot // in the order of their numbers
 	over  bool    // nothing is started any more
+	spent string  // why group gave up
 }
 
 // slot is a place in which one incarnation follows another, under one name. Who
@@ -59,7 +61,6 @@ type verdict struct {
 	slot     *slot
 	decision supervise.Decision
 	decided  bool
-	next     *incarnation
 	others   []*incarnation // to be stopped, and started again
 }
 
@@ -81,12 +82,16 @@ func (a *Arbiter) supervised(spec *cell.Spec, args *actor.SpawnArgs, parent *inc
 	return i, nil
 }
 
-// add makes a slot and its first incarnation.
+// add makes a slot and its first incarnation, which nobody finds yet.
 func (r *row) add(index int, name string, spec *cell.Spec, args *actor.SpawnArgs, parent *incarnation) *slot {
-	s := &slot{row: r, name: name, index: index, spec: spec, args: *args, parent: parent}
-	s.args.GetOrCreate = false
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.addLocked(index, name, spec, args, parent)
+}
+
+func (r *row) addLocked(index int, name string, spec *cell.Spec, args *actor.SpawnArgs, parent *incarnation) *slot {
+	s := &slot{row: r, name: name, index: index, spec: spec, args: *args, parent: parent}
+	s.args.GetOrCreate = false
 	first := s.args
 	s.args.AID = "" // it is that of the first life only
 	s.current = r.arb.incarnate(spec, &first, parent, name)
@@ -95,12 +100,24 @@ func (r *row) add(index int, name string, spec *cell.Spec, args *actor.SpawnArgs
 	for at < len(r.slots) && r.slots[at].index < index {
 		at++
 	}
-	r.slots = append(r.slots[:at], append([]*slot{s}, r.slots[at:]...)...)
+	r.slots = slices.Insert(r.slots, at, s)
 	r.group.Add(name)
 	return s
 }
 
-// enlistRow makes a new row findable, with all that is in it.
+// removeLocked takes a slot out.
+func (r *row) removeLocked(s *slot) {
+	s.removed = true
+	r.slots = slices.DeleteFunc(r.slots, func(have *slot) bool { return have == s })
+	r.group.Forget(s.name)
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
+
+// enlistRow makes a new row findable, with all that is in it. Who is in a slot is
+// findable, and the other way round, whenever row.mu is free: so whoever has closed the
+// row sees everybody there will be.
 func (a *Arbiter) enlistRow(r *row) *wire.Error {
 	a.mu.Lock()
 	taken := a.rows[r.name] != nil
@@ -112,37 +129,41 @@ func (a *Arbiter) enlistRow(r *row) *wire.Error {
 	if taken {
 		failed = wire.Errorf(wire.CodeExists, "%q belongs to a supervised actor or a pool", r.name).NotStarted()
 	}
+	var unseen, seen []*incarnation
 	r.mu.Lock()
-	var all []*incarnation
 	for _, s := range r.slots {
-		all = append(all, s.current)
-	}
-	r.mu.Unlock()
-	for n, i := range all {
+		i := s.current
 		if failed == nil {
-			failed = a.enlist(i)
-		} else {
-			i.stillbornUnseen(failed)
+			failed = a.admit(i)
 		}
-		if failed != nil && n > 0 {
-			for _, before := range all[:n] {
-				before.kill(&wire.Death{Cause: wire.CauseStopped, Reason: failed.Message})
-			}
+		if failed == nil {
+			seen = append(seen, i)
+			continue
 		}
+		s.current = nil
+		unseen = append(unseen, i)
 	}
-	if failed != nil {
-		r.close()
-		if !taken {
-			a.forgetRow(r)
-		}
+	r.over = r.over || failed != nil
+	r.mu.Unlock()
+	if failed == nil {
+		return nil
+	}
+	for _, i := range unseen {
+		i.stillbornUnseen(failed)
+	}
+	for _, i := range seen {
+		i.kill(&wire.Death{Cause: wire.CauseStopped, Reason: failed.Message})
+	}
+	if !taken {
+		a.forgetRow(r)
 	}
 	return failed
 }
 
 // stillbornUnseen lets go of an incarnation nobody could find.
 func (i *incarnation) stillbornUnseen(err *wire.Error) {
-	if i.embryo != nil {
-		i.embryo.discard(i, err)
+	if e := i.takeEmbryo(); e != nil {
+		e.discard(i, err)
 	}
 }
 
@@ -190,18 +211,20 @@ func (a *Arbiter) slotNamed(name string) *slot {
 	return nil
 }
 
-// ended takes the end of i, which has been in s, and returns who has its name now,
-// if anybody. What else is to be done comes after.
-func (s *slot) ended(i *incarnation, d *wire.Death) (next *incarnation, v verdict) {
+// ended takes the end of i, which has been in s, and gives its name to who follows,
+// if anybody does. What else is to be done comes after.
+func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	r := s.row
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var next *incarnation
+	defer func() { r.arb.registry.succeed(i, next) }()
 	if s.successor == i {
 		s.successor = nil // who waits for it sees that it has ended
-		return nil, v
+		return v
 	}
 	if s.current != i {
-		return nil, v
+		return v
 	}
 	s.current, s.last = nil, d
 	v.slot = s
@@ -216,10 +239,9 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (next *incarnation, v verdic
 	default:
 		v.decision, v.decided = r.group.Ended(s.name, endOf(i, d)), true
 		next = s.follow(&v)
-		v.next = next
 	}
 	r.changed()
-	return next, v
+	return v
 }
 
 // endOf describes an end to who decides.
@@ -241,14 +263,14 @@ func (s *slot) follow(v *verdict) *incarnation {
 	switch v.decision.Action {
 	case supervise.Stay:
 		if s.row.group.GaveUp() {
-			v.decided = s.status != "failed" // failRest has said it
-			s.rest("failed", v.decision.Reason)
+			s.rest("failed", s.row.spent)
 		} else {
 			s.rest("done", v.decision.Reason)
 		}
 		return nil
 	case supervise.GiveUp:
-		s.rest("failed", v.decision.Reason)
+		s.row.spent = v.decision.Reason
+		s.rest("failed", s.row.spent)
 		return nil
 	case supervise.StartAll:
 		for _, other := range s.row.slots {
@@ -276,7 +298,7 @@ func (s *slot) rest(status, reason string) {
 }
 
 // next puts a new incarnation into the slot, which begins after the wait. row.mu is
-// held; who calls makes it findable.
+// held until it is findable.
 func (s *slot) next(wait time.Duration) *incarnation {
 	i := s.incarnate()
 	s.current, s.status, s.reason = i, "", ""
@@ -322,7 +344,7 @@ func (i *incarnation) carryOut(v verdict) {
 			attrs = append(attrs, "line", line)
 		}
 		a.log.Error("given up", attrs...)
-		s.row.failRest(d.Reason)
+		s.row.failRest(i.death)
 	default:
 		a.events.add(actor.Event{Type: "restarting", Actor: ref, Kind: i.kind, Text: fmt.Sprintf("in %v: %s", d.After.Round(time.Millisecond), d.Reason)})
 		for _, other := range v.others {
@@ -331,19 +353,26 @@ func (i *incarnation) carryOut(v verdict) {
 	}
 }
 
-// failRest ends those that wait to be started: the supervisor has given up.
-func (r *row) failRest(reason string) {
+// failRest ends those that wait to be started: the supervisor has given up, after
+// the death last. What their slots know of the lives before stays.
+func (r *row) failRest(last *wire.Death) {
 	r.mu.Lock()
-	var waiting []*incarnation
+	d := &wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("its supervisor gave up: %s; the last one %s", r.spent, last), Stderr: last.Stderr}
+	waiting := make(map[*incarnation]*embryo)
 	for _, s := range r.slots {
-		if s.current != nil && !s.current.embryoless() {
-			waiting = append(waiting, s.current)
-			s.rest("failed", reason)
+		if s.current == nil {
+			continue
+		}
+		if e := s.current.takeEmbryo(); e != nil {
+			waiting[s.current] = e
+			s.current = nil
+			s.rest("failed", r.spent)
 		}
 	}
+	r.changed()
 	r.mu.Unlock()
-	for _, i := range waiting {
-		i.stillborn(&wire.Death{Cause: wire.CauseStart, Reason: "its supervisor gave up: " + reason})
+	for i, e := range waiting {
+		i.bury(e, d)
 	}
 }
 
@@ -436,9 +465,9 @@ func (s *slot) start() (*incarnation, *wire.Error) {
 	s.current, s.status, s.reason = i, "", ""
 	s.restarts++
 	r.changed()
-	r.mu.Unlock()
 	r.arb.registry.claim(i.aid, i)
 	r.arb.registry.claim(i.name, i)
+	r.mu.Unlock()
 	i.begin()
 	return i, nil
 }

@@ -312,14 +312,20 @@ func checkNames(names ...string) *wire.Error {
 	return nil
 }
 
-// enlist makes i findable.
+// enlist makes i findable, or lets go of it.
 func (a *Arbiter) enlist(i *incarnation) *wire.Error {
+	failed := a.admit(i)
+	if failed != nil {
+		i.stillbornUnseen(failed)
+	}
+	return failed
+}
+
+// admit makes i findable.
+func (a *Arbiter) admit(i *incarnation) *wire.Error {
 	taken, err := a.tryEnlist(i)
 	if err == nil {
 		return nil
-	}
-	if i.embryo != nil {
-		i.embryo.discard(i, err)
 	}
 	if errors.Is(err, errTaken) {
 		return wire.Errorf(wire.CodeExists, "%q belongs to a living actor", taken).NotStarted()
@@ -340,7 +346,7 @@ func (a *Arbiter) tryEnlist(i *incarnation) (taken string, err error) {
 	if a.stopping {
 		return "", errStopping
 	}
-	if a.rows[i.name] != nil && i.slot == nil {
+	if r := a.rows[i.name]; r != nil && i.slot == nil && (i.pool == nil || r.pool != i.pool) {
 		return i.name, errTaken
 	}
 	taken, ok := a.registry.add(i)

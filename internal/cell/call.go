@@ -73,8 +73,9 @@ type Call struct {
 	value Value
 	err   *wire.Error
 
-	turn    *Turn // it ends with this turn; guarded by turn.mu
-	sibling *Call
+	turn    *Turn                       // it ends with this turn; guarded by turn.mu
+	sibling *Call                       // the one before it that does, and still is in flight
+	younger *Call                       // the one after it
 	unbind  atomic.Pointer[func() bool] // ends the wait for the end of its context
 }
 
