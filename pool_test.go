@@ -256,3 +256,32 @@ func TestPoolScales(t *testing.T) {
 		}
 	})
 }
+
+// TestPoolNamesTheWorker: who calls a pool, and is told of a worker's end, is told
+// which one it was, wherever that lives and however far the message came.
+func TestPoolNamesTheWorker(t *testing.T) {
+	for _, in := range []string{"goroutine", "process"} {
+		t.Run(in, func(t *testing.T) {
+			w := newWorld(t)
+			pool, err := w.arb.Pool(w.ctx, Subject, actor.PoolArgs{Name: "web", Worker: actor.SpawnArgs{In: in, Budget: 100 * time.Millisecond}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := Block.Start(w.ctx, pool, actor.None{})
+			var behind []*actor.Pending[int]
+			for n := range 3 {
+				behind = append(behind, Double.Start(w.ctx, pool, n))
+			}
+			_, err = at.Wait()
+			var down *actor.DownError
+			if !errors.As(err, &down) || down.Err.Target != "web/1" || down.Cause != actor.CauseHung {
+				t.Errorf("the call that hung: %v, of %+v", err, down)
+			}
+			for _, p := range behind {
+				if _, err := p.Wait(); !errors.As(err, &down) || down.Err.Target != "web/1" || down.Err.Started != actor.StartedNo {
+					t.Errorf("a call behind it: %v, of %+v", err, down)
+				}
+			}
+		})
+	}
+}
