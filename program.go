@@ -71,7 +71,7 @@ func (p *program) attend() {
 		return // the stop hook has seen it
 	}
 	d := &wire.Death{Cause: wire.CauseConnection, PID: p.process.PID(), Stderr: p.process.Tail()}
-	exitDeath(d, p.process.Exit())
+	p.inc.exitDeath(d, p.process.Exit())
 	p.inc.cell.Kill(d)
 }
 

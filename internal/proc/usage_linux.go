@@ -98,3 +98,27 @@ func parseUsage(stat string) (u Usage, ok bool) {
 		State:   f[statState][0],
 	}, true
 }
+
+// wantedBy adds up what sched-stats.rst of the kernel calls time on the cpu and time
+// spent waiting on a runqueue, of each thread.
+func wantedBy(pid int) (sum time.Duration) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/task"
+	tasks, err := os.ReadDir(dir)
+	if err != nil {
+		return 0
+	}
+	for _, task := range tasks {
+		text, err := readString(dir + "/" + task.Name() + "/schedstat")
+		if err != nil {
+			continue // it has ended, or the kernel does not count
+		}
+		ran, rest, _ := strings.Cut(text, " ")
+		waited, _, _ := strings.Cut(rest, " ")
+		for _, field := range [...]string{ran, waited} {
+			if n, err := strconv.ParseInt(field, 10, 64); err == nil {
+				sum += time.Duration(n)
+			}
+		}
+	}
+	return sum
+}
