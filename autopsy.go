@@ -17,6 +17,27 @@ import (
 // behind it, which usually came first: the callers are waiting too.
 const exitWait = 50 * time.Millisecond
 
+// exitingWait is how long it waits for one that is seen to exit, which takes a while
+// where much memory is to be freed, or others are on the processor.
+const exitingWait = 2 * time.Second
+
+// within waits for done, for d, and reports whether it came. It waits in steps: time in
+// which this process did not run is none that others could have used.
+func within(d time.Duration, done <-chan struct{}) bool {
+	const steps = 5
+	timer := time.NewTimer(d / steps)
+	defer timer.Stop()
+	for range steps {
+		select {
+		case <-done:
+			return true
+		case <-timer.C:
+			timer.Reset(d / steps)
+		}
+	}
+	return false
+}
+
 // goodbyeWait is how long a process that said goodbye may take to exit before it
 // is killed.
 const goodbyeWait = 2 * time.Second
@@ -27,13 +48,8 @@ const goodbyeWait = 2 * time.Second
 func (s *session) autopsy(err error) *wire.Death {
 	p := s.inc.process.Load()
 	silent := errors.Is(err, peer.ErrSilent)
-	if p != nil && !silent {
-		wait := time.NewTimer(exitWait)
-		select {
-		case <-p.Exited():
-		case <-wait.C:
-		}
-		wait.Stop()
+	if p != nil && !silent && !within(exitWait, p.Exited()) && p.Exiting() {
+		within(exitingWait, p.Exited())
 	}
 	s.mu.Lock()
 	bye := s.bye
@@ -77,12 +93,7 @@ func (s *session) autopsy(err error) *wire.Death {
 func lastLines(p *proc.Process) []string {
 	select {
 	case <-p.Exited():
-		timer := time.NewTimer(lastWords)
-		defer timer.Stop()
-		select {
-		case <-p.Done():
-		case <-timer.C:
-		}
+		within(lastWords, p.Done())
 	default:
 	}
 	return p.Tail()
@@ -148,7 +159,7 @@ func (i *incarnation) exitDeath(d *wire.Death, e proc.Exit) {
 		d.Cause, d.Signal, d.ExitCode = wire.CauseMemory, e.Signal, max(e.Code, 0)
 		d.Reason = "the system killed it for want of memory"
 		if !e.OutOfMemory {
-			d.Reason = "it could get no more memory"
+			d.Reason = strings.TrimSuffix("it could get no more memory: "+cry, ": ")
 		}
 		return
 	}

@@ -27,6 +27,15 @@ type Usage struct {
 // debugger does, and not let it go on.
 func (u Usage) Stopped() bool { return u.State == 'T' || u.State == 't' }
 
+// Exiting reports whether the process is seen to exit, though it has not been reaped
+// yet (Linux): its files may be closed already, and how it ends is told by Exited
+// only.
+func (p *Process) Exiting() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.reaped && exiting(p.os.Pid)
+}
+
 // Wanted is how long the threads the process has now have run, or were ready to run
 // and others were on the processor (Linux). Unlike Usage.CPU it grows as the time
 // does in a process that spins on a busy machine, too. It is 0 where that is not

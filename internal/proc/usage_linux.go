@@ -39,7 +39,8 @@ func readStat(pid int) (string, error) {
 // which the page calls the third.
 const (
 	statState   = 0
-	statParent  = 4 - 3  // its group and session come next
+	statParent  = 4 - 3 // its group and session come next
+	statFlags   = 9 - 3
 	statUser    = 14 - 3 // in ticks
 	statSystem  = 15 - 3
 	statThreads = 20 - 3
@@ -97,6 +98,22 @@ func parseUsage(stat string) (u Usage, ok bool) {
 		RSS:     numbers[3] * int64(os.Getpagesize()),
 		State:   f[statState][0],
 	}, true
+}
+
+// exiting reports whether pid has begun to exit: of the flags that proc_pid_stat(5)
+// shows, PF_EXITING of the kernel's sched.h.
+func exiting(pid int) bool {
+	const pfExiting = 0x4
+	stat, err := readStat(pid)
+	if err != nil {
+		return false
+	}
+	f, ok := splitStat(stat)
+	if !ok {
+		return false
+	}
+	flags, err := strconv.ParseUint(f[statFlags], 10, 64)
+	return err == nil && flags&pfExiting != 0 || f[statState] == "Z" || f[statState] == "X"
 }
 
 // wantedBy adds up what sched-stats.rst of the kernel calls time on the cpu and time

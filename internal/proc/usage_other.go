@@ -8,4 +8,6 @@ import "time"
 // way of their own.
 func usageOf(int) (Usage, bool) { return Usage{}, false }
 
+func exiting(int) bool { return false }
+
 func wantedBy(int) time.Duration { return 0 }
