@@ -27,13 +27,12 @@ type Usage struct {
 // debugger does, and not let it go on.
 func (u Usage) Stopped() bool { return u.State == 'T' || u.State == 't' }
 
-// Exiting reports whether the process is seen to exit, though it has not been reaped
-// yet (Linux): its files may be closed already, and how it ends is told by Exited
-// only.
+// Exiting reports whether the process is seen to exit, or has (Linux): before Exited
+// is closed, its files are.
 func (p *Process) Exiting() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.reaped && exiting(p.os.Pid)
+	return p.reaped || exiting(p.os.Pid)
 }
 
 // Wanted is how long the threads the process has now have run, or were ready to run
