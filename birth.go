@@ -199,8 +199,12 @@ func (i *incarnation) startProcess(e *embryo) error {
 // launch starts a process for i. If i was killed meanwhile, so is the process.
 func (i *incarnation) launch(spec *proc.Spec) error {
 	label := i.label()
+	i.cry = new(cry)
 	spec.Stdout = func(line []byte) { i.arb.printed(label, "stdout", line) }
-	spec.Stderr = func(line []byte) { i.arb.printed(label, "stderr", line) }
+	spec.Stderr = func(line []byte) {
+		i.cry.hear(line)
+		i.arb.printed(label, "stderr", line)
+	}
 	p, err := i.arb.family.Start(*spec)
 	if err != nil {
 		return err

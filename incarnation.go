@@ -52,6 +52,7 @@ type incarnation struct {
 	mode     atomic.Uint32                // a cell.Mode; that of a program is known from its hello on
 	state    atomic.Int32                 // a cell.State, where there is no cell to ask
 	process  atomic.Pointer[proc.Process] // its own, once it was started
+	cry      *cry                         // of its process; set before that is started
 	asked    atomic.Bool                  // somebody wished for its end
 	lost     atomic.Bool                  // its connection is over, and why is being found out
 	gate     gate                         // of a worker: see pool.go

@@ -34,11 +34,12 @@ type session struct {
 	mu       sync.Mutex // guards what follows
 	asked    map[uint64]asked
 	watching map[uint64]*incarnation
-	gone     bool        // withdraw was called
-	bye      *wire.Death // what its goodbye said
-	beat     actor.Info  // what its last heartbeat said
-	beatAt   time.Time   // when it came
-	used     proc.Usage  // what its process had used by then
+	gone     bool          // withdraw was called
+	bye      *wire.Death   // what its goodbye said
+	beat     actor.Info    // what its last heartbeat said
+	beatAt   time.Time     // when it came
+	used     proc.Usage    // what its process had used by then
+	wanted   time.Duration // see proc.Process.Wanted
 	usedAt   time.Time
 	marks    []mark // see queueAge
 	counts   sessionCounts
@@ -538,14 +539,17 @@ func (s *session) notify(m *wire.Message) {
 	s.inc.markReady()
 	now := time.Now()
 	var used proc.Usage
+	var wanted time.Duration
 	known := false
 	if p := s.inc.process.Load(); p != nil {
-		used, known = p.Usage()
+		if used, known = p.Usage(); known {
+			wanted = p.Wanted()
+		}
 	}
 	s.mu.Lock()
 	s.beat, s.beatAt = info, now
 	if known {
-		s.used, s.usedAt = used, now
+		s.used, s.wanted, s.usedAt = used, wanted, now
 	}
 	s.markLocked(now)
 	s.mu.Unlock()

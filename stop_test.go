@@ -33,8 +33,8 @@ var Farewell = &actor.Kind[string]{
 	},
 }
 
-// Slow is never ready: its constructor ignores that it is to stop.
-var Slow = &actor.Kind[actor.None]{Name: "slow", New: func(context.Context) (actor.None, error) { select {} }}
+// Unborn is never ready: its constructor ignores that it is to stop.
+var Unborn = &actor.Kind[actor.None]{Name: "slow", New: func(context.Context) (actor.None, error) { select {} }}
 
 // TestStopIsAList: the stop of an arbiter goes through its steps within its budget,
 // whatever its actors are at, says so step by step, and names those it had to kill.
@@ -90,7 +90,7 @@ func TestStopIsAList(t *testing.T) {
 		spawned <- err
 	}()
 	go func() {
-		_, err := w.arb.Spawn(w.ctx, Slow, actor.Name("unborn-process"), actor.Process(), actor.Grace(time.Hour))
+		_, err := w.arb.Spawn(w.ctx, Unborn, actor.Name("unborn-process"), actor.Process(), actor.Grace(time.Hour))
 		spawned <- err
 	}()
 	states := map[string]string{}
