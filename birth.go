@@ -106,6 +106,7 @@ func (i *incarnation) stillborn(d *wire.Death) bool {
 	i.mu.Lock()
 	e := i.embryo
 	i.embryo = nil
+	i.unborn = i.unborn || e != nil
 	i.mu.Unlock()
 	if e == nil {
 		return false
@@ -117,6 +118,13 @@ func (i *incarnation) stillborn(d *wire.Death) bool {
 	}
 	i.end(d)
 	return true
+}
+
+// neverBegan reports whether i ended before it began.
+func (i *incarnation) neverBegan() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.unborn
 }
 
 // watchStart ends i if it is not ready in time.

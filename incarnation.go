@@ -60,6 +60,7 @@ type incarnation struct {
 
 	mu       sync.Mutex // guards what follows
 	embryo   *embryo    // what it is to begin with; nil once it has begun
+	unborn   bool       // it ended before it began
 	begun    bool       // ready is closed
 	since    time.Time  // when it was ready; zero: never
 	over     bool       // end was called

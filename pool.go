@@ -328,6 +328,9 @@ func (p *pool) nobody() *wire.Error {
 	defer p.row.mu.Unlock()
 	d := &wire.Death{Cause: wire.CauseStopped, Reason: "it has no workers"}
 	for _, s := range p.row.slots {
+		if s.status == "stopped" {
+			d.Reason = "its workers were stopped, until they are started again"
+		}
 		if s.status == "failed" {
 			d = s.last
 			c := *d
