@@ -316,7 +316,7 @@ func actorDeath(d *wire.Death) actor.Death {
 // ended is told of every end, after callers and watchers.
 func (a *Arbiter) ended(i *incarnation, d *wire.Death) {
 	death := actorDeath(d)
-	a.events.add(actor.Event{Type: "ended", Actor: i.ref(), Kind: i.kind, Death: &death})
+	i.happened(actor.Event{Type: "ended", Actor: i.ref(), Kind: i.kind, Death: &death})
 	if d.Cause == wire.CauseStopped {
 		a.log.Debug("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "reason", d.Reason)
 		return

@@ -36,6 +36,15 @@ func (e *events) add(ev actor.Event) {
 	}
 }
 
+// happened notes something that happened to i. Those that only call are left out, as
+// from the list of actors: a command line that looks every second would drive out what
+// others want to see.
+func (i *incarnation) happened(ev actor.Event) {
+	if i.session == nil || !i.session.client() {
+		i.arb.events.add(ev)
+	}
+}
+
 // since returns the events after seq, oldest first, and what is closed by the next
 // one if there are none.
 func (e *events) since(seq uint64) (list []actor.Event, news <-chan struct{}) {

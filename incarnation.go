@@ -119,7 +119,7 @@ func (i *incarnation) markReady() {
 	if first && i.ready != nil {
 		i.state.CompareAndSwap(int32(cell.Starting), int32(cell.Running))
 		close(i.ready)
-		i.arb.events.add(actor.Event{Type: "ready", Actor: i.ref(), Kind: i.kind})
+		i.happened(actor.Event{Type: "ready", Actor: i.ref(), Kind: i.kind})
 	}
 }
 
@@ -222,7 +222,7 @@ func (i *incarnation) stop(reason string) {
 		return
 	}
 	if i.lifeState() < cell.Stopping {
-		i.arb.events.add(actor.Event{Type: "stopping", Actor: i.ref(), Kind: i.kind, Text: reason})
+		i.happened(actor.Event{Type: "stopping", Actor: i.ref(), Kind: i.kind, Text: reason})
 	}
 	if i.cell != nil {
 		i.cell.Stop(reason, 0)

@@ -23,10 +23,11 @@ type row struct {
 	name string
 	pool *pool // nil: of a single actor
 
-	mu    sync.Mutex // guards what follows, and what slots say so of
-	group *supervise.Group
-	slots []*slot // in the order of their numbers
-	over  bool    // nothing is started any more
+	mu     sync.Mutex // guards what follows, and what slots say so of
+	group  *supervise.Group
+	slots  []*slot // in the order of their numbers
+	over   bool    // nothing is started any more
+	gaveUp string  // why the group did
 }
 
 // slot is a place in which one incarnation follows another, under one name. Who
@@ -246,12 +247,13 @@ func (s *slot) follow(v *verdict) *incarnation {
 	case supervise.Stay:
 		if s.row.group.GaveUp() {
 			v.decided = s.status != "failed" // failRest has said it
-			s.rest("failed", v.decision.Reason)
+			s.rest("failed", s.row.gaveUp)
 		} else {
 			s.rest("done", v.decision.Reason)
 		}
 		return nil
 	case supervise.GiveUp:
+		s.row.gaveUp = v.decision.Reason
 		s.rest("failed", v.decision.Reason)
 		return nil
 	case supervise.StartAll:

@@ -34,6 +34,7 @@ type PoolArgs struct {
 	// Bind are addresses the workers listen at: "host:port", "tcp:host:port" or
 	// "unix:/path". They are opened once, and each worker inherits them as
 	// sd_listen_fds(3) describes: descriptors from 3 on, LISTEN_FDS and LISTEN_PID.
+	// An inspection says what they came to: port 0 is a free one.
 	Bind []string `cbor:"bind,omitempty" json:"bind,omitempty"`
 	// WorkerEnv is the environment in which workers differ: {index} is the number of
 	// the slot, from 1, {index0} from 0, {slot} its name, {pool} the pool's.

@@ -43,6 +43,11 @@ type hint struct {
 	Type string `json:"type"`
 }
 
+// interruptedQuietly is the end of what only ever ends by an interruption.
+func interruptedQuietly() *problem {
+	return &problem{exit: exitInterrupted, code: "interrupted", stands: true}
+}
+
 func (p *problem) Error() string { return p.text }
 
 func (p *problem) Unwrap() error { return p.err }
