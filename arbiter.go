@@ -321,7 +321,7 @@ func (a *Arbiter) ended(i *incarnation, d *wire.Death) {
 		a.log.Debug("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "reason", d.Reason)
 		return
 	}
-	if i.asked.Load() || d.Cause == wire.CauseKilled {
+	if i.asked.Load() || d.Cause == wire.CauseKilled || d.Cause == wire.CauseExit && d.ExitCode == 0 {
 		a.log.Info("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "how", d.String())
 		return
 	}

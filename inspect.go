@@ -303,8 +303,11 @@ func (s *slot) emptyError() *wire.Error {
 		return nil
 	}
 	d := *s.last
-	if s.status == "failed" {
+	switch s.status {
+	case "failed":
 		d.Reason = strings.TrimSuffix("given up: "+s.reason+"; "+d.Reason, "; ")
+	case "stopped":
+		d = wire.Death{Cause: wire.CauseStopped, Reason: s.reason}
 	}
 	e := &wire.Error{Code: wire.CodeDown, Target: s.name, Death: &d, Message: "it " + d.String()}
 	return e.NotStarted()

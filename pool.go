@@ -332,7 +332,7 @@ func (p *pool) nobody() *wire.Error {
 	d := &wire.Death{Cause: wire.CauseStopped, Reason: "it has no workers"}
 	for _, s := range p.row.slots {
 		if s.status == "stopped" {
-			d.Reason = "its workers were stopped, until they are started again"
+			d.Reason = "its workers were stopped"
 		}
 		if s.status == "failed" {
 			d = s.last

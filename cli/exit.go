@@ -117,6 +117,14 @@ func (a *app) explainDown(err error, down *actor.DownError) *problem {
 			p.because("  | %s", line)
 		}
 	}
+	// What was stopped, or given up, is there to be started: the arbiter says so in words.
+	target := quote(down.Err.Target)
+	switch gaveUp := strings.HasPrefix(down.Reason, "given up: "); {
+	case down.Err.Started == actor.StartedNo && gaveUp:
+		p.hint("after fixing it", a.program+" start "+target).hint("full output", a.program+" logs "+target+" --since 2m")
+	case down.Err.Started == actor.StartedNo && down.Cause == actor.CauseStopped:
+		p.hint("start it", a.program+" start "+target)
+	}
 	return p.hint("see who is there", a.program+" ps")
 }
 

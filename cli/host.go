@@ -47,15 +47,16 @@ func (a *app) untilEnd(ctx context.Context, arb *arbiter.Arbiter) {
 	fmt.Fprintln(a.err, "stopping")
 }
 
-// printHost says where arb can be found.
-func (a *app) printHost(arb *arbiter.Arbiter, name string) error {
+// printHost says where arb can be found, and what its workers listen at.
+func (a *app) printHost(arb *arbiter.Arbiter, name string, bind []string) error {
 	switch {
 	case a.asJSON():
 		return a.print(struct {
 			Name      string   `json:"name"`
 			PID       int      `json:"pid"`
 			Addresses []string `json:"addresses"`
-		}{name, os.Getpid(), arb.Addresses()})
+			Bind      []string `json:"bind,omitempty"`
+		}{name, os.Getpid(), arb.Addresses(), bind})
 	case a.format == "name":
 		for _, at := range arb.Addresses() {
 			if _, err := fmt.Fprintln(a.out, at); err != nil {

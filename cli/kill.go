@@ -16,9 +16,14 @@ is started again; a pool is not, and its workers end with it.`,
 		Example:           `  $0 kill web/2`,
 		ValidArgsFunction: a.completeNames(1, everybody),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.attach(cmd.Context(), func(ctx context.Context, _ *attached) error {
+			return a.attach(cmd.Context(), func(ctx context.Context, at *attached) error {
 				d, err := actor.KillActor.Call(ctx, actor.Arbiter, actor.To(args[0]))
-				if err != nil {
+				switch {
+				case err == nil:
+				case at.lost() && !interrupted(ctx):
+					// An arbiter that has nothing else to do ends with it, and all with the arbiter.
+					d = actor.Death{Cause: actor.CauseKilled, Reason: "its arbiter has ended"}
+				default:
 					return a.explainKill(ctx, args[0], err)
 				}
 				return a.printEnd(args[0], d)

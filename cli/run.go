@@ -419,17 +419,18 @@ func (p *program) run(ctx context.Context) error {
 // print says what runs, and where it can be found.
 func (p *program) print(ctx context.Context, arb *arbiter.Arbiter, pool actor.Ref) error {
 	a := p.app
+	i, err := actor.InspectActor.Call(arb.Context(ctx), actor.Arbiter, pool)
+	if err != nil || i.Pool == nil {
+		return nil // somebody has ended it already; watch sees that
+	}
 	if a.format != "table" {
-		return a.printHost(arb, p.o.Name)
+		return a.printHost(arb, p.o.Name, i.Pool.Bind)
 	}
 	at := ""
-	i, err := actor.InspectActor.Call(arb.Context(ctx), actor.Arbiter, pool)
-	if err == nil {
-		if len(i.Pool.Bind) > 0 {
-			at = ", listening at " + strings.Join(i.Pool.Bind, " and ")
-		}
-		fmt.Fprintf(a.err, "%s: %s of %s%s\n", p.args.Name, count(i.Info.Wanted, "worker"), p.args.Worker.Run[0], at)
+	if len(i.Pool.Bind) > 0 {
+		at = ", listening at " + strings.Join(i.Pool.Bind, " and ")
 	}
+	fmt.Fprintf(a.err, "%s: %s of %s%s\n", p.args.Name, count(i.Info.Wanted, "worker"), p.args.Worker.Run[0], at)
 	for _, at := range arb.Addresses() {
 		fmt.Fprintln(a.err, "control socket at", at)
 	}

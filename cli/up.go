@@ -63,7 +63,7 @@ func (a *app) checkUp(name, listen, token string) error {
 
 func (a *app) up(ctx context.Context, o arbiter.Options) error {
 	return a.host(ctx, o, func(arb *arbiter.Arbiter) error {
-		if err := a.printHost(arb, o.Name); err != nil {
+		if err := a.printHost(arb, o.Name, nil); err != nil {
 			return err
 		}
 		a.untilEnd(ctx, arb)
