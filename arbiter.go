@@ -174,6 +174,7 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if err != nil {
 		return nil, err
 	}
+	spec.Commands["stop"] = a.stopCommand(spec.Commands["stop"])
 	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, spec: spec, born: time.Now()}
 	a.self.mode.Store(uint32(spec.Mode))
 	a.self.cell = cell.New(spec, a.self, context.WithoutCancel(ctx), "arbiter", "", a.log)

@@ -39,7 +39,7 @@ func (i *incarnation) info() actor.Info {
 		info.Restarts, info.Last = s.Restarts, lastLineOnly(s.Last)
 		if s.AID == i.aid && s.State == "waiting" {
 			info.State = s.State
-			info.Reason = "is started in " + s.Waits.Round(time.Millisecond).String()
+			info.Reason = "is started in " + roughly(s.Waits)
 			if s.Last != nil {
 				info.Reason += ": it " + s.Last.String()
 			}
@@ -60,6 +60,17 @@ func lastLineOnly(d *actor.Death) *actor.Death {
 	c := *d
 	c.Stderr = d.Stderr[len(d.Stderr)-1:]
 	return &c
+}
+
+// roughly writes a time of which nobody wants to know more.
+func roughly(d time.Duration) string {
+	switch {
+	case d > 10*time.Second:
+		return d.Round(time.Second).String()
+	case d > time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Millisecond).String()
 }
 
 func (i *incarnation) describeCell(info *actor.Info) {

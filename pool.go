@@ -165,6 +165,11 @@ func (p *pool) bind(ctx context.Context) error {
 			u.SetUnlinkOnClose(false) // the file's copy goes on
 		}
 		_ = l.Close()
+		if err == nil {
+			if err = block(f); err != nil {
+				_ = f.Close()
+			}
+		}
 		if err != nil {
 			p.closeFiles()
 			return invalid("cannot hand over the socket at %q: %v", address, err)

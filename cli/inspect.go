@@ -154,8 +154,9 @@ func wayFacts(i actor.Inspection) [][2]string {
 			facts = append(facts, [2]string{"recycles", fmt.Sprintf("after %d messages", p.Recycle.Messages)})
 		}
 	}
+	answers := [2]string{"answers", strings.Join(i.Commands, " ")}
 	if spawn == nil {
-		return facts
+		return append(facts, answers)
 	}
 	var words []string
 	for _, word := range spawn.Run {
@@ -171,7 +172,7 @@ func wayFacts(i actor.Inspection) [][2]string {
 		}
 		facts = append(facts, [2]string{"user", b.User})
 	}
-	return append(facts, [2]string{"answers", strings.Join(i.Commands, " ")})
+	return append(facts, answers)
 }
 
 // printInspectedSlots lists the slots of a pool.
@@ -183,7 +184,7 @@ func (a *app) printInspectedSlots(i actor.Inspection) error {
 	for _, s := range i.Slots {
 		last := s.Reason
 		if s.Waits > 0 {
-			last = "is started in " + s.Waits.Round(time.Millisecond).String()
+			last = "is started in " + used(s.Waits)
 		}
 		if s.Last != nil {
 			last = strings.TrimPrefix(last+"; it "+s.Last.String(), "; ")
