@@ -179,6 +179,7 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if err != nil {
 		return nil, err
 	}
+	spec.Commands["stop"] = a.stopCommand(spec.Commands["stop"])
 	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, spec: spec, born: time.Now()}
 	a.self.mode.Store(uint32(spec.Mode))
 	a.self.cell = cell.New(spec, a.self, context.WithoutCancel(ctx), "arbiter", "", a.log)
@@ -321,12 +322,12 @@ func actorDeath(d *wire.Death) actor.Death {
 // ended is told of every end, after callers and watchers.
 func (a *Arbiter) ended(i *incarnation, d *wire.Death) {
 	death := actorDeath(d)
-	a.events.add(actor.Event{Type: "ended", Actor: i.ref(), Kind: i.kind, Death: &death})
+	i.happened(actor.Event{Type: "ended", Actor: i.ref(), Kind: i.kind, Death: &death})
 	if d.Cause == wire.CauseStopped {
 		a.log.Debug("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "reason", d.Reason)
 		return
 	}
-	if i.asked.Load() || d.Cause == wire.CauseKilled {
+	if i.asked.Load() || d.Cause == wire.CauseKilled || d.Cause == wire.CauseExit && d.ExitCode == 0 {
 		a.log.Info("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "how", d.String())
 		return
 	}

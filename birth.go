@@ -119,12 +119,22 @@ func (i *incarnation) takeEmbryo() *embryo {
 
 // bury ends i, which has not begun.
 func (i *incarnation) bury(e *embryo, d *wire.Death) {
+	i.mu.Lock()
+	i.unborn = true
+	i.mu.Unlock()
 	e.discard(i, errors.New("it was not started"))
 	if i.cell != nil {
 		i.cell.Kill(d) // which ends i
 		return
 	}
 	i.end(d)
+}
+
+// neverBegan reports whether i ended before it began.
+func (i *incarnation) neverBegan() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.unborn
 }
 
 // watchStart ends i if it is not ready in time.

@@ -62,6 +62,7 @@ type incarnation struct {
 
 	mu       sync.Mutex // guards what follows
 	embryo   *embryo    // what it is to begin with; nil once it has begun
+	unborn   bool       // it ended before it began
 	begun    bool       // ready is closed
 	since    time.Time  // when it was ready; zero: never
 	over     bool       // end was called
@@ -120,7 +121,7 @@ func (i *incarnation) markReady() {
 	if first && i.ready != nil {
 		i.state.CompareAndSwap(int32(cell.Starting), int32(cell.Running))
 		close(i.ready)
-		i.arb.events.add(actor.Event{Type: "ready", Actor: i.ref(), Kind: i.kind})
+		i.happened(actor.Event{Type: "ready", Actor: i.ref(), Kind: i.kind})
 	}
 }
 
@@ -223,7 +224,7 @@ func (i *incarnation) stop(reason string) {
 		return
 	}
 	if i.lifeState() < cell.Stopping {
-		i.arb.events.add(actor.Event{Type: "stopping", Actor: i.ref(), Kind: i.kind, Text: reason})
+		i.happened(actor.Event{Type: "stopping", Actor: i.ref(), Kind: i.kind, Text: reason})
 	}
 	if i.cell != nil {
 		i.cell.Stop(reason, 0)

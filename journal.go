@@ -106,6 +106,12 @@ func (j *journal) since(args actor.LogsArgs) (out actor.LogLines, news <-chan st
 		at, _ := slices.BinarySearchFunc(p.lines, args.Since+1, func(l actor.LogLine, seq uint64) int {
 			return int(int64(l.Seq) - int64(seq))
 		})
+		if args.Within > 0 {
+			oldest := time.Now().Add(-args.Within)
+			for at < len(p.lines) && p.lines[at].Time.Before(oldest) {
+				at++
+			}
+		}
 		out.Lines = append(out.Lines, p.lines[at:]...)
 	}
 	slices.SortFunc(out.Lines, func(a, b actor.LogLine) int { return int(int64(a.Seq) - int64(b.Seq)) })

@@ -232,6 +232,6 @@ func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, admit func(*wire.
 		return nil, err
 	}
 	i.watchStart()
-	a.events.add(actor.Event{Type: "joined", Actor: i.ref(), Kind: i.kind, Text: conn.Info().Network + " " + conn.Info().Remote})
+	i.happened(actor.Event{Type: "joined", Actor: i.ref(), Kind: i.kind, Text: conn.Info().Network + " " + conn.Info().Remote})
 	return s, nil
 }

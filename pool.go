@@ -149,7 +149,9 @@ func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
 
 // bind opens the sockets that the workers inherit.
 func (p *pool) bind(ctx context.Context) error {
-	for _, address := range p.args.Bind {
+	wanted := p.args.Bind
+	p.args.Bind = nil // what is open
+	for _, address := range wanted {
 		network := "tcp"
 		if name, rest, ok := strings.Cut(address, ":"); ok && (name == "unix" || name == "tcp") {
 			network, address = name, rest
@@ -161,15 +163,21 @@ func (p *pool) bind(ctx context.Context) error {
 			return invalid("cannot listen at %q for the workers: %v", address, err)
 		}
 		f, err := l.(interface{ File() (*os.File, error) }).File()
-		if u, ok := l.(*net.UnixListener); ok {
+		if u, ok := l.(*net.UnixListener); ok && err == nil {
 			u.SetUnlinkOnClose(false) // the file's copy goes on
 		}
 		_ = l.Close()
+		if err == nil {
+			if err = block(f); err != nil {
+				_ = f.Close()
+			}
+		}
 		if err != nil {
 			p.closeFiles()
 			return invalid("cannot hand over the socket at %q: %v", address, err)
 		}
 		p.files = append(p.files, f)
+		p.args.Bind = append(p.args.Bind, network+":"+l.Addr().String())
 	}
 	return nil
 }
@@ -359,6 +367,9 @@ func (p *pool) nobody() *wire.Error {
 	defer p.row.mu.Unlock()
 	d := &wire.Death{Cause: wire.CauseStopped, Reason: "it has no workers"}
 	for _, s := range p.row.slots {
+		if s.status == "stopped" {
+			d.Reason = "its workers were stopped"
+		}
 		if s.status == "failed" {
 			d = s.last
 			c := *d

@@ -195,6 +195,77 @@ func TestPoolGivesUp(t *testing.T) {
 	})
 }
 
+// TestPoolStopped: a pool whose workers were stopped by hand stays, empty and visible,
+// until it is started.
+func TestPoolStopped(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 2, Worker: actor.SpawnArgs{Restart: &supervise.Policy{Restart: supervise.Always}}})
+		if d, err := actor.StopActor.Call(ctx, actor.Arbiter, actor.To("web")); d.Cause != actor.CauseStopped || err != nil {
+			t.Fatalf("stop: %v, %v", d, err)
+		}
+		time.Sleep(time.Minute)
+		for _, i := range ps(t, ctx) {
+			if i.Name != "" && i.State != "stopped" {
+				t.Errorf("%s is %s", i.Name, i.State)
+			}
+		}
+		if _, err := poolWho.Call(ctx, actor.To("web"), actor.None{}); !errors.Is(err, actor.ErrDown) || !strings.Contains(err.Error(), "stopped") {
+			t.Errorf("a call to a stopped pool: %v", err)
+		}
+		if _, err := actor.StartActor.Call(ctx, actor.Arbiter, actor.To("web")); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"web/1", "web/2"} {
+			if got, err := poolWho.Call(ctx, actor.To(name), actor.None{}); got != name || err != nil {
+				t.Errorf("%s after the start: %q, %v", name, got, err)
+			}
+		}
+	})
+}
+
+// TestPs: workers stand below their pool in the order of their slots, whoever is the
+// oldest, and say how the one before them ended.
+func TestPs(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 11})
+		time.Sleep(time.Second)
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "a", Workers: 2})
+		if _, err := poolPanic.Call(ctx, actor.To("web/2"), actor.None{}); err == nil {
+			t.Fatal("a panic came to nothing")
+		}
+		var names []string
+		for _, i := range ps(t, ctx) {
+			if i.Name != "" {
+				names = append(names, i.Name)
+			}
+			if i.Name == "web/2" && (i.State != "waiting" || i.Last == nil || i.Last.Cause != actor.CausePanic) {
+				t.Errorf("ps says of web/2: %+v", i)
+			}
+		}
+		want := "web web/1 web/2 web/3 web/4 web/5 web/6 web/7 web/8 web/9 web/10 web/11 a a/1 a/2"
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("ps lists\n%s, want\n%s", got, want)
+		}
+		time.Sleep(time.Minute)
+		for _, i := range ps(t, ctx) {
+			if i.Name == "web/2" && (i.State != "running" || i.Restarts != 1 || i.Last == nil || i.Last.Cause != actor.CausePanic) {
+				t.Errorf("ps says of web/2 when it runs again: %+v", i)
+			}
+		}
+	})
+}
+
+func ps(t *testing.T, ctx context.Context) []actor.Info {
+	t.Helper()
+	list, err := actor.Ps.Call(ctx, actor.Arbiter, actor.None{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
 // TestPoolDoNotRestart: who retires leaves its slot empty.
 func TestPoolDoNotRestart(t *testing.T) {
 	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {

@@ -119,7 +119,7 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 		r.mu.Unlock()
 		return nil
 	}
-	if s.successor != next || r.over || s.removed {
+	if s.successor != next || r.over || s.removed || s.held {
 		r.mu.Unlock()
 		next.stop(reason)
 		return errors.New("its successor has ended")

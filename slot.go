@@ -226,7 +226,10 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	if s.current != i {
 		return v
 	}
-	s.current, s.last = nil, d
+	s.current = nil
+	if s.last == nil || !i.neverBegan() { // or the last to live is what matters
+		s.last = d
+	}
 	v.slot = s
 	switch {
 	case r.over || s.removed || s.held:
@@ -418,28 +421,65 @@ func (s *slot) furnish(spec *proc.Spec) {
 // stop empties the slot until it is started by hand, and returns how its actor
 // ended.
 func (s *slot) stop(ctx context.Context, reason string) (*wire.Death, error) {
+	leaving, last := s.hold(reason)
+	if len(leaving) == 0 {
+		return last, nil
+	}
+	if err := awaitAll(ctx, leaving); err != nil {
+		return nil, err
+	}
+	return leaving[0].death, nil
+}
+
+// hold asks who is in the slot to stop, and has nobody follow until it is started by
+// hand. If nobody is in it, it returns how the last one ended.
+func (s *slot) hold(reason string) (leaving []*incarnation, last *wire.Death) {
 	r := s.row
 	r.mu.Lock()
 	s.held = true
 	r.group.Forget(s.name) // or it would count as one that does not fail
-	i, last := s.current, s.last
-	r.mu.Unlock()
-	if i == nil {
-		r.mu.Lock()
-		s.rest("stopped", reason)
-		r.mu.Unlock()
-		if last == nil {
-			last = &wire.Death{Cause: wire.CauseStopped, Reason: reason}
+	for _, i := range [...]*incarnation{s.current, s.successor} {
+		if i != nil {
+			leaving = append(leaving, i)
 		}
-		return last, nil
 	}
-	i.stop(reason)
-	select {
-	case <-i.ended:
-		return i.death, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if s.current == nil {
+		s.rest("stopped", reason)
+		last = s.last
 	}
+	r.mu.Unlock()
+	if last == nil {
+		last = &wire.Death{Cause: wire.CauseStopped, Reason: reason}
+	}
+	for _, i := range leaving {
+		i.stop(reason)
+	}
+	return leaving, last
+}
+
+// stop empties all slots of r, at the same time, until they are started by hand.
+func (r *row) stop(ctx context.Context, reason string) error {
+	r.mu.Lock()
+	slots := slices.Clone(r.slots)
+	r.mu.Unlock()
+	var all []*incarnation
+	for _, s := range slots {
+		leaving, _ := s.hold(reason)
+		all = append(all, leaving...)
+	}
+	return awaitAll(ctx, all)
+}
+
+// awaitAll waits until all have ended, or ctx has.
+func awaitAll(ctx context.Context, all []*incarnation) error {
+	for _, i := range all {
+		select {
+		case <-i.ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // start fills an empty slot, and forgets that the supervisor gave up. It returns

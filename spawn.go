@@ -242,12 +242,13 @@ func (a *Arbiter) awaitReady(ctx context.Context, i *incarnation) error {
 	return i.startError()
 }
 
-// startError is why i, which is ready or has ended, is not.
+// startError is why i, which was ready or has ended, never was ready. An end that
+// came after it was ready is no failed start, however soon it came.
 func (i *incarnation) startError() error {
 	i.mu.Lock()
-	d := i.death
+	d, ready := i.death, !i.since.IsZero()
 	i.mu.Unlock()
-	if d == nil {
+	if d == nil || ready {
 		return nil
 	}
 	c := *d

@@ -7,11 +7,24 @@ import (
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 // termPart is the part of the time for a stop that is left for SIGTERM to work.
 const termPart = 5
+
+// stopCommand is the command stop as the actor "arbiter" answers it: by all the steps
+// of Stop. To others it means to finish what they have first; what the arbiter has
+// would be whoever waits for events or lines, and they wait for long.
+func (a *Arbiter) stopCommand(builtin *cell.Command) *cell.Command {
+	c := *builtin
+	c.Run = func(context.Context, any, *cell.Request) (cell.Value, error) {
+		go func() { _ = a.Stop(context.Background()) }() // whoever waits for Done learns of it
+		return nil, nil
+	}
+	return &c
+}
 
 // shutDown is Stop, once.
 func (a *Arbiter) shutDown(ctx context.Context) error {

@@ -51,7 +51,7 @@ func TestUsage(t *testing.T) {
 // Every command has a help whose examples begin with the program.
 func TestHelp(t *testing.T) {
 	w := newWorld(t)
-	for _, name := range []string{"", "demo", "up", "ps", "call", "send", "stop", "kill"} {
+	for _, name := range []string{"", "demo", "run", "up", "ps", "call", "send", "stop", "kill", "start", "restart", "scale", "inspect", "logs", "events"} {
 		args := []string{"--help"}
 		if name != "" {
 			args = []string{name, "--help"}
@@ -65,7 +65,7 @@ func TestHelp(t *testing.T) {
 
 func TestNoArbiter(t *testing.T) {
 	w := newWorld(t)
-	for _, args := range []string{"ps", "call arbiter ping", "send arbiter ping", "stop arbiter", "kill x"} {
+	for _, args := range []string{"ps", "call arbiter ping", "send arbiter ping", "stop arbiter", "kill x", "start x", "restart x", "scale x=1", "inspect x", "logs -f", "events -f"} {
 		w.expect(exitNoArbiter, "", []string{"[no-arbiter]", " up"}, strings.Fields(args)...)
 	}
 	w.expect(exitNoArbiter, "", []string{"[no-arbiter]"}, "ps", "--addr", "unix:"+filepath.Join(w.dir, "none"))
@@ -93,7 +93,7 @@ func TestSession(t *testing.T) {
 	if len(ps) != 2 || i < 0 || ps[i].State != "running" || ps[i].In != "process" || ps[i].PID == 0 {
 		t.Fatalf("ps lists %+v, want the arbiter and ada, a process", ps)
 	}
-	if out := w.run("ps").out; !strings.Contains(out, "NAME") || !strings.Contains(out, "process "+strconv.Itoa(ps[i].PID)) {
+	if out := squeezed(w.run("ps").out); !strings.Contains(out, "NAME") || !strings.Contains(out, "process "+strconv.Itoa(ps[i].PID)) {
 		t.Errorf("ps prints\n%s", out)
 	}
 

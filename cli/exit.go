@@ -43,6 +43,11 @@ type hint struct {
 	Type string `json:"type"`
 }
 
+// interruptedQuietly is the end of what only ever ends by an interruption.
+func interruptedQuietly() *problem {
+	return &problem{exit: exitInterrupted, code: "interrupted", stands: true}
+}
+
 func (p *problem) Error() string { return p.text }
 
 func (p *problem) Unwrap() error { return p.err }
@@ -111,6 +116,14 @@ func (a *app) explainDown(err error, down *actor.DownError) *problem {
 		for _, line := range down.Stderr {
 			p.because("  | %s", line)
 		}
+	}
+	// What was stopped, or given up, is there to be started: the arbiter says so in words.
+	target := quote(down.Err.Target)
+	switch gaveUp := strings.HasPrefix(down.Reason, "given up: "); {
+	case down.Err.Started == actor.StartedNo && gaveUp:
+		p.hint("after fixing it", a.program+" start "+target).hint("full output", a.program+" logs "+target+" --since 2m")
+	case down.Err.Started == actor.StartedNo && down.Cause == actor.CauseStopped:
+		p.hint("start it", a.program+" start "+target)
 	}
 	return p.hint("see who is there", a.program+" ps")
 }
