@@ -150,7 +150,7 @@ func TestInheritedSockets(t *testing.T) {
 			t.Errorf("after all were killed: %q, %v", answer, err)
 		}
 	}
-	if _, err := actor.StopActor.Call(w.ctx, actor.Arbiter, pool); err != nil {
+	if _, err := actor.KillActor.Call(w.ctx, actor.Arbiter, pool); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
