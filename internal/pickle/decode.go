@@ -109,6 +109,7 @@ func (d *decoder) start() bool {
 	if d.data[0] != opProto {
 		d.refuse("it begins with byte 0x%02x, not with PROTO (0x80): it is not a pickle, or one of protocol 0 or 1; protocol %d is what pulsar emits and what is read here",
 			d.data[0], protocol)
+		d.fault.Opcode = "" // whatever it is, it is not meant as one
 		return false
 	}
 	if v := d.data[1]; v != protocol {
