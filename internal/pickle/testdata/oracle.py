@@ -38,6 +38,9 @@ REAL = {
 
 
 class Meta(type):
+    def __repr__(cls):
+        return 'a ' + cls.__name__
+
     def __call__(cls, *args):
         return cls.make('call', args)
 
@@ -438,8 +441,7 @@ def main(mode, *args):
     elif mode == 'repr':
         for p in read(sys.stdin.buffer):
             try:
-                v = load(p)
-                text = 'a ' + v.__name__ if isinstance(v, type) else repr(v)
+                text = repr(load(p))
             except Exception as e:
                 text = 'loading: %s: %s' % (type(e).__name__, e)
             print(text.encode('ascii', 'backslashreplace').decode())
