@@ -2,7 +2,6 @@ package pickle
 
 import (
 	"archive/tar"
-	"bytes"
 	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
@@ -102,29 +101,6 @@ func named(t testing.TB, part string) []byte {
 	}
 	t.Fatalf("there is no frame %q", part)
 	return nil
-}
-
-func TestCapturedSameBytes(t *testing.T) {
-	differ := 0
-	for _, f := range corpus(t) {
-		v, err := Decode(f.pickle, Limits{})
-		if err != nil {
-			t.Errorf("%s: %v", f.File, err)
-			continue
-		}
-		got, err := Append(nil, v, Limits{})
-		if err != nil {
-			t.Errorf("%s: %v", f.File, err)
-			continue
-		}
-		if !bytes.Equal(got, f.pickle) {
-			differ++
-			if differ < 8 {
-				t.Errorf("%s:\n%.400q\n%.400q", f.File, got, f.pickle)
-			}
-		}
-	}
-	t.Log(differ)
 }
 
 func decoded(t testing.TB, p []byte) Value {

@@ -109,6 +109,7 @@ func (d *decoder) start() bool {
 	if d.data[0] != opProto {
 		d.refuse("it begins with byte 0x%02x, not with PROTO (0x80): it is not a pickle, or one of protocol 0 or 1; protocol %d is what pulsar emits and what is read here",
 			d.data[0], protocol)
+		d.fault.Opcode = "" // whatever it is, it is not meant as one
 		return false
 	}
 	if v := d.data[1]; v != protocol {
@@ -193,7 +194,7 @@ func (d *decoder) step(op byte) {
 		}
 
 	case opMark:
-		if grown, ok := room(d, d.marks, 1, 4); ok {
+		if grown, ok := room(d, d.marks, 1, 4); ok && d.spend(chargeStep) {
 			d.marks = append(grown, int32(len(d.stack)))
 		}
 	case opEmptyTuple:
@@ -245,12 +246,12 @@ func (d *decoder) step(op byte) {
 			d.call(op == opNewObj)
 		}
 	case opBuild:
-		if d.reach(2) {
+		if d.reach(2) && d.spend(chargeStep) {
 			d.build()
 		}
 
 	case opPop:
-		if d.reach(1) {
+		if d.reach(1) && d.spend(chargeStep) {
 			v := d.stack[len(d.stack)-1]
 			d.drop(1)
 			d.discard(v)
@@ -377,14 +378,19 @@ func (d *decoder) long(n int) {
 		d.push(Int(int64(u<<shift) >> shift))
 		return
 	}
-	if !d.spend(chargeNode + 2*n) {
+	if !d.spend(2*chargeNode + 2*n) {
 		return
 	}
 	be := slices.Clone(b)
 	slices.Reverse(be)
-	v := new(big.Int).SetBytes(be)
-	if be[0]&0x80 != 0 {
-		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*n)))
+	v := new(big.Int)
+	if be[0]&0x80 == 0 {
+		v.SetBytes(be)
+	} else { // two's complement
+		for i := range be {
+			be[i] ^= 0xff
+		}
+		v.Not(v.SetBytes(be))
 	}
 	if v.IsInt64() {
 		d.push(Int(v.Int64()))

@@ -134,9 +134,7 @@ func (e *encoder) value(v Value) {
 	case *List:
 		e.op(opEmptyList)
 		e.put(key)
-		if len(v.Items) > 0 {
-			e.begin(v)
-		}
+		e.begin(v)
 	case *Dict:
 		if v.Ordered {
 			e.known(collectionsOrderedDict)
@@ -149,27 +147,22 @@ func (e *encoder) value(v Value) {
 			}
 		}
 		e.put(key)
-		if len(v.Pairs) > 0 || v.State != nil {
-			e.begin(v)
-		}
+		e.begin(v)
 	case *Deque:
 		e.known(collectionsDeque)
 		e.op(opEmptyTuple)
 		if v.Bounded {
+			if v.MaxLen < 0 {
+				e.refuse("there is no deque of at most %d items", v.MaxLen)
+			}
 			e.int(int64(v.MaxLen))
 			e.op(opTuple2)
 			e.skip()
 		}
 		e.op(opReduce)
 		e.put(key)
-		if len(v.Items) > 0 {
-			e.begin(v)
-		}
+		e.begin(v)
 	case *Tuple:
-		if len(v.Items) == 0 {
-			e.op(opEmptyTuple) // the only container CPython does not memoise
-			return
-		}
 		if len(v.Items) > 3 {
 			e.op(opMark)
 		}
@@ -340,6 +333,10 @@ func alone(first, end int, exact bool) bool {
 
 func (e *encoder) endTuple(v *Tuple) {
 	n := len(v.Items)
+	if n == 0 {
+		e.op(opEmptyTuple) // the only container CPython does not memoise
+		return
+	}
 	key, _ := keyOf(v)
 	if at, ok := e.memo.find(key); ok {
 		// It holds itself, and was written while it was: CPython throws away what it
