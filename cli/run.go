@@ -352,11 +352,11 @@ func (p *program) again(flag, value string) string {
 	if value != "" {
 		words = append(words, value)
 	}
+	at := slices.Index(args, "run") // only -o can stand before it
 	for n, arg := range args {
-		if n == 0 && arg == "run" {
-			continue
+		if n != at {
+			words = append(words, quote(arg))
 		}
-		words = append(words, quote(arg))
 	}
 	return strings.Join(words, " ")
 }

@@ -95,6 +95,8 @@ func TestRunGivesUp(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, b, err)
 		}
 	}
+	// Flags of the program are not ours.
+	w.expect(exitFailed, "", []string{"  | -o\n", "[crash-loop]", " run -o table --give-up 1/1m sh -c "}, "-o", "table", "run", "--give-up", "1/1m", "sh", "-c", "echo $0; exit 3", "-o", "json")
 	// What it complained of on its standard output is told, too; and that it said nothing.
 	w.expect(exitFailed, "", []string{"  | so there\n", "[crash-loop]"}, "run", "--give-up", "1/1m", "--", "sh", "-c", "echo so there; exit 3")
 	w.expect(exitFailed, "", []string{"last exit: by signal segmentation fault", "printed nothing", "[crash-loop]"}, "run", "--give-up", "1/1m", "--", "sh", "-c", "kill -SEGV $$")
