@@ -195,6 +195,12 @@ func TestRunBind(t *testing.T) {
 	w.run("kill", "web/2")
 	w.until("all run again", func(ps map[string]actor.Info) bool { return ps["web"].Workers == 3 })
 	everyone()
+	// Who comes second is refused, and takes nothing away from the first.
+	socket := filepath.Join(w.dir, "s")
+	w.expect(exitFailed, "", []string{"[port-in-use]", socket}, "run", "--name", "other", "-b", "unix:"+socket, "--", "sh")
+	if _, err := os.Stat(socket); err != nil {
+		t.Error(err)
+	}
 	w.expect(exitFailed, "", []string{"[port-in-use]", address}, "run", "--name", "other", "-b", address, "--", "sh")
 }
 
