@@ -214,13 +214,16 @@ func TestRunBindPython(t *testing.T) {
 	w := newWorld(t)
 	server := "import socket\ns = socket.socket(fileno=3)\nwhile True:\n  c, _ = s.accept()\n  c.sendall(b'hello')\n  c.close()\n"
 	_, at := w.supervise("-b", "127.0.0.1:0", "--", python, "-c", server)
-	c, err := net.Dial("tcp", strings.TrimPrefix(at.Bind[0], "tcp:"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if b, err := io.ReadAll(c); string(b) != "hello" || err != nil {
-		t.Errorf("it answered %q, %v", b, err)
+	for range 20 { // in between it waits for the next one
+		c, err := net.Dial("tcp", strings.TrimPrefix(at.Bind[0], "tcp:"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(c)
+		_ = c.Close()
+		if string(b) != "hello" || err != nil {
+			t.Fatalf("it answered %q, %v", b, err)
+		}
 	}
 	if i := result[actor.Inspection](w, "inspect", "web/1"); i.Info.Restarts != 0 {
 		t.Errorf("it was restarted: %v", i.Death)
