@@ -195,6 +195,25 @@ func TestPoolGivesUp(t *testing.T) {
 	})
 }
 
+// TestPoolGivesUpOnWaiting: who only waited to be started when the supervisor gave up
+// has failed, too, and what is told of it is how it really ended.
+func TestPoolGivesUpOnWaiting(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 2, Worker: actor.SpawnArgs{Restart: &supervise.Policy{MaxCrashes: 1, Jitter: -1}}})
+		for _, name := range []string{"web/1", "web/2"} {
+			if _, err := poolPanic.Call(ctx, actor.To(name), actor.None{}); !errors.Is(err, actor.ErrDown) {
+				t.Fatal(err)
+			}
+		}
+		for _, i := range ps(t, ctx) {
+			if strings.HasPrefix(i.Name, "web/") && (i.State != "failed" || i.Last == nil || i.Last.Cause != actor.CausePanic || !strings.HasPrefix(i.Reason, "1 crash within 1m")) {
+				t.Errorf("ps says of %s: %+v, last: %v", i.Name, i, i.Last)
+			}
+		}
+	})
+}
+
 // TestPoolStopped: a pool whose workers were stopped by hand stays, empty and visible,
 // until it is started.
 func TestPoolStopped(t *testing.T) {

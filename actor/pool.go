@@ -33,7 +33,7 @@ type PoolArgs struct {
 	QueueAge time.Duration `cbor:"queueAge,omitempty" json:"queueAge,omitempty"` // default 1 s
 	// Bind are addresses the workers listen at: "host:port", "tcp:host:port" or
 	// "unix:/path". They are opened once, and each worker inherits them as
-	// sd_listen_fds(3) describes: descriptors from 3 on, LISTEN_FDS and LISTEN_PID.
+	// sd_listen_fds(3) describes: descriptors from 3 on, LISTEN_FDS and LISTEN_PID. They block.
 	// An inspection says what they came to: port 0 is a free one.
 	Bind []string `cbor:"bind,omitempty" json:"bind,omitempty"`
 	// WorkerEnv is the environment in which workers differ: {index} is the number of

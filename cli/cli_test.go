@@ -119,7 +119,7 @@ func TestSession(t *testing.T) {
 	w.expect(exitRefused, "", []string{"stop arbiter"}, "kill", "arbiter")
 
 	w.run("call", "arbiter", "spawn", "kind=staller", "name=slow")
-	w.expect(exitTimeout, "", []string{"not answered within 50ms", "[deadline]", "--timeout"}, "call", "slow", "stall", "--timeout", "50ms")
+	w.expect(exitTimeout, "", []string{"not answered within 50ms", "[deadline]", " inspect slow", "--timeout"}, "call", "slow", "stall", "--timeout", "50ms")
 	var e told
 	if got := w.run("call", "slow", "stall", "--timeout", "50ms", "-o", "json"); json.Unmarshal([]byte(got.errors), &e) != nil || e.Error.Code != "deadline" {
 		t.Errorf("a timeout with -o json: %q", got.errors)
@@ -209,6 +209,22 @@ func TestInterruptedCall(t *testing.T) {
 	if got := <-ended; got.code != exitInterrupted || got.out != "" {
 		t.Errorf("exit code %d, output %q\n%s", got.code, got.out, got.errors)
 	}
+}
+
+// A call that is not answered in time says what its target is at.
+func TestSlowCall(t *testing.T) {
+	w := newWorld(t)
+	w.up()
+	w.run("call", "arbiter", "pool", "name=web", `worker={"kind":"staller"}`)
+	call, ended := w.begin("call", "web", "stall")
+	for result[actor.Info](w, "call", "web/1", "info").Started == 0 {
+	}
+	w.expect(exitTimeout, "", []string{"[deadline]", `web/1 has been inside "stall" for `, " inspect web/1", " scale web=+1"}, "call", "web/1", "echo", "1", "--timeout", "50ms")
+	w.expect(exitTimeout, "", []string{"[deadline]", " scale web=+1"}, "call", "web", "echo", "1", "--timeout", "50ms")
+	if err := call.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
 }
 
 func TestListenByTCP(t *testing.T) {

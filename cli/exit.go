@@ -160,7 +160,7 @@ func (a *app) explainError(err error, e *actor.Error) *problem {
 		default:
 			p.because("its handler may run, or wait behind others; if it runs it has been told to give up")
 		}
-		p.hint("see what it is at", a.program+" call "+quote(e.Target)+" info")
+		p.hint("see what it is at", a.program+" inspect "+quote(e.Target))
 		p.hint("wait longer", a.again("--timeout", longer(a.timeout)))
 	case actor.Closed:
 		p.exit, p.code = exitNoArbiter, "no-arbiter"

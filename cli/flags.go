@@ -84,6 +84,9 @@ func formatIn(args []string) string {
 
 // checkFormat refuses a format that the command has nothing for.
 func (a *app) checkFormat(cmd *cobra.Command) error {
+	if !cmd.Flags().Changed("output") {
+		a.format = "table" // what looked like one is for the program of run, or an argument
+	}
 	switch {
 	case a.format == "name" && cmd.Annotations["names"] == "":
 		return usage("%s has no names to print: table, json or jsonl", cmd.Name())

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/arbiter-go/arbiter"
+	"github.com/arbiter-go/arbiter/actor"
 )
 
 // host runs an arbiter as o says until do returns, and stops it. Its control socket
@@ -25,6 +26,11 @@ func (a *app) host(ctx context.Context, o arbiter.Options, do func(arb *arbiter.
 		return a.explainStart(o, err)
 	}
 	level.Set(slog.LevelInfo)
+	if i, err := actor.InspectActor.Call(arb.Context(ctx), actor.Arbiter, actor.Arbiter); err == nil {
+		for _, weak := range i.Weak { // those noted so far
+			o.Logger.Info("processes are kept less well here", "why", weak)
+		}
+	}
 	if err = do(arb); err != nil {
 		level.Set(slog.LevelWarn) // likewise
 	}

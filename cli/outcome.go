@@ -115,6 +115,9 @@ func (p *program) lastLines(ctx context.Context, e *problem, s *actor.Slot) {
 	case s.Last.Cause == actor.CauseSignal:
 		how = "last exit: by signal " + s.Last.Signal
 	}
+	if s.Last.Cause == actor.CauseMemory && p.memory > 0 {
+		e.because("with its descendants it may use %v (--memory)", p.memory)
+	}
 	lines := s.Last.Stderr
 	if i, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To(s.Name)); err == nil {
 		if lived, ok := lastLife(i.Events); ok {

@@ -95,6 +95,8 @@ func TestRunGivesUp(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, b, err)
 		}
 	}
+	// Flags of the program are not ours.
+	w.expect(exitFailed, "", []string{"  | -o\n", "[crash-loop]", " run -o table --give-up 1/1m sh -c "}, "-o", "table", "run", "--give-up", "1/1m", "sh", "-c", "echo $0; exit 3", "-o", "json")
 	// What it complained of on its standard output is told, too; and that it said nothing.
 	w.expect(exitFailed, "", []string{"  | so there\n", "[crash-loop]"}, "run", "--give-up", "1/1m", "--", "sh", "-c", "echo so there; exit 3")
 	w.expect(exitFailed, "", []string{"last exit: by signal segmentation fault", "printed nothing", "[crash-loop]"}, "run", "--give-up", "1/1m", "--", "sh", "-c", "kill -SEGV $$")
@@ -193,6 +195,12 @@ func TestRunBind(t *testing.T) {
 	w.run("kill", "web/2")
 	w.until("all run again", func(ps map[string]actor.Info) bool { return ps["web"].Workers == 3 })
 	everyone()
+	// Who comes second is refused, and takes nothing away from the first.
+	socket := filepath.Join(w.dir, "s")
+	w.expect(exitFailed, "", []string{"[port-in-use]", socket}, "run", "--name", "other", "-b", "unix:"+socket, "--", "sh")
+	if _, err := os.Stat(socket); err != nil {
+		t.Error(err)
+	}
 	w.expect(exitFailed, "", []string{"[port-in-use]", address}, "run", "--name", "other", "-b", address, "--", "sh")
 }
 
@@ -206,13 +214,16 @@ func TestRunBindPython(t *testing.T) {
 	w := newWorld(t)
 	server := "import socket\ns = socket.socket(fileno=3)\nwhile True:\n  c, _ = s.accept()\n  c.sendall(b'hello')\n  c.close()\n"
 	_, at := w.supervise("-b", "127.0.0.1:0", "--", python, "-c", server)
-	c, err := net.Dial("tcp", strings.TrimPrefix(at.Bind[0], "tcp:"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if b, err := io.ReadAll(c); string(b) != "hello" || err != nil {
-		t.Errorf("it answered %q, %v", b, err)
+	for range 20 { // in between it waits for the next one
+		c, err := net.Dial("tcp", strings.TrimPrefix(at.Bind[0], "tcp:"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(c)
+		_ = c.Close()
+		if string(b) != "hello" || err != nil {
+			t.Fatalf("it answered %q, %v", b, err)
+		}
 	}
 	if i := result[actor.Inspection](w, "inspect", "web/1"); i.Info.Restarts != 0 {
 		t.Errorf("it was restarted: %v", i.Death)
