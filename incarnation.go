@@ -62,6 +62,7 @@ type incarnation struct {
 	mu       sync.Mutex // guards what follows
 	embryo   *embryo    // what it is to begin with; nil once it has begun
 	begun    bool       // ready is closed
+	start    *patience  // how long it may take to be ready; nil once it is, or has ended
 	since    time.Time  // when it was ready; zero: never
 	over     bool       // end was called
 	death    *wire.Death
@@ -110,8 +111,7 @@ func (i *incarnation) lifeState() cell.State {
 // markReady tells whoever waits for the start. Once.
 func (i *incarnation) markReady() {
 	i.mu.Lock()
-	first := !i.begun
-	i.begun = true
+	first := i.beginsLocked()
 	if first {
 		i.since = time.Now()
 	}
@@ -136,8 +136,7 @@ func (i *incarnation) end(d *wire.Death) {
 	i.death = d
 	watchers, watches := i.watchers, i.watches
 	i.watchers, i.watches = nil, nil
-	begun := i.begun
-	i.begun = true
+	unready := i.beginsLocked()
 	i.mu.Unlock()
 
 	state := cell.Terminated
@@ -165,7 +164,7 @@ func (i *incarnation) end(d *wire.Death) {
 	}
 	i.arb.ended(i, d)
 	i.carryOut(then)
-	if !begun && i.ready != nil {
+	if unready && i.ready != nil {
 		close(i.ready)
 	}
 	if i.ended != nil {

@@ -44,14 +44,14 @@ const maxWorkers = 4096
 
 // spawnPool answers the command pool.
 func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref, error) {
-	if failed := a.onSpawn(ctx, &args.Worker); failed != nil {
+	parent := a.spawner(ctx)
+	if failed := a.onSpawn(parent, &args.Worker); failed != nil {
 		return actor.Ref{}, failed
 	}
 	spec, failed := a.checkPool(&args)
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
-	parent := a.spawner(ctx)
 	if failed := parent.maySpawn(&args.Worker, args.Workers); failed != nil {
 		return actor.Ref{}, failed
 	}

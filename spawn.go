@@ -23,7 +23,25 @@ func (a *Arbiter) Spawn(ctx context.Context, kind actor.Behaviour, options ...ac
 	if _, err := a.learn(kind); err != nil {
 		return actor.Ref{}, err
 	}
-	return actor.Spawn(a.Context(ctx), kind.KindName(), options...)
+	args := actor.SpawnArgs{Kind: kind.KindName()}
+	for _, o := range options {
+		o(&args)
+	}
+	if s, ok := cell.ScopeOf(ctx); ok && s.Turn != nil {
+		return actor.SpawnActor.Call(a.Context(ctx), actor.Arbiter, args) // a handler gives up its turn while it waits, where it can
+	}
+	if err := ctx.Err(); err != nil {
+		return actor.Ref{}, actor.Told(cell.ContextError(err, a.self.aid, "spawn").NotStarted(), a.self.aid, "spawn")
+	}
+	ref, err := a.spawn(ctx, a.self, args)
+	if err != nil {
+		failed := wire.AsError(err, wire.CodeApp)
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			failed = cell.ContextError(err, a.self.aid, "spawn")
+		}
+		return actor.Ref{}, actor.Told(failed, a.self.aid, "spawn")
+	}
+	return ref, nil
 }
 
 // SpawnProgram starts a program of any kind and language as an actor: see
@@ -45,9 +63,9 @@ func (a *Arbiter) Pool(ctx context.Context, kind actor.Behaviour, args actor.Poo
 	return actor.Pool(a.Context(ctx), args)
 }
 
-// spawn answers the command spawn.
-func (a *Arbiter) spawn(ctx context.Context, args actor.SpawnArgs) (actor.Ref, error) {
-	if failed := a.onSpawn(ctx, &args); failed != nil {
+// spawn answers the command spawn, of parent's.
+func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args actor.SpawnArgs) (actor.Ref, error) {
+	if failed := a.onSpawn(parent, &args); failed != nil {
 		return actor.Ref{}, failed
 	}
 	spec, failed := a.checkSpawn(&args)
@@ -62,7 +80,6 @@ func (a *Arbiter) spawn(ctx context.Context, args actor.SpawnArgs) (actor.Ref, e
 			return ref, err
 		}
 	}
-	parent := a.spawner(ctx)
 	if failed := parent.maySpawn(&args, 1); failed != nil {
 		return actor.Ref{}, failed
 	}
@@ -86,11 +103,10 @@ func (a *Arbiter) spawn(ctx context.Context, args actor.SpawnArgs) (actor.Ref, e
 }
 
 // onSpawn asks the hook of the options.
-func (a *Arbiter) onSpawn(ctx context.Context, args *actor.SpawnArgs) *wire.Error {
+func (a *Arbiter) onSpawn(by *incarnation, args *actor.SpawnArgs) *wire.Error {
 	if a.options.OnSpawn == nil {
 		return nil
 	}
-	by := a.spawner(ctx)
 	if err := a.options.OnSpawn(by.ref(), args); err != nil {
 		return wire.Errorf(wire.CodeRefused, "%v", err).NotStarted()
 	}
