@@ -520,7 +520,7 @@ func TestCrashLoop(t *testing.T) {
 			}
 			_, err = Double.Call(w.ctx, pool, 1)
 			var down *actor.DownError
-			if !errors.As(err, &down) || !strings.Contains(err.Error(), "given up") || !slices.Contains(down.Stderr, test.last) {
+			if !errors.As(err, &down) || !strings.Contains(err.Error(), reason) || !slices.Contains(down.Stderr, test.last) {
 				t.Errorf("a call to it: %v (%+v)", err, down)
 			}
 			if !strings.Contains(w.log.String(), test.last) {
