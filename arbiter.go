@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -279,7 +280,7 @@ func (a *Arbiter) newAID(kind string) string {
 	if len(kind) > 40 {
 		kind = kind[:40]
 	}
-	return fmt.Sprintf("%s-%d-%s", kind, a.serial.Add(1), a.tag)
+	return kind + "-" + strconv.FormatUint(a.serial.Add(1), 10) + "-" + a.tag
 }
 
 // deadline is when a call that had millis left when it arrived is over.

@@ -140,22 +140,38 @@ func (i *incarnation) neverBegan() bool {
 // watchStart ends i if it is not ready in time.
 func (i *incarnation) watchStart() {
 	limit := i.startTimeout()
-	i.arb.background(func() {
-		p := newPatience(limit)
-		defer p.stop()
-		for {
-			select {
-			case <-i.ready:
-				return
-			case <-p.over():
-				if p.excused() {
-					continue
-				}
-				i.kill(&wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("it was not ready after %v", limit)})
-				return
-			}
-		}
-	})
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.begun {
+		return
+	}
+	p := &patience{limit: limit, due: time.Now().Add(limit)}
+	p.timer = time.AfterFunc(limit, func() { i.arb.background(i.overdue) })
+	i.start = p
+}
+
+// overdue is called when the time i had to be ready is over.
+func (i *incarnation) overdue() {
+	i.mu.Lock()
+	p := i.start
+	if p == nil || p.excused() {
+		i.mu.Unlock()
+		return
+	}
+	i.mu.Unlock()
+	i.kill(&wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("it was not ready after %v", p.limit)})
+}
+
+// beginsLocked notes that i is ready, or has ended. It reports whether that is the
+// first time.
+func (i *incarnation) beginsLocked() bool {
+	if i.start != nil {
+		i.start.timer.Stop()
+		i.start = nil
+	}
+	first := !i.begun
+	i.begun = true
+	return first
 }
 
 // patience is a timer that does not count time in which this process was stopped or
@@ -166,13 +182,6 @@ type patience struct {
 	due   time.Time
 	spent bool
 }
-
-func newPatience(limit time.Duration) *patience {
-	return &patience{timer: time.NewTimer(limit), limit: limit, due: time.Now().Add(limit)}
-}
-
-func (p *patience) over() <-chan time.Time { return p.timer.C }
-func (p *patience) stop()                  { p.timer.Stop() }
 
 // excused reports whether the timer, which has fired, was so late that the fault is
 // ours; it then runs again.

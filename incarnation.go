@@ -41,6 +41,7 @@ type incarnation struct {
 	parent *incarnation // who spawned it; nil for who joined
 	depth  int          // how many parents it has, one above the other
 	slot   *slot        // the place it is one in a row of; or nil
+	*seat               // what it has as such a one; nil likewise
 	pool   *pool        // the workers it stands for; or nil
 
 	// One of the two carries its messages: a cell of this process, or a session.
@@ -55,22 +56,61 @@ type incarnation struct {
 	cry      *cry                         // of its process; set before that is started
 	asked    atomic.Bool                  // somebody wished for its end
 	lost     atomic.Bool                  // its connection is over, and why is being found out
-	gate     gate                         // of a worker: see pool.go
-	spawns   spawns                       // what it may still spawn
-	ready    chan struct{}                // closed when it runs or has ended; nil for the arbiter's own
-	ended    chan struct{}                // closed when its end was told to everybody; likewise
+	spawned  atomic.Pointer[spawns]       // what it has spawned; nil: nothing yet
+	ready    milestone                    // it runs, or has ended
+	ended    milestone                    // its end was told to everybody
 
 	mu       sync.Mutex // guards what follows
 	embryo   *embryo    // what it is to begin with; nil once it has begun
 	unborn   bool       // it ended before it began
-	begun    bool       // ready is closed
-	since    time.Time  // when it was ready; zero: never
+	begun    bool       // ready is passed, or about to be
+	start    *patience  // how long it may take to be ready; nil once it is, or has ended
 	over     bool       // end was called
 	death    *wire.Death
 	watchers []watcher                    // who is to be told of its end
 	watches  map[*cell.Watch]*incarnation // what it is to be told itself, where it has no session
 	killing  *wire.Death
-	recycle  quota // of a worker: when it has done enough
+}
+
+// seat is what only who is in a slot has: most actors, and there may be a million,
+// are in none.
+type seat struct {
+	gate    gate      // see replace.go
+	since   time.Time // when it was ready; zero: never; guarded by the incarnation's mu
+	recycle quota     // when it has done enough; likewise
+}
+
+// milestone is something that happens once. Nothing is made for it until somebody
+// waits.
+type milestone struct {
+	passed atomic.Bool
+	news   chan struct{} // closed when it is passed; nil: nobody waits; guarded by the incarnation's mu
+}
+
+// until returns what is closed once m, one of i's, is passed.
+func (i *incarnation) until(m *milestone) <-chan struct{} {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if m.passed.Load() {
+		passed := make(chan struct{}) // not kept
+		close(passed)
+		return passed
+	}
+	if m.news == nil {
+		m.news = make(chan struct{})
+	}
+	return m.news
+}
+
+// pass passes m, once.
+func (i *incarnation) pass(m *milestone) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	m.passed.Store(true)
+	if m.news != nil {
+		close(m.news)
+		m.news = nil
+	}
 }
 
 // watcher is one wish to be told.
@@ -112,15 +152,16 @@ func (i *incarnation) lifeState() cell.State {
 // markReady tells whoever waits for the start. Once.
 func (i *incarnation) markReady() {
 	i.mu.Lock()
-	first := !i.begun
-	i.begun = true
-	if first {
+	first := i.beginsLocked()
+	if first && i.seat != nil {
 		i.since = time.Now()
 	}
 	i.mu.Unlock()
-	if first && i.ready != nil {
+	if first {
 		i.state.CompareAndSwap(int32(cell.Starting), int32(cell.Running))
-		close(i.ready)
+		i.pass(&i.ready)
+	}
+	if first && i != i.arb.self {
 		i.happened(actor.Event{Type: "ready", Actor: i.ref(), Kind: i.kind})
 	}
 }
@@ -138,8 +179,7 @@ func (i *incarnation) end(d *wire.Death) {
 	i.death = d
 	watchers, watches := i.watchers, i.watches
 	i.watchers, i.watches = nil, nil
-	begun := i.begun
-	i.begun = true
+	unready := i.beginsLocked()
 	i.mu.Unlock()
 
 	state := cell.Terminated
@@ -167,12 +207,10 @@ func (i *incarnation) end(d *wire.Death) {
 	}
 	i.arb.ended(i, d)
 	i.carryOut(then)
-	if !begun && i.ready != nil {
-		close(i.ready)
+	if unready {
+		i.pass(&i.ready)
 	}
-	if i.ended != nil {
-		close(i.ended)
-	}
+	i.pass(&i.ended)
 }
 
 // downError is how a call in flight on i fails when i ends.

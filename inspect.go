@@ -352,7 +352,7 @@ func (a *Arbiter) stopActor(ctx context.Context, target actor.Ref) (actor.Death,
 	}
 	i.stop(reason)
 	select {
-	case <-i.ended:
+	case <-i.until(&i.ended):
 		return actorDeath(i.death), nil
 	case <-ctx.Done():
 		return actor.Death{}, ctx.Err()

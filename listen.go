@@ -217,7 +217,6 @@ func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, admit func(*wire.
 	}
 	i := &incarnation{
 		arb: a, aid: aid, name: hello.Name, kind: hello.Kind, place: remote, born: time.Now(),
-		ready: make(chan struct{}), ended: make(chan struct{}),
 	}
 	i.state.Store(int32(cell.Starting))
 	i.mode.Store(uint32(cell.ParseMode(hello.Mode)))

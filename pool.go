@@ -44,14 +44,14 @@ const maxWorkers = 4096
 
 // spawnPool answers the command pool.
 func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref, error) {
-	if failed := a.onSpawn(ctx, &args.Worker); failed != nil {
+	parent := a.spawner(ctx)
+	if failed := a.onSpawn(parent, &args.Worker); failed != nil {
 		return actor.Ref{}, failed
 	}
 	spec, failed := a.checkPool(&args)
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
-	parent := a.spawner(ctx)
 	if failed := parent.maySpawn(&args.Worker, args.Workers); failed != nil {
 		return actor.Ref{}, failed
 	}
@@ -235,7 +235,7 @@ func (p *pool) shutDown(ctx context.Context) {
 	}
 	for _, i := range all {
 		select {
-		case <-i.ended:
+		case <-i.until(&i.ended):
 		case <-ctx.Done():
 			return // the monitor's end kills them
 		}
@@ -335,14 +335,7 @@ func (i *incarnation) fitness() fitness {
 }
 
 // readyNow reports whether i has been ready. It takes no lock.
-func (i *incarnation) readyNow() bool {
-	select {
-	case <-i.ready:
-		return true
-	default:
-		return false
-	}
-}
+func (i *incarnation) readyNow() bool { return i.ready.passed.Load() }
 
 // keyed returns whose the key is: the slot with the highest hash of both, so that
 // when there is one more or less, few keys move.
@@ -505,7 +498,7 @@ func (p *pool) scale(ctx context.Context, n int, why string) (int, error) {
 	}
 	for _, i := range leaving {
 		select {
-		case <-i.ended:
+		case <-i.until(&i.ended):
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}

@@ -20,5 +20,5 @@ func playScene() {
 // sceneKinds are the kinds that live in processes of scenes and of the tests
 // beside them.
 func sceneKinds() []actor.Behaviour {
-	return []actor.Behaviour{Stressed, Doomed, Forker, Greeter, Farewell, Unborn, Bomber}
+	return []actor.Behaviour{Stressed, Doomed, Forker, Greeter, Farewell, Unborn, Bomber, Newborn}
 }

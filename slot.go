@@ -95,7 +95,7 @@ func (r *row) addLocked(index int, name string, spec *cell.Spec, args *actor.Spa
 	first := s.args
 	s.args.AID = "" // it is that of the first life only
 	s.current = r.arb.incarnate(spec, &first, parent, name)
-	s.current.slot = s
+	s.current.slot, s.current.seat = s, new(seat)
 	at := 0
 	for at < len(r.slots) && r.slots[at].index < index {
 		at++
@@ -318,7 +318,7 @@ func (s *slot) next(wait time.Duration) *incarnation {
 func (s *slot) incarnate() *incarnation {
 	args := s.args
 	i := s.row.arb.incarnate(s.spec, &args, s.parent, s.name)
-	i.slot = s
+	i.slot, i.seat = s, new(seat)
 	s.row.arb.counts.began(i)
 	return i
 }
@@ -360,7 +360,9 @@ func (i *incarnation) carryOut(v verdict) {
 // the death last. What their slots know of the lives before stays.
 func (r *row) failRest(last *wire.Death) {
 	r.mu.Lock()
-	d := &wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("its supervisor gave up: %s; the last one %s", r.spent, last), Stderr: last.Stderr}
+	quiet := *last
+	quiet.Stderr = nil // it is told beside the reason
+	d := &wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("its supervisor gave up: %s; the last one %s", r.spent, &quiet), Stderr: last.Stderr}
 	waiting := make(map[*incarnation]*embryo)
 	for _, s := range r.slots {
 		if s.current == nil {
@@ -474,7 +476,7 @@ func (r *row) stop(ctx context.Context, reason string) error {
 func awaitAll(ctx context.Context, all []*incarnation) error {
 	for _, i := range all {
 		select {
-		case <-i.ended:
+		case <-i.until(&i.ended):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

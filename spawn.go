@@ -23,7 +23,25 @@ func (a *Arbiter) Spawn(ctx context.Context, kind actor.Behaviour, options ...ac
 	if _, err := a.learn(kind); err != nil {
 		return actor.Ref{}, err
 	}
-	return actor.Spawn(a.Context(ctx), kind.KindName(), options...)
+	args := &actor.SpawnArgs{Kind: kind.KindName()}
+	for _, o := range options {
+		o(args)
+	}
+	if s, ok := cell.ScopeOf(ctx); ok && s.Turn != nil {
+		return actor.SpawnActor.Call(a.Context(ctx), actor.Arbiter, *args) // a handler gives up its turn while it waits, where it can
+	}
+	if err := ctx.Err(); err != nil {
+		return actor.Ref{}, actor.Told(cell.ContextError(err, a.self.aid, "spawn").NotStarted(), a.self.aid, "spawn")
+	}
+	ref, err := a.spawn(ctx, a.self, args)
+	if err != nil {
+		failed := wire.AsError(err, wire.CodeApp)
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			failed = cell.ContextError(err, a.self.aid, "spawn")
+		}
+		return actor.Ref{}, actor.Told(failed, a.self.aid, "spawn")
+	}
+	return ref, nil
 }
 
 // SpawnProgram starts a program of any kind and language as an actor: see
@@ -45,12 +63,12 @@ func (a *Arbiter) Pool(ctx context.Context, kind actor.Behaviour, args actor.Poo
 	return actor.Pool(a.Context(ctx), args)
 }
 
-// spawn answers the command spawn.
-func (a *Arbiter) spawn(ctx context.Context, args actor.SpawnArgs) (actor.Ref, error) {
-	if failed := a.onSpawn(ctx, &args); failed != nil {
+// spawn answers the command spawn, of parent's.
+func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.SpawnArgs) (actor.Ref, error) {
+	if failed := a.onSpawn(parent, args); failed != nil {
 		return actor.Ref{}, failed
 	}
-	spec, failed := a.checkSpawn(&args)
+	spec, failed := a.checkSpawn(args)
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
@@ -58,24 +76,23 @@ func (a *Arbiter) spawn(ctx context.Context, args actor.SpawnArgs) (actor.Ref, e
 		return actor.Ref{}, failed
 	}
 	if args.GetOrCreate {
-		if ref, err, found := a.existing(ctx, &args); found {
+		if ref, err, found := a.existing(ctx, args); found {
 			return ref, err
 		}
 	}
-	parent := a.spawner(ctx)
-	if failed := parent.maySpawn(&args, 1); failed != nil {
+	if failed := parent.maySpawn(args, 1); failed != nil {
 		return actor.Ref{}, failed
 	}
 	var i *incarnation
 	if args.Restart != nil {
-		i, failed = a.supervised(spec, &args, parent)
+		i, failed = a.supervised(spec, args, parent)
 	} else {
-		i = a.incarnate(spec, &args, parent, args.Name)
+		i = a.incarnate(spec, args, parent, args.Name)
 		failed = a.enlist(i)
 	}
 	if failed != nil {
 		if failed.Code == wire.CodeExists && args.GetOrCreate {
-			if ref, err, found := a.existing(ctx, &args); found {
+			if ref, err, found := a.existing(ctx, args); found {
 				return ref, err
 			}
 		}
@@ -86,11 +103,10 @@ func (a *Arbiter) spawn(ctx context.Context, args actor.SpawnArgs) (actor.Ref, e
 }
 
 // onSpawn asks the hook of the options.
-func (a *Arbiter) onSpawn(ctx context.Context, args *actor.SpawnArgs) *wire.Error {
+func (a *Arbiter) onSpawn(by *incarnation, args *actor.SpawnArgs) *wire.Error {
 	if a.options.OnSpawn == nil {
 		return nil
 	}
-	by := a.spawner(ctx)
 	if err := a.options.OnSpawn(by.ref(), args); err != nil {
 		return wire.Errorf(wire.CodeRefused, "%v", err).NotStarted()
 	}
@@ -230,8 +246,11 @@ func kindOfProgram(path string) string {
 
 // awaitReady waits until i runs. What is not ready in time is killed.
 func (a *Arbiter) awaitReady(ctx context.Context, i *incarnation) error {
+	if i.readyNow() {
+		return i.startError()
+	}
 	select {
-	case <-i.ready:
+	case <-i.until(&i.ready):
 	case <-ctx.Done():
 		// Somebody else may wait for an actor that is there by name.
 		if i.slot == nil && (i.args == nil || !i.args.GetOrCreate) {
@@ -265,7 +284,7 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 	i := &incarnation{
 		arb: a, aid: aid, name: name, kind: args.Kind, spec: spec, args: args, born: time.Now(),
 		parent: parent, depth: parent.depth + 1,
-		ready: make(chan struct{}), ended: make(chan struct{}), embryo: &embryo{},
+		embryo: &embryo{},
 	}
 	switch {
 	case args.In == "process":

@@ -68,7 +68,7 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 		i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: "it had not stopped when the arbiter did"})
 	}
 	for _, i := range left {
-		<-i.ended
+		<-i.until(&i.ended)
 	}
 	if len(killed) > 0 {
 		a.step("the rest was killed", began, "killed", strings.Join(killed, ", "))
@@ -120,13 +120,11 @@ func (a *Arbiter) others() (all []*incarnation) {
 // awaitEnds waits until all have ended or ctx has, and returns who has not.
 func awaitEnds(ctx context.Context, all []*incarnation) (left []*incarnation) {
 	for _, i := range all {
-		select {
-		case <-i.ended:
-			continue
-		default:
+		if i.ended.passed.Load() {
+			continue // also if ctx has ended
 		}
 		select {
-		case <-i.ended:
+		case <-i.until(&i.ended):
 		case <-ctx.Done():
 			left = append(left, i)
 		}
@@ -139,12 +137,10 @@ func awaitEnds(ctx context.Context, all []*incarnation) (left []*incarnation) {
 func terminate(all []*incarnation) (left []*incarnation) {
 	sig, _ := signalNamed("TERM")
 	for _, i := range all {
-		select {
-		case <-i.ended:
+		if i.ended.passed.Load() {
 			continue
-		default:
-			left = append(left, i)
 		}
+		left = append(left, i)
 		if p := i.process.Load(); p != nil {
 			_ = p.Signal(sig) // if it fails, the kill that follows does not
 		}

@@ -175,6 +175,7 @@ func (c *Cell) start() {
 		return
 	}
 	c.finish(r)
+	c.spec.recycle(r)
 	c.mu.Lock()
 	c.begun = true
 	began := c.state == Starting
