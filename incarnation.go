@@ -1,6 +1,8 @@
 package arbiter
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -68,7 +70,9 @@ type incarnation struct {
 	watchers []watcher                    // who is to be told of its end
 	watches  map[*cell.Watch]*incarnation // what it is to be told itself, where it has no session
 	killing  *wire.Death
-	recycle  quota // of a worker: when it has done enough
+
+	stopWatched bool  // watchStop was called
+	recycle     quota // of a worker: when it has done enough
 }
 
 // watcher is one wish to be told.
@@ -105,6 +109,13 @@ func (i *incarnation) lifeState() cell.State {
 		return i.cell.State()
 	}
 	return cell.State(i.state.Load())
+}
+
+// wasReady reports whether i has ever been ready.
+func (i *incarnation) wasReady() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return !i.since.IsZero()
 }
 
 // markReady tells whoever waits for the start. Once.
@@ -156,6 +167,7 @@ func (i *incarnation) end(d *wire.Death) {
 	i.calls().End(func(n peer.Note) *wire.Error { return i.downError(d, n) })
 	if i.session != nil {
 		i.session.withdraw()
+		i.session.letters.bury(i, d)
 	}
 	for w, to := range watches {
 		to.removeWatcher(func(have watcher) bool { return have.watch == w })
@@ -230,6 +242,49 @@ func (i *incarnation) stop(reason string) {
 	}
 	i.state.CompareAndSwap(int32(cell.Running), int32(cell.Stopping))
 	i.session.stop(reason)
+	i.watchStop()
+}
+
+// stopMargin is what an actor that sees to its grace itself has beyond it.
+const stopMargin = 500 * time.Millisecond
+
+// watchStop ends i, which was asked to stop, if it has not when its grace is over.
+// What joined has a grace of its own, which is not known here.
+func (i *incarnation) watchStop() {
+	if !i.inOwnProcess() {
+		return
+	}
+	i.mu.Lock()
+	watched := i.stopWatched
+	i.stopWatched = true
+	i.mu.Unlock()
+	if watched {
+		return
+	}
+	grace := i.args.Grace
+	if grace == 0 && i.spec != nil {
+		grace = i.spec.Grace
+	}
+	grace = cmp.Or(grace, cell.DefaultGrace)
+	limit := grace
+	if i.place == inProcess {
+		limit += stopMargin
+	}
+	i.arb.background(func() {
+		p := newPatience(limit)
+		defer p.stop()
+		for {
+			select {
+			case <-i.ended:
+				return
+			case <-p.over():
+				if !p.excused() {
+					i.kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was asked to stop and had not after %v", grace)})
+					return
+				}
+			}
+		}
+	})
 }
 
 // kill ends i at once.

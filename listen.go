@@ -112,8 +112,9 @@ func (a *Arbiter) ServeConn(t peer.Transport) {
 // greet takes the hello of whoever is at t, and serves it until it ends. greeted
 // is called once the hello is over.
 func (a *Arbiter) greet(t peer.Transport, admit func(*wire.Hello) *wire.Error, greeted func()) {
-	conn := a.newConn(t, nil)
-	s, err := a.introduce(conn, t, admit)
+	l := new(letters)
+	conn := a.newConn(t, nil, l.add)
+	s, err := a.introduce(conn, t, l, admit)
 	greeted()
 	if s == nil && err == nil {
 		return // it went elsewhere
@@ -128,7 +129,7 @@ func (a *Arbiter) greet(t peer.Transport, admit func(*wire.Hello) *wire.Error, g
 
 // introduce makes a session of whoever says hello. It is nil, without an error, for
 // a program that the arbiter has started: that has one already.
-func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, admit func(*wire.Hello) *wire.Error) (*session, error) {
+func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, admit func(*wire.Hello) *wire.Error) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), helloWait)
 	defer cancel()
 	hello, err := conn.AwaitHello(ctx)
@@ -159,7 +160,7 @@ func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, admit func(*wire.
 	}
 	i.state.Store(int32(cell.Starting))
 	i.mode.Store(uint32(cell.ParseMode(hello.Mode)))
-	s := a.newSession(i, conn)
+	s := a.newSession(i, conn, l)
 	s.hello = hello
 	if failed := a.enlist(i); failed != nil {
 		conn.Refuse(failed)

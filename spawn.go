@@ -82,7 +82,11 @@ func (a *Arbiter) spawn(ctx context.Context, args actor.SpawnArgs) (actor.Ref, e
 		return actor.Ref{}, failed
 	}
 	i.begin()
-	return i.ref(), a.awaitReady(ctx, i)
+	err := a.awaitReady(ctx, i)
+	if i.slot != nil {
+		i.slot.row.tried(i)
+	}
+	return i.ref(), err
 }
 
 // onSpawn asks the hook of the options.
@@ -246,8 +250,9 @@ func (a *Arbiter) awaitReady(ctx context.Context, i *incarnation) error {
 func (i *incarnation) startError() error {
 	i.mu.Lock()
 	d := i.death
+	followed := i.slot != nil && !i.since.IsZero() // it was ready, and others come after it
 	i.mu.Unlock()
-	if d == nil {
+	if d == nil || followed {
 		return nil
 	}
 	c := *d
