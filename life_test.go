@@ -443,7 +443,7 @@ func TestLettersOfTheDead(t *testing.T) {
 		{"goroutine, panic", actor.Goroutine(), false, 0},
 		{"goroutine, killed", actor.Goroutine(), true, 0},
 		{"process, panic", actor.Process(), false, 0},
-		{"process, killed", actor.Process(), true, 3},
+		{"process, killed", actor.Process(), true, 4},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var back atomic.Int32
@@ -467,7 +467,7 @@ func TestLettersOfTheDead(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually(t, "it has taken what it has room for", func() bool {
-				return w.inspect(t, v).Info.Inbox >= 3 // by its heartbeat: a question would wait behind the others
+				return w.inspect(t, v).Info.Inbox >= 4 // by its heartbeat: a question would wait behind the others
 			})
 			if test.kill {
 				if _, err := w.arb.Kill(w.ctx, v); err != nil {
