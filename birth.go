@@ -37,11 +37,13 @@ func (e *embryo) connect(i *incarnation) {
 	}
 	e.theirs = theirs
 	var t peer.Transport = peer.Choose(peer.NewTransport(ours), false)
-	if i.place == inProgram {
+	if i.place == inProgram && i.arb.nearestAddress() != "" {
 		e.door = newDoor(t)
 		t = e.door
 	}
-	i.arb.newSession(i, i.arb.newConn(t, i.args))
+	l := new(letters)
+	i.arb.newSession(i, i.arb.newConn(t, i.args, l.add), l)
+	i.session.door = e.door
 }
 
 // discard ends an embryo that never was findable.
@@ -333,18 +335,28 @@ func (s *session) attend() {
 	}
 	if err != nil {
 		s.conn.Close(err)
-		d := s.autopsy(err)
-		c := *d
-		if c.Cause != wire.CauseKilled && c.Cause != wire.CauseStart && c.Cause != wire.CauseStopped {
-			quiet := *d
-			quiet.Stderr = nil // it is told beside the reason
-			c.Reason = "before it was ready it " + quiet.String()
-			c.Cause = wire.CauseStart
-		}
-		i.end(&c)
+		i.end(unready(s.autopsy(err), err))
 		return
 	}
 	s.serve()
+}
+
+// unready is d, the death of who ended while it was awaited, err says with what.
+func unready(d *wire.Death, err error) *wire.Death {
+	c := *d
+	switch c.Cause {
+	case wire.CauseKilled, wire.CauseStart, wire.CauseStopped, wire.CauseHung:
+		return d
+	}
+	c.Cause = wire.CauseStart
+	if refused := (*wire.Error)(nil); errors.As(err, &refused) {
+		c.Reason = "its hello was refused: " + refused.Message // whatever it did then
+		return &c
+	}
+	quiet := *d
+	quiet.Stderr = nil // it is told beside the reason
+	c.Reason = "before it was ready it " + quiet.String()
+	return &c
 }
 
 // lastWords is how long what a process wrote before its end may take to be read.
@@ -358,12 +370,8 @@ func (s *session) outlive(p *proc.Process, gone <-chan struct{}) {
 	case <-gone:
 		return
 	}
-	timer := time.NewTimer(lastWords)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
+	if s.door.deserted() || !within(lastWords, gone) {
 		s.conn.Close(errors.New("its process has ended"))
-	case <-gone:
 	}
 }
 
@@ -376,10 +384,10 @@ func (s *session) greeted(h *wire.Hello) {
 }
 
 // newSession makes the arbiter's side of a connection for i.
-func (a *Arbiter) newSession(i *incarnation, conn *peer.Conn) *session {
+func (a *Arbiter) newSession(i *incarnation, conn *peer.Conn, letters *letters) *session {
 	s := &session{
 		arb: a, inc: i, conn: conn, sender: []byte(i.aid), links: make(map[string]*link),
-		asked: make(map[uint64]asked), watching: make(map[uint64]*incarnation),
+		asked: make(map[uint64]asked), watching: make(map[uint64]*incarnation), letters: letters,
 	}
 	i.session = s
 	conn.Calls().Expired = func(id uint64, _ peer.Note) { s.tellCancel(id) }
@@ -388,11 +396,11 @@ func (a *Arbiter) newSession(i *incarnation, conn *peer.Conn) *session {
 }
 
 // newConn makes a connection as this arbiter has them, or as args wish.
-func (a *Arbiter) newConn(t peer.Transport, args *actor.SpawnArgs) *peer.Conn {
+func (a *Arbiter) newConn(t peer.Transport, args *actor.SpawnArgs, lost func(*wire.Message)) *peer.Conn {
 	every, timeout := a.heartbeat(args)
 	return peer.New(t, peer.Options{
 		MaxMessage: a.options.MaxMessage, Window: sessionWindow, Logger: a.log, OwnsEnd: true,
-		Interval: every, Timeout: timeout,
+		Interval: every, Timeout: timeout, Lost: lost,
 	})
 }
 

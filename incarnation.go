@@ -1,6 +1,8 @@
 package arbiter
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -64,12 +66,15 @@ type incarnation struct {
 	embryo   *embryo    // what it is to begin with; nil once it has begun
 	unborn   bool       // it ended before it began
 	begun    bool       // ready is passed, or about to be
+	lived    bool       // it was ready
 	start    *patience  // how long it may take to be ready; nil once it is, or has ended
 	over     bool       // end was called
 	death    *wire.Death
 	watchers []watcher                    // who is to be told of its end
 	watches  map[*cell.Watch]*incarnation // what it is to be told itself, where it has no session
 	killing  *wire.Death
+
+	stopWatched bool // watchStop was called
 }
 
 // seat is what only who is in a slot has: most actors, and there may be a million,
@@ -149,10 +154,18 @@ func (i *incarnation) lifeState() cell.State {
 	return cell.State(i.state.Load())
 }
 
+// wasReady reports whether i has ever been ready.
+func (i *incarnation) wasReady() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.lived
+}
+
 // markReady tells whoever waits for the start. Once.
 func (i *incarnation) markReady() {
 	i.mu.Lock()
 	first := i.beginsLocked()
+	i.lived = i.lived || first
 	if first && i.seat != nil {
 		i.since = time.Now()
 	}
@@ -198,6 +211,7 @@ func (i *incarnation) end(d *wire.Death) {
 	i.calls().End(func(n peer.Note) *wire.Error { return i.downError(d, n) })
 	if i.session != nil {
 		i.session.withdraw()
+		i.session.letters.bury(i, d)
 	}
 	for w, to := range watches {
 		to.removeWatcher(func(have watcher) bool { return have.watch == w })
@@ -270,6 +284,50 @@ func (i *incarnation) stop(reason string) {
 	}
 	i.state.CompareAndSwap(int32(cell.Running), int32(cell.Stopping))
 	i.session.stop(reason)
+	i.watchStop()
+}
+
+// stopMargin is what an actor that sees to its grace itself has beyond it.
+const stopMargin = 500 * time.Millisecond
+
+// watchStop ends i, which was asked to stop, if it has not when its grace is over.
+// What joined has a grace of its own, which is not known here.
+func (i *incarnation) watchStop() {
+	if !i.inOwnProcess() {
+		return
+	}
+	i.mu.Lock()
+	watched := i.stopWatched
+	i.stopWatched = true
+	i.mu.Unlock()
+	if watched {
+		return
+	}
+	grace := i.args.Grace
+	if grace == 0 && i.spec != nil {
+		grace = i.spec.Grace
+	}
+	grace = cmp.Or(grace, cell.DefaultGrace)
+	limit := grace
+	if i.place == inProcess {
+		limit += stopMargin
+	}
+	i.arb.background(func() {
+		p := &patience{timer: time.NewTimer(limit), limit: limit, due: time.Now().Add(limit)}
+		defer p.timer.Stop()
+		ended := i.until(&i.ended)
+		for {
+			select {
+			case <-ended:
+				return
+			case <-p.timer.C:
+				if !p.excused() {
+					i.kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was asked to stop and had not after %v", grace)})
+					return
+				}
+			}
+		}
+	})
 }
 
 // kill ends i at once.

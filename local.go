@@ -268,6 +268,9 @@ func (i *incarnation) endProcess(p *proc.Process, d *wire.Death) *wire.Death {
 	if err := p.Kill(); err != nil {
 		i.arb.log.Warn("a process could not be killed", "actor", i.label(), "pid", c.PID, "error", err)
 	}
+	if within(exitWait, p.Exited()) {
+		c.Signal = p.Exit().Signal
+	}
 	if c.Cause != wire.CauseStopped && c.Stderr == nil {
 		c.Stderr = p.Tail()
 	}

@@ -29,7 +29,9 @@ type session struct {
 	askedOf    []*link // others' connections this one's requests wait in …
 	answeredBy []*link // … and those its replies do
 
-	routed atomic.Uint64 // messages handed to conn for its actor
+	routed  atomic.Uint64 // messages handed to conn for its actor
+	door    *door         // by which its program may come; or nil
+	letters *letters      // those that the end of conn found on their way
 
 	mu       sync.Mutex // guards what follows
 	asked    map[uint64]asked

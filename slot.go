@@ -23,11 +23,12 @@ type row struct {
 	name string
 	pool *pool // nil: of a single actor
 
-	mu    sync.Mutex // guards what follows, and what slots say so of
-	group *supervise.Group
-	slots []*slot // in the order of their numbers
-	over  bool    // nothing is started any more
-	spent string  // why group gave up
+	mu      sync.Mutex // guards what follows, and what slots say so of
+	group   *supervise.Group
+	slots   []*slot // in the order of their numbers
+	over    bool    // nothing is started any more
+	untried bool    // the first start is under way: nobody follows one that fails
+	spent   string  // why group gave up
 }
 
 // slot is a place in which one incarnation follows another, under one name. Who
@@ -73,13 +74,26 @@ func (a *Arbiter) supervised(spec *cell.Spec, args *actor.SpawnArgs, parent *inc
 	if err != nil {
 		return nil, invalid("restart: %v", err)
 	}
-	r := &row{arb: a, name: args.Name, group: group}
+	r := &row{arb: a, name: args.Name, group: group, untried: true}
 	s := r.add(1, args.Name, spec, args, parent)
 	i := s.current
 	if failed := a.enlistRow(r); failed != nil {
 		return nil, failed
 	}
 	return i, nil
+}
+
+// tried ends the first start of r: an actor that has died of it leaves nothing behind.
+// If somebody only gave up waiting for it, it goes on.
+func (r *row) tried(i *incarnation) {
+	r.mu.Lock()
+	r.untried = false
+	died := r.slots[0].current == nil && !i.wasReady()
+	r.over = r.over || died
+	r.mu.Unlock()
+	if died {
+		r.arb.forgetRow(r)
+	}
 }
 
 // add makes a slot and its first incarnation, which nobody finds yet.
@@ -232,7 +246,7 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	}
 	v.slot = s
 	switch {
-	case r.over || s.removed || s.held:
+	case r.over || s.removed || s.held || r.untried && !i.wasReady():
 		s.rest("stopped", d.Reason)
 	case s.successor != nil:
 		next = s.successor

@@ -99,7 +99,11 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 		return actor.Ref{}, failed
 	}
 	i.begin()
-	return i.ref(), a.awaitReady(ctx, i)
+	err := a.awaitReady(ctx, i)
+	if i.slot != nil {
+		i.slot.row.tried(i)
+	}
+	return i.ref(), err
 }
 
 // onSpawn asks the hook of the options.
@@ -265,7 +269,7 @@ func (a *Arbiter) awaitReady(ctx context.Context, i *incarnation) error {
 // came after it was ready is no failed start, however soon it came.
 func (i *incarnation) startError() error {
 	i.mu.Lock()
-	d, ready := i.death, !i.since.IsZero()
+	d, ready := i.death, i.lived
 	i.mu.Unlock()
 	if d == nil || ready {
 		return nil

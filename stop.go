@@ -3,6 +3,7 @@ package arbiter
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,13 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 		r.close()
 	}
 	left := a.others()
+	for _, r := range rows {
+		for _, i := range r.living() { // who is about to be found
+			if !slices.Contains(left, i) {
+				left = append(left, i)
+			}
+		}
+	}
 	a.step("nothing is taken any more", began, "actors", len(left), "budget", budget)
 
 	for _, i := range left {

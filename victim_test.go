@@ -46,6 +46,9 @@ var (
 	}
 	// Hasty is a victim whose handlers have a budget: what joins brings its own.
 	Hasty = &actor.Kind[*victim]{Name: "hasty", New: newVictim, Handlers: victimHandlers(), Mode: actor.Concurrent(8), Budget: hangBudget}
+	// Witness notes what others tell it, and their ends.
+	Witness = &actor.Kind[*victim]{Name: "witness", New: newVictim, Handlers: append(victimHandlers(), actor.On(WatchIt, (*victim).WatchIt))}
+	WatchIt = actor.NewCommand[actor.Ref, actor.None]("watch it")
 	// One is a victim that does one thing at a time, with room for four messages.
 	One = &actor.Kind[*victim]{Name: "one", New: newVictim, Handlers: victimHandlers(), Inbox: actor.Limits{Messages: 4}}
 )
@@ -93,20 +96,17 @@ func newVictim(ctx context.Context) (*victim, error) {
 	return &victim{}, nil
 }
 
-// begin and end print that they ran: a process's life is seen in its log only.
+// begin and end tell who its settings name that they ran.
 func (v *victim) begin(ctx context.Context) error {
 	self, _ := actor.Current(ctx)
-	if say, _ := self.Config("say"); say == true {
-		fmt.Println("started", self.Ref().Name)
+	if to, ok := self.Config("tell"); ok {
+		return Record.Send(ctx, actor.To(to.(string)), 1)
 	}
 	return nil
 }
 
 func (v *victim) end(ctx context.Context) {
 	self, _ := actor.Current(ctx)
-	if say, _ := self.Config("say"); say == true {
-		fmt.Println("stopping", self.Ref().Name)
-	}
 	if to, ok := self.Config("tell"); ok {
 		_ = Record.Send(ctx, actor.To(to.(string)), 7)
 	}
@@ -158,6 +158,15 @@ func (v *victim) Tell(ctx context.Context, a TellArgs) error {
 	return v.Die(ctx, a.Way)
 }
 
+func (v *victim) WatchIt(ctx context.Context, who actor.Ref) error {
+	_, err := actor.Watch(ctx, who, func(_ context.Context, e actor.Ended) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.noted = append(v.noted, string(e.Cause))
+	})
+	return err
+}
+
 // released lets go the handlers that hang in this process.
 var released = make(chan struct{})
 
@@ -165,6 +174,14 @@ var spinning atomic.Bool
 
 func (v *victim) Die(_ context.Context, way string) error {
 	fmt.Fprintln(os.Stderr, "about to", way)
+	if file, ok := strings.CutPrefix(way, "panic once there is "); ok {
+		for {
+			if _, err := os.Stat(file); err == nil {
+				panic("boom 17")
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
 	switch way {
 	case "error":
 		return fmt.Errorf("select orders: %w", errNoRows)

@@ -123,6 +123,9 @@ func (c *Cell) State() State {
 	return c.state
 }
 
+// Ended reports whether the actor has ended.
+func (c *Cell) Ended() bool { return c.ended.Load() }
+
 // Counts returns what became of its messages so far.
 func (c *Cell) Counts() Counts {
 	c.mu.Lock()
@@ -247,6 +250,9 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 		r.pay(true)
 		c.inPlace(r)
 		return nil
+	}
+	if r.Size == 0 {
+		r.Size = r.weigh()
 	}
 	c.mu.Lock()
 	if c.state >= Stopping {
