@@ -168,16 +168,17 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// How long an end may take.
-const (
-	calmEnd = 5 * time.Second        // of itself
-	hastily = 700 * time.Millisecond // of one that is interrupted: who is frozen then, is killed
-)
+// hastily is how long the end of one that is interrupted may take: who is frozen
+// then, is killed.
+const hastily = 700 * time.Millisecond
 
 func (d *demo) run(ctx context.Context) (err error) {
+	if runtime.GOOS == "windows" {
+		return &problem{exit: exitFailed, code: "unsupported", text: "the demo needs actors in processes of their own, which there are not on Windows"}
+	}
 	d.began = time.Now()
 	d.arb, err = arbiter.Start(ctx, arbiter.Options{
-		Name: "demo", Child: d.app.hook, Kinds: d.app.kinds, Control: true, StopTimeout: calmEnd,
+		Name: "demo", Child: d.app.hook, Kinds: d.app.kinds, Control: true,
 		// What a worker prints when it panics is not for this terminal; logs has it.
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Output: io.Discard,
 	})
@@ -231,16 +232,6 @@ func (d *demo) populate(ctx context.Context) (err error) {
 
 // colourists are enough for many renderers: to colour takes little.
 const colourists = 2
-
-// ending is what a demonstration came to.
-type ending struct {
-	balance balance
-	totals  totals
-	lost    []error // why tiles could not be had
-	ill     []string
-	unsaved error
-	took    time.Duration
-}
 
 // perform makes frames and lets chaos loose, shows it, and waits until all have
 // recovered.
@@ -322,160 +313,4 @@ func (d *demo) follow(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// How long the pools may take to be whole again, and after which time it is looked
-// whether a worker that was struck lives on: somebody may have thawed it.
-const (
-	healTime  = 15 * time.Second
-	healEvery = 20 * time.Millisecond
-	overdue   = 2 * (silence + budget)
-)
-
-// heal waits until every slot has a worker, and nobody is left who was struck and
-// lives on. It returns what is amiss, if that takes too long or time does not help.
-func (d *demo) heal(ctx context.Context) (ill []string, err error) {
-	timer := time.NewTimer(healTime)
-	defer timer.Stop()
-	tick := time.NewTicker(healEvery)
-	defer tick.Stop()
-	for {
-		ill, hope, err := d.ill(ctx)
-		if err != nil || !hope {
-			return ill, err
-		}
-		select {
-		case <-tick.C:
-		case <-timer.C:
-			return ill, nil
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-}
-
-// ill says what is not as it should be, and whether that may pass.
-func (d *demo) ill(ctx context.Context) (ill []string, hope bool, err error) {
-	slots := make(map[string]bool) // whether somebody is in it, or to be
-	for _, pool := range [...]string{renderPool, colourPool} {
-		in, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To(pool))
-		if errors.Is(err, actor.ErrUnknownActor) || err == nil && in.Pool == nil {
-			ill = append(ill, fmt.Sprintf("the pool %s is gone", pool))
-			continue
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		for _, s := range in.Slots {
-			slots[s.Name] = s.AID != ""
-			if s.State == "running" {
-				continue
-			}
-			hope = hope || s.AID != ""
-			text := s.Name + " is " + s.State
-			if s.Last != nil {
-				text += ": it " + inWords(*s.Last)
-			}
-			ill = append(ill, text)
-		}
-	}
-	for _, w := range d.story.told() {
-		filled, there := slots[w.Slot]
-		if !w.open() || !there {
-			continue // a pool made smaller has lost the slot on purpose
-		}
-		hope = hope || filled || w.Death == nil
-		ill = append(ill, fmt.Sprintf("%s (pid %d), after %s: %s", w.Slot, w.PID, w.cause(), w.course()))
-		if w.Death == nil && time.Since(w.At) > overdue {
-			d.feel(ctx, w.victim)
-		}
-	}
-	return ill, hope, nil
-}
-
-// feel looks whether a worker lives.
-func (d *demo) feel(ctx context.Context, v victim) {
-	ctx, cancel := context.WithTimeout(ctx, beat)
-	defer cancel()
-	if _, err := actor.Echo.Call(ctx, actor.Ref{AID: v.AID}, "alive?"); err == nil {
-		d.story.survived(v)
-	}
-}
-
-// account is an ending for programs.
-type account struct {
-	Picture string         `json:"picture"`
-	Width   int            `json:"width"`
-	Height  int            `json:"height"`
-	Seed    uint64         `json:"seed"`
-	Frames  int            `json:"frames"`
-	Tiles   int            `json:"tiles"`
-	Workers map[string]int `json:"workers"` // how many tiles came from whom
-	Deeds   map[string]int `json:"deeds"`   // what chaos did
-	Deaths  int            `json:"deaths"`  // of workers, whoever caused them
-	Healed  int            `json:"healed"`
-	Again   int            `json:"again"`   // calls made again because their worker died
-	Slowest float64        `json:"slowest"` // seconds from a deed to the next worker, at most
-	Seconds float64        `json:"seconds"`
-}
-
-// tell says how it ended. It fails if anything was lost or is not whole again.
-func (d *demo) tell(end ending) error {
-	if err := d.loss(end); err != nil {
-		return err
-	}
-	if end.unsaved != nil {
-		return d.cannotWrite(end.unsaved)
-	}
-	t := end.totals
-	fmt.Fprintf(d.app.err, "%s of %s in %s, and each came exactly once\n", count(end.balance.Tiles, "tile"), count(end.balance.Frames, "frame"), seconds(end.took))
-	var did []string
-	deedsDone := make(map[string]int)
-	for n, times := range t.Deeds {
-		if times > 0 {
-			deedsDone[deed(n).String()] = times
-			did = append(did, fmt.Sprintf("%d %v", times, deed(n)))
-		}
-	}
-	if len(did) > 0 {
-		fmt.Fprintf(d.app.err, "chaos: %s  (again: --seed %d)\n", strings.Join(did, ", "), d.seed)
-	}
-	if t.Deaths > 0 {
-		fmt.Fprintf(d.app.err, "%s, and every one was followed by another worker, the slowest after %s; %s made again\n",
-			count(t.Deaths, "death"), seconds(t.Slowest), count(t.Again, "call"))
-	}
-	if d.app.asJSON() {
-		return d.app.print(account{
-			Picture: d.out, Width: d.size.width, Height: d.size.height, Seed: d.seed,
-			Frames: end.balance.Frames, Tiles: end.balance.Tiles, Workers: end.balance.Workers,
-			Deeds: deedsDone, Deaths: t.Deaths, Healed: t.Healed, Again: t.Again,
-			Slowest: t.Slowest.Seconds(), Seconds: end.took.Seconds(),
-		})
-	}
-	_, err := fmt.Fprintln(d.app.out, d.out)
-	return err
-}
-
-// loss says what was lost, and what is not whole.
-func (d *demo) loss(end ending) error {
-	err := end.balance.check()
-	if err == nil && len(end.ill) == 0 && len(end.lost) == 0 {
-		return nil
-	}
-	p := &problem{exit: exitFailed, code: "lost", err: err}
-	switch {
-	case err != nil:
-		p.text = err.Error()
-	case len(end.lost) > 0:
-		p.text = fmt.Sprintf("%s could not be had", count(len(end.lost), "tile"))
-	default:
-		p.code, p.text = "not-healed", fmt.Sprintf("every tile came once, but not everybody is well after %v", healTime)
-	}
-	for _, err := range end.lost {
-		p.because("%v", err)
-	}
-	for _, text := range end.ill {
-		p.because("%s", text)
-	}
-	return p
 }

@@ -136,7 +136,7 @@ func (s *story) told() []wound {
 // cause says what was done, and to whom: "freeze render/2".
 func (w *wound) cause() string {
 	if w.Deed == deeds {
-		return "from outside: " + w.Slot
+		return "not by chaos: " + w.Slot
 	}
 	return w.Deed.String() + " " + w.Slot
 }
@@ -182,4 +182,9 @@ func inWords(d actor.Death) string {
 	return d.String()
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
+func seconds(d time.Duration) string {
+	if d < 100*time.Millisecond {
+		return d.Round(time.Millisecond).String()
+	}
+	return fmt.Sprintf("%.1fs", d.Seconds())
+}

@@ -109,8 +109,8 @@ func TestWoundInWords(t *testing.T) {
 	}{
 		{wound{victim: victim{Slot: "render/1"}, Deed: hangs}, "hang render/1", "not noticed yet"},
 		{wound{victim: victim{Slot: "render/1"}, Deed: kills, Death: killed}, "kill -9 render/1", "SIGKILL, starts again"},
-		{wound{victim: victim{Slot: "render/1"}, Deed: deeds, At: at(1), Death: killed, Back: at(1.24), Again: 1}, "from outside: render/1", "SIGKILL, back in 0.2s, 1 call again"},
-		{wound{victim: victim{Slot: "render/1"}, Deed: deeds, At: at(1), Death: &actor.Death{Cause: actor.CauseFrozen, Reason: "long"}, Back: at(3), Again: 2}, "from outside: render/1", "frozen, back in 2.0s, 2 calls again"},
+		{wound{victim: victim{Slot: "render/1"}, Deed: deeds, At: at(1), Death: killed, Back: at(1.24), Again: 1}, "not by chaos: render/1", "SIGKILL, back in 0.2s, 1 call again"},
+		{wound{victim: victim{Slot: "render/1"}, Deed: deeds, At: at(1), Death: &actor.Death{Cause: actor.CauseFrozen, Reason: "long"}, Back: at(3), Again: 2}, "not by chaos: render/1", "frozen, back in 2.0s, 2 calls again"},
 	} {
 		if cause, course := test.wound.cause(), test.wound.course(); cause != test.cause || course != test.course {
 			t.Errorf("%q, %q; want %q, %q", cause, course, test.cause, test.course)

@@ -57,48 +57,60 @@ const (
 
 // show shows how the demonstration goes until ctx ends.
 func (d *demo) show(ctx context.Context) {
-	var view func(context.Context)
-	every := lineEvery
-	hints := d.hints()
 	if d.drawn {
-		s := newScreen(os.Stdout)
-		every = drawEvery
-		view = func(ctx context.Context) {
-			sc := d.look(ctx)
-			if sc.phase != phaseDone {
-				sc.hints = hints
-			}
-			l := layOut(s, &sc)
-			if l.columns > 0 && l.rows > 0 {
-				if p, err := look.Call(ctx, d.canvas, lookArgs{l.columns, l.rows, s.colours}); err == nil {
-					sc.picture = p
-				}
-			}
-			_ = s.draw(l.lines(&sc)) // there is nowhere else to complain
-		}
-	} else {
-		fmt.Fprintf(d.app.err, "%s in processes of their own, %d in goroutines colour, seed %d; from another terminal:  %s\n",
-			count(d.workers, "renderer"), colourists, d.seed, strings.Join(hints, "  or  "))
-		view = func(ctx context.Context) {
-			sc := d.look(ctx)
-			fmt.Fprintln(d.app.err, sc.line())
-		}
+		d.showOnScreen(ctx, newScreen(os.Stdout))
+		return
 	}
-	tick := time.NewTicker(every)
+	fmt.Fprintf(d.app.err, "%s in processes of their own, %d in goroutines colour, seed %d; from another terminal:  %s\n",
+		count(d.workers, "renderer"), colourists, d.seed, strings.Join(d.hints(), "  or  "))
+	tick := time.NewTicker(lineEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			view(ctx)
+			sc := d.look(ctx)
+			fmt.Fprintln(d.app.err, sc.line())
 		case <-ctx.Done():
-			if d.drawn && !interrupted(ctx) {
-				last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-				defer cancel()
-				view(last) // how it ended
-			}
 			return
 		}
 	}
+}
+
+// showOnScreen draws, and in the end once more: how it ended, or what an interrupt
+// typed has spoilt.
+func (d *demo) showOnScreen(ctx context.Context, s *screen) {
+	hints := d.hints()
+	draw := func(ctx context.Context) {
+		sc := d.look(ctx)
+		if sc.phase != phaseDone {
+			sc.hints = hints
+		}
+		l := layOut(s, &sc)
+		if l.columns > 0 && l.rows > 0 {
+			if p, err := look.Call(ctx, d.canvas, lookArgs{l.columns, l.rows, s.colours}); err == nil {
+				sc.picture = p
+			}
+		}
+		if ctx.Err() == nil { // or it may be half a scene
+			_ = s.draw(l.lines(&sc)) // there is nowhere else to complain
+		}
+	}
+	tick := time.NewTicker(drawEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-tick.C:
+			draw(ctx)
+		case <-ctx.Done():
+		}
+	}
+	if interrupted(ctx) {
+		_ = s.redraw()
+		return
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	draw(last)
 }
 
 // hints are commands to type at another terminal.
@@ -165,7 +177,8 @@ const (
 	leastStory  = 40
 	mostStory   = 52
 	leastRows   = 4
-	farewell    = 6 // rows for what is printed at the end
+	roomForLead = 20
+	farewell    = 7 // rows for what is printed at the end
 )
 
 func layOut(s *screen, sc *scene) layout {
@@ -203,14 +216,20 @@ func arrange(columns, rows int, sc *scene, st style) layout {
 
 // hinted are the lines of the hints, of those that fit: a part of a command is none.
 func (l *layout) hinted(sc *scene) (lines []string) {
-	const lead = "from another terminal:  "
-	if one := lead + strings.Join(sc.hints, "   "); len(sc.hints) > 0 && width(one) <= l.width {
+	const lead = "from another terminal:"
+	if len(sc.hints) == 0 {
+		return nil
+	}
+	if one := lead + "  " + strings.Join(sc.hints, "   "); width(one) <= l.width {
 		return []string{one}
 	}
 	for _, h := range sc.hints {
 		if width(h) <= l.width {
 			lines = append(lines, h)
 		}
+	}
+	if len(lines) > 0 && l.height >= roomForLead {
+		lines = append([]string{lead}, lines...)
 	}
 	return lines
 }

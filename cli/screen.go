@@ -17,6 +17,7 @@ type screen struct {
 	colours string // "plain", "256" or "full"
 	columns int    // when it drew last
 	rows    int
+	drawn   []string // then
 }
 
 // newScreen returns the screen of a terminal.
@@ -60,7 +61,7 @@ func (s *screen) draw(lines []string) error {
 	case s.columns != columns || s.rows != rows:
 		b.WriteString("\x1b[2J") // the terminal has moved things about
 	}
-	s.columns, s.rows = columns, rows
+	s.columns, s.rows, s.drawn = columns, rows, lines
 	b.WriteString("\x1b[H")
 	for _, line := range lines[:min(len(lines), max(rows-1, 1))] {
 		line = cut(line, columns)
@@ -73,6 +74,14 @@ func (s *screen) draw(lines []string) error {
 	b.WriteString("\x1b[J\x1b[?7h\x1b[?25h")
 	_, err := io.Copy(s.file, &b)
 	return err
+}
+
+// redraw draws once more what was drawn last: something else was written over it.
+func (s *screen) redraw() error {
+	if s.drawn == nil {
+		return nil
+	}
+	return s.draw(s.drawn)
 }
 
 // style writes text with more than its words, where the terminal does.
