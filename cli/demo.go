@@ -268,16 +268,16 @@ func (d *demo) perform(ctx context.Context) (end ending, err error) {
 		}
 	}
 	d.enter(phaseHealing)
-	if end.ill, err = d.heal(ctx); err != nil {
+	if end.totals, end.ill, err = d.heal(ctx); err != nil {
 		return end, err
 	}
 	if end.balance, err = report.Call(ctx, d.canvas, actor.None{}); err != nil {
-		return end, fmt.Errorf("nobody knows what came: the ledger cannot be read: %w", err)
+		return end, ledgerGone(err)
 	}
 	if end.balance.Complete > 0 {
 		_, end.unsaved = save.Call(ctx, d.canvas, d.out)
 	}
-	end.totals, end.lost, end.took = d.story.sums(), d.driver.whyLost(), time.Since(d.began)
+	end.lost, end.took = d.driver.whyLost(), time.Since(d.began)
 	d.enter(phaseDone)
 	return end, nil
 }

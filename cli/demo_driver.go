@@ -95,7 +95,7 @@ func (d *driver) feed(ctx context.Context, work chan<- tile, window chan<- struc
 		}
 		v := d.size.frame(n)
 		if _, err := begin.Call(ctx, d.canvas, opening{n, v}); err != nil {
-			return fmt.Errorf("frame %d could not be begun: %w", n, err)
+			return ledgerGone(fmt.Errorf("frame %d could not be begun: %w", n, err))
 		}
 		for _, t := range v.tiles(n, tileSide) {
 			select {
@@ -158,7 +158,7 @@ func repeat[T any](ctx context.Context, d *driver, pool string, call func(contex
 }
 
 // maxLost bounds what is kept of what went wrong; the ledger knows all tiles.
-const maxLost = 10
+const maxLost = 3
 
 func (d *driver) lose(err error) {
 	d.mu.Lock()

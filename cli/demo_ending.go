@@ -54,9 +54,11 @@ func (d *demo) tell(end ending) error {
 	if len(did) > 0 {
 		fmt.Fprintf(d.app.err, "chaos: %s  (again: --seed %d)\n", strings.Join(did, ", "), d.seed)
 	}
-	if t.Deaths > 0 {
-		fmt.Fprintf(d.app.err, "%s, and every one was followed by another worker, the slowest after %s; %s made again\n",
-			count(t.Deaths, "death"), seconds(t.Slowest), count(t.Again, "call"))
+	switch {
+	case t.Deaths == 1:
+		fmt.Fprintf(d.app.err, "1 death, and another worker followed after %s; %s made again\n", seconds(t.Slowest), count(t.Again, "call"))
+	case t.Deaths > 1:
+		fmt.Fprintf(d.app.err, "%d deaths, and each time another worker followed, after %s at most; %s made again\n", t.Deaths, seconds(t.Slowest), count(t.Again, "call"))
 	}
 	if d.drawn {
 		fmt.Fprintf(d.app.err, "to kill some yourself, from another terminal:  %s\n", d.app.again("--for", "5m"))
@@ -86,7 +88,7 @@ func (d *demo) loss(end ending) error {
 	case len(end.lost) > 0:
 		p.text = fmt.Sprintf("%s could not be had", count(len(end.lost), "tile"))
 	default:
-		p.code, p.text = "not-healed", fmt.Sprintf("every tile came once, but not everybody is well after %v", healTime)
+		p.code, p.text = "not-healed", "every tile came once, but not everybody is well"
 	}
 	for _, err := range end.lost {
 		p.because("%v", err)
@@ -95,4 +97,10 @@ func (d *demo) loss(end ending) error {
 		p.because("%s", text)
 	}
 	return p
+}
+
+// ledgerGone says that nobody knows any more what was lost, and why.
+func ledgerGone(err error) *problem {
+	p := &problem{exit: exitFailed, code: "lost", text: "the ledger is gone, so nobody knows which tiles came", err: err}
+	return p.because("%v", err)
 }

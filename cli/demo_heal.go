@@ -18,29 +18,31 @@ const (
 )
 
 // heal waits until every slot has a worker, and nobody is left who was struck and
-// lives on. It returns what is amiss, if that takes too long or time does not help.
-func (d *demo) heal(ctx context.Context) (ill []string, err error) {
+// lives on. It returns what happened until then, and what is amiss, if that takes too
+// long or time does not help.
+func (d *demo) heal(ctx context.Context) (sums totals, ill []string, err error) {
 	timer := time.NewTimer(healTime)
 	defer timer.Stop()
 	tick := time.NewTicker(healEvery)
 	defer tick.Stop()
 	for {
-		ill, hope, err := d.ill(ctx)
+		var hope bool
+		sums, ill, hope, err = d.ill(ctx)
 		if err != nil || !hope {
-			return ill, err
+			return sums, ill, err
 		}
 		select {
 		case <-tick.C:
 		case <-timer.C:
-			return ill, nil
+			return sums, ill, nil
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return sums, nil, context.Cause(ctx)
 		}
 	}
 }
 
-// ill says what is not as it should be, and whether that may pass.
-func (d *demo) ill(ctx context.Context) (ill []string, hope bool, err error) {
+// ill says what happened, what is not as it should be, and whether that may pass.
+func (d *demo) ill(ctx context.Context) (sums totals, ill []string, hope bool, err error) {
 	slots := make(map[string]bool) // whether somebody is in it, or to be
 	for _, pool := range [...]string{renderPool, colourPool} {
 		in, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To(pool))
@@ -49,7 +51,7 @@ func (d *demo) ill(ctx context.Context) (ill []string, hope bool, err error) {
 			continue
 		}
 		if err != nil {
-			return nil, false, err
+			return sums, nil, false, err
 		}
 		for _, s := range in.Slots {
 			slots[s.Name] = s.AID != ""
@@ -64,7 +66,8 @@ func (d *demo) ill(ctx context.Context) (ill []string, hope bool, err error) {
 			ill = append(ill, text)
 		}
 	}
-	for _, w := range d.story.told() {
+	wounds, sums := d.story.told()
+	for _, w := range wounds {
 		filled, there := slots[w.Slot]
 		if !w.open() || !there {
 			continue // a pool made smaller has lost the slot on purpose
@@ -75,7 +78,7 @@ func (d *demo) ill(ctx context.Context) (ill []string, hope bool, err error) {
 			d.feel(ctx, w.victim)
 		}
 	}
-	return ill, hope, nil
+	return sums, ill, hope, nil
 }
 
 // feel looks whether a worker lives.

@@ -115,22 +115,15 @@ func (s *story) survived(v victim) {
 	}
 }
 
-// sums returns the totals.
-func (s *story) sums() totals {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.totals
-}
-
-// told returns the wounds that are kept, the oldest first.
-func (s *story) told() []wound {
+// told returns the wounds that are kept, the oldest first, and the totals.
+func (s *story) told() ([]wound, totals) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := make([]wound, 0, len(s.wounds))
 	for _, w := range s.wounds {
 		list = append(list, *w)
 	}
-	return list
+	return list, s.totals
 }
 
 // cause says what was done, and to whom: "freeze render/2".

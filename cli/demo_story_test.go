@@ -38,20 +38,19 @@ func TestStory(t *testing.T) {
 			for _, tell := range order {
 				tell(&s)
 			}
-			list := s.told()
+			list, _ := s.told()
 			if len(list) != 1 || !list[0].open() || list[0].Deed != freezes || list[0].PID != 7 || list[0].Again != 2 {
 				t.Fatalf("it is told as %+v", list)
 			}
 			s.happened(readyEvent("render/2", 2))
-			if !s.told()[0].open() {
+			if list, _ := s.told(); !list[0].open() {
 				t.Error("another slot's worker has closed it")
 			}
 			s.happened(readyEvent("render/1", 3))
-			w := s.told()[0]
-			if w.open() || !w.Back.Equal(at(3)) {
+			list, sums := s.told()
+			if w := list[0]; w.open() || !w.Back.Equal(at(3)) {
 				t.Errorf("it is %+v", w)
 			}
-			sums := s.sums()
 			if sums.Deaths != 1 || sums.Healed != 1 || sums.Again != 2 || sums.Deeds[freezes] != 1 {
 				t.Errorf("the sums are %+v", sums)
 			}
@@ -65,11 +64,11 @@ func TestStoryOfBadStarts(t *testing.T) {
 	var s story
 	s.happened(endedEvent("render/1", 7, actor.CauseSignal, 0))
 	s.happened(endedEvent("render/1", 8, actor.CauseStart, 1))
-	if n := len(s.told()); n != 2 {
-		t.Fatalf("%d wounds, want 2", n)
+	if list, _ := s.told(); len(list) != 2 {
+		t.Fatalf("%d wounds, want 2", len(list))
 	}
 	s.happened(readyEvent("render/1", 2))
-	if sums := s.sums(); sums.Deaths != 2 || sums.Healed != 2 || sums.Slowest != 2*time.Second {
+	if _, sums := s.told(); sums.Deaths != 2 || sums.Healed != 2 || sums.Slowest != 2*time.Second {
 		t.Errorf("the sums are %+v", sums)
 	}
 }
@@ -80,24 +79,22 @@ func TestStoryForgets(t *testing.T) {
 	var s story
 	s.happened(endedEvent("render/1", 7, actor.CauseStopped, 0))
 	s.again("render/1", actor.Death{Cause: actor.CauseStopped, PID: 7})
-	if list := s.told(); len(list) != 0 {
+	if list, _ := s.told(); len(list) != 0 {
 		t.Errorf("who was stopped is told as %+v", list)
 	}
 	thawed := victim{"render/2", "x", 9}
 	s.struck(thawed, freezes)
 	s.survived(thawed)
-	if w := s.told()[0]; w.open() || w.course() != "lives all the same" {
-		t.Errorf("who lives is told as %q", w.course())
+	if list, _ := s.told(); list[0].open() || list[0].course() != "lives all the same" {
+		t.Errorf("who lives is told as %q", list[0].course())
 	}
 	for pid := range 10 * maxWounds {
 		s.happened(endedEvent("render/1", 100+pid, actor.CauseSignal, float64(pid)))
 		s.happened(readyEvent("render/1", float64(pid)+0.5))
 	}
-	if n := len(s.told()); n > maxWounds+1 {
-		t.Errorf("%d wounds are kept, want %d at most", n, maxWounds+1)
-	}
-	if sums := s.sums(); sums.Healed != 10*maxWounds {
-		t.Errorf("%d are counted", sums.Healed)
+	list, sums := s.told()
+	if len(list) > maxWounds+1 || sums.Healed != 10*maxWounds {
+		t.Errorf("%d wounds are kept, want %d at most; %d are counted", len(list), maxWounds+1, sums.Healed)
 	}
 }
 

@@ -128,8 +128,9 @@ func (d *demo) hints() []string {
 func (d *demo) look(ctx context.Context) scene {
 	s := scene{
 		began: d.began, elapsed: time.Since(d.began), long: d.long, phase: *d.phase.Load(), seed: d.seed, calm: d.calm,
-		frames: int(d.driver.frames.Load()), tiles: int(d.driver.tiles.Load()), totals: d.story.sums(), wounds: d.story.told(),
+		frames: int(d.driver.frames.Load()), tiles: int(d.driver.tiles.Load()),
 	}
+	s.wounds, s.totals = d.story.told()
 	in, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To(renderPool))
 	if err != nil {
 		return s
