@@ -115,15 +115,14 @@ const (
 // recovered from the deed before. In the end it is spared.
 func (c *chaos) strike(ctx context.Context) {
 	v, found := c.find(ctx)
-	switch {
-	case found:
-		if c.do(ctx, v) == nil {
-			c.spent[v.Slot] = v.AID
-			c.struck(v, c.next.Deed)
-		}
-	case time.Since(c.due) < lookFor:
+	done := found && c.do(ctx, v) == nil
+	if !done && time.Since(c.due) < lookFor {
 		actor.After(ctx, lookAgain, c.strike)
 		return
+	}
+	if done {
+		c.spent[v.Slot] = v.AID
+		c.struck(v, c.next.Deed)
 	}
 	c.wait(ctx)
 }

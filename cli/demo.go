@@ -96,7 +96,7 @@ func (a *app) demoCommand() *cobra.Command {
 in tiles; a pool of goroutines colours them; an actor assembles the frames and keeps
 a ledger. Another, chaos, strikes a worker every second or two: it kills it, has it
 panic, freezes it or hangs it. The pool heals, and calls that ended with a death are
-made again. So do others: try the commands it shows from a second terminal.
+made again. Kill some yourself, from a second terminal, by the commands it shows.
 
 The exit code is 0 only if the ledger shows that every tile came exactly once, and
 the pool is whole again. What was lost is told otherwise.
@@ -179,20 +179,14 @@ func (d *demo) run(ctx context.Context) (err error) {
 	d.began = time.Now()
 	d.arb, err = arbiter.Start(ctx, arbiter.Options{
 		Name: "demo", Child: d.app.hook, Kinds: d.app.kinds, Control: true,
-		// What a worker prints when it panics is not for this terminal; logs has it.
+		// What a worker prints when it panics is not for this terminal; the arbiter keeps
+		// it.
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Output: io.Discard,
 	})
 	if err != nil {
 		return err
 	}
-	defer func() {
-		within, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		if interrupted(ctx) {
-			within, cancel = context.WithTimeout(within, hastily)
-		}
-		defer cancel()
-		err = errors.Join(err, d.arb.Stop(within))
-	}()
+	defer func() { err = errors.Join(err, d.stop(ctx)) }()
 	if err := d.populate(d.arb.Context(ctx)); err != nil {
 		return err
 	}
@@ -201,6 +195,16 @@ func (d *demo) run(ctx context.Context) (err error) {
 		return err
 	}
 	return d.tell(end)
+}
+
+// stop ends all that was started.
+func (d *demo) stop(ctx context.Context) error {
+	if !interrupted(ctx) {
+		return d.arb.Stop(context.WithoutCancel(ctx))
+	}
+	soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), hastily)
+	defer cancel()
+	return d.arb.Stop(soon)
 }
 
 // A worker that is silent or hangs is to be found dead soon, and followed soon.
@@ -258,8 +262,9 @@ func (d *demo) perform(ctx context.Context) (end ending, err error) {
 		d.enter(phaseFinishing)
 		close(enough)
 	})
-	defer timer.Stop()
-	if err := d.driver.run(ctx, enough); err != nil {
+	err = d.driver.run(ctx, enough)
+	timer.Stop() // a loss may have come first
+	if err != nil {
 		return end, err
 	}
 	if !d.calm {
