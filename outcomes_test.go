@@ -281,6 +281,8 @@ var places = []struct {
 	{"tcp", func(w *world, kind actor.Behaviour) actor.Ref {
 		return w.join(w.address("tcp:"), kind, actor.JoinOptions{Token: "secret"})
 	}},
+	{"json unix", func(w *world, kind actor.Behaviour) actor.Ref { return w.pull(w.address("unix:"), kind) }},
+	{"json tcp", func(w *world, kind actor.Behaviour) actor.Ref { return w.pull(w.address("tcp:"), kind) }},
 }
 
 func (w *world) spawn(kind actor.Behaviour, o ...actor.SpawnOption) actor.Ref {
