@@ -124,11 +124,14 @@ func (p *pool) describe(info *actor.Info) {
 // that only call are left out.
 func (a *Arbiter) ps() []actor.Info {
 	var list []actor.Info
+	now := time.Now()
 	for i := range a.registry.all() {
 		if s := i.session; s != nil && s.client() {
 			continue
 		}
-		list = append(list, i.info())
+		info := i.info()
+		info.Uptime = now.Sub(i.born) // one moment for all: the order is that of birth
+		list = append(list, info)
 	}
 	list = append(list, a.emptySlots()...)
 	pools := make(map[string]actor.Info)
