@@ -604,8 +604,7 @@ func TestVersionSkew(t *testing.T) {
 func TestQuotas(t *testing.T) {
 	t.Parallel()
 	spawn := actor.NewCommand[int, []string]("spawn bombs")
-	var bomb *actor.Kind[actor.None]
-	bomb = &actor.Kind[actor.None]{Name: "bomb", Handlers: []actor.Handler[actor.None]{
+	bomb := &actor.Kind[actor.None]{Name: "bomb", Handlers: []actor.Handler[actor.None]{
 		actor.Handle(spawn, func(_ actor.None, ctx context.Context, n int) (refusals []string, err error) {
 			for range n {
 				next, err := actor.Spawn(ctx, "bomb")

@@ -179,7 +179,11 @@ func (v *victim) Die(_ context.Context, way string) error {
 			if _, err := os.Stat(file); err == nil {
 				panic("boom 17")
 			}
-			time.Sleep(2 * time.Millisecond)
+			select {
+			case <-time.After(2 * time.Millisecond):
+			case <-released:
+				return nil
+			}
 		}
 	}
 	switch way {
@@ -197,8 +201,12 @@ func (v *victim) Die(_ context.Context, way string) error {
 	case "hang":
 		<-released
 	case "spin":
+		if strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff") {
+			for { // no call in here, and no signals: nothing takes the processor from it
+			}
+		}
 		spinning.Store(true)
-		for spinning.Load() { // no call in here, so nothing takes the processor from it where signals do not
+		for spinning.Load() {
 		}
 	case "cut":
 		cutSockets()
@@ -207,15 +215,16 @@ func (v *victim) Die(_ context.Context, way string) error {
 	return nil
 }
 
+var eaten [][]byte
+
 // eat takes memory until there is no more.
 func eat() {
-	var all [][]byte
 	for {
 		b := make([]byte, 16<<20)
 		for i := 0; i < len(b); i += 4096 {
 			b[i] = 1
 		}
-		all = append(all, b)
+		eaten = append(eaten, b)
 	}
 }
 
@@ -306,7 +315,7 @@ func quietWorld(t *testing.T, change ...func(*arbiter.Options)) *world {
 		t.Fatal(err)
 	}
 	w.arb = arb
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	w.ctx = arb.Context(ctx)
 	t.Cleanup(func() {
 		cancel()
