@@ -203,6 +203,7 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (next *incarnation, v verdic
 		return nil, v
 	}
 	if s.current != i {
+		s.last = d // it was replaced, and has finished what it had
 		return nil, v
 	}
 	s.current = nil
