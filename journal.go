@@ -95,7 +95,7 @@ const maxLogLines = 1000
 func (j *journal) since(args actor.LogsArgs) (out actor.LogLines, news <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	out.Lines, out.Next = []actor.LogLine{}, max(args.Since, 0)
+	out.Lines, out.Next, out.End = []actor.LogLine{}, args.Since, j.seq
 	for label, p := range j.of {
 		if args.Target != "" && label != args.Target && !strings.HasPrefix(label, args.Target+"/") {
 			continue

@@ -267,6 +267,14 @@ func TestPs(t *testing.T) {
 		if got := strings.Join(names, " "); got != want {
 			t.Errorf("ps lists\n%s, want\n%s", got, want)
 		}
+		if _, err := actor.RestartActor.Call(ctx, actor.Arbiter, actor.To("a/1")); err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range ps(t, ctx) {
+			if i.Name == "a/1" && (i.State != "running" || i.Restarts != 1 || i.Last == nil || i.Last.Cause != actor.CauseStopped) {
+				t.Errorf("ps says of a worker that was replaced: %+v", i)
+			}
+		}
 		time.Sleep(time.Minute)
 		for _, i := range ps(t, ctx) {
 			if i.Name == "web/2" && (i.State != "running" || i.Restarts != 1 || i.Last == nil || i.Last.Cause != actor.CausePanic) {

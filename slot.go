@@ -238,6 +238,7 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 		return v
 	}
 	if s.current != i {
+		s.last = d // it was replaced, and has finished what it had
 		return v
 	}
 	s.current = nil

@@ -47,6 +47,17 @@ type attached struct {
 	undelivered chan *actor.Error // what came back of what was sent: the first
 }
 
+// gone reports whether err is that the arbiter has ended, or is about to. A call may
+// learn of it before the member does.
+func (at *attached) gone(err error) bool {
+	select {
+	case <-at.member.Lost():
+		return true
+	default:
+		return errors.Is(err, actor.ErrClosed)
+	}
+}
+
 // attach runs do as a client of the arbiter, with a.timeout for all of it.
 func (a *app) attach(ctx context.Context, do func(ctx context.Context, at *attached) error) error {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)

@@ -19,7 +19,7 @@ func (a *app) follow(ctx context.Context, at *attached, next func(ctx context.Co
 		case err == nil:
 		case interrupted(ctx):
 			return interruptedQuietly()
-		case at.lost():
+		case at.gone(err):
 			return noArbiter("the arbiter has ended").hint("see which are there", a.program+" ps")
 		default:
 			return err

@@ -20,7 +20,7 @@ is started again; a pool is not, and its workers end with it.`,
 				d, err := actor.KillActor.Call(ctx, actor.Arbiter, actor.To(args[0]))
 				switch {
 				case err == nil:
-				case at.lost() && !interrupted(ctx):
+				case at.gone(err) && !interrupted(ctx):
 					// An arbiter that has nothing else to do ends with it, and all with the arbiter.
 					d = actor.Death{Cause: actor.CauseKilled, Reason: "its arbiter has ended"}
 				default:

@@ -55,17 +55,28 @@ func (l *logs) run(ctx context.Context, at *attached, last int) error {
 	}
 	l.args.Last = max(last, 0)
 	if last == 0 {
-		l.args.Last = 1 // to learn where the end is
+		l.args.Last = 1 // only to learn where the end is
 	}
 	all := []actor.LogLine{}
+	end := uint64(0) // of what there was at first: more may come for ever
 	for more := true; more; {
 		page, err := l.page(ctx)
 		if err != nil {
 			return err
 		}
-		more = page.More
+		if end == 0 {
+			end = page.End
+		}
+		for n, line := range page.Lines {
+			if line.Seq > end && !l.follow {
+				page.Lines = page.Lines[:n]
+				break
+			}
+		}
+		more = page.More && page.Next < end
 		switch {
 		case last == 0:
+			l.args.Since, more = page.End, false
 		case l.app.format == "json" && !l.follow:
 			all = append(all, page.Lines...)
 		default:

@@ -95,9 +95,10 @@ func (a *app) root() *cobra.Command {
 Data goes to standard output, everything else to standard error; with -o json
 errors are JSON too. Exit codes: 0 done, 1 failed, 2 usage, 4 no such actor or
 command, 5 no arbiter there, 6 refused, 7 timed out, 130 interrupted.`,
-		Example: `  $0 demo    # see it work: needs nothing else
-  $0 up      # an arbiter that waits for actors to join
-  $0 ps      # who is there, from another terminal`,
+		Example: `  $0 demo                   # see it work: needs nothing else
+  $0 run -w 4 -- CMD ARG…   # supervise a program
+  $0 up                     # an arbiter that waits for actors to join
+  $0 ps                     # who is there, from another terminal`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		Args:              a.knownCommand,

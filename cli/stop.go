@@ -36,7 +36,7 @@ func (a *app) stop(ctx context.Context, at *attached, name string) error {
 		return a.printEnd(name, d)
 	case errors.Is(err, actor.ErrDeadline):
 		return a.notStopped(ctx, name)
-	case at.lost():
+	case at.gone(err):
 		return noArbiter("the arbiter ended before %s was known to have stopped", name)
 	}
 	return err
@@ -63,15 +63,5 @@ func (a *app) stopArbiter(ctx context.Context, at *attached) error {
 		return a.printEnd(actor.Arbiter.Name, actor.Death{Cause: actor.CauseStopped})
 	case <-ctx.Done():
 		return a.notStopped(ctx, actor.Arbiter.Name)
-	}
-}
-
-// lost reports whether the connection to the arbiter has ended.
-func (at *attached) lost() bool {
-	select {
-	case <-at.member.Lost():
-		return true
-	default:
-		return false
 	}
 }
