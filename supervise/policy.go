@@ -34,10 +34,10 @@ type Policy struct {
 	// MinBackoff is the wait before the first start after a crash, before Jitter
 	// takes its part. Default: 200 ms, or MaxBackoff if that is shorter. It cannot
 	// be switched off: what crashes at once and starts at once keeps a core busy.
-	MinBackoff time.Duration `cbor:"min_backoff,omitempty" json:"min_backoff,omitempty"`
+	MinBackoff time.Duration `cbor:"minBackoff,omitempty" json:"minBackoff,omitempty"`
 
 	// MaxBackoff is the longest wait. Default: 30 s, or MinBackoff if that is longer.
-	MaxBackoff time.Duration `cbor:"max_backoff,omitempty" json:"max_backoff,omitempty"`
+	MaxBackoff time.Duration `cbor:"maxBackoff,omitempty" json:"maxBackoff,omitempty"`
 
 	// Jitter is the part of each wait that is random, 0 to 1: a wait of 10 s with a
 	// Jitter of 0.2 is one between 8 s and 10 s. Default: 0.2; negative: none.
@@ -53,7 +53,7 @@ type Policy struct {
 	// MaxCrashes within Within make a child failing; a group whose children are all
 	// failing gives up. 1: at the first crash of each. Default: 5; negative: never;
 	// at most MostCrashes.
-	MaxCrashes int `cbor:"max_crashes,omitempty" json:"max_crashes,omitempty"`
+	MaxCrashes int `cbor:"maxCrashes,omitempty" json:"maxCrashes,omitempty"`
 
 	// Within is the time in which MaxCrashes count. Crashes that lie exactly this
 	// far apart do not count together. Default: 1 min.
