@@ -9,8 +9,8 @@ import (
 )
 
 // Decode reads one pickle of protocol 2, which must be all of data. Nothing in it
-// is executed, looked up or imported. What it returns does not point into data,
-// and stands on its own.
+// is executed, looked up or imported. What it returns does not point into data; its
+// texts point into one copy of it, which lives as long as any of them.
 //
 // The error is an *Error: the message is malformed, holds what CPython's pickler
 // never writes in protocol 2, or is over a limit of l. It takes time and memory in
