@@ -294,6 +294,7 @@ func TestRefuse(t *testing.T) {
 		{"POP_MARK without MARK", "\x80\x021.", 2, "POP_MARK", "no MARK"},
 		{"a call dropped", "\x80\x02Ncos\nsystem\nX\x02\x00\x00\x00ls\x85R0.", 23, "POP", "result of a call is dropped"},
 		{"a call dropped in a row", "\x80\x02N(cos\nsystem\nX\x02\x00\x00\x00ls\x85R1.", 24, "POP_MARK", "result of a call is dropped"},
+		{"a call dropped in a row for another", "\x80\x02cm\nC\nq\x00)Rq\x01(h\x00)R1h\x01.", 18, "POP_MARK", "result of a call is dropped"},
 		{"a call dropped for another", "\x80\x02cm\nC\n)Rq\x00cos\nsystem\n)R0h\x00.", 24, "POP", "result of a call is dropped"},
 		{"a function that sets the state", "\x80\x02cm\nC\n)Rq\x00cm\nsetter\nh\x00N\x86R0.", 26, "POP", "result of a call is dropped"},
 

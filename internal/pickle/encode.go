@@ -12,7 +12,8 @@ import (
 // The error is an *Error, and dst is then returned as it was. A pickle longer than
 // l.Message, containers more than l.Depth deep in one another and an int longer
 // than l.IntBytes are TooLarge. Text that is not UTF-8 (but for lone surrogates),
-// a date that does not exist, a nil Value and the like have no pickle. It takes
+// a date that does not exist, a list as the key of a dict, a nil Value and the like
+// have no pickle; a tuple as a key is not looked into. It takes
 // time in proportion to l.Message and the size of v, and a bounded stack.
 func Append(dst []byte, v Value, l Limits) ([]byte, error) {
 	e := encoder{limits: l, dst: dst, start: len(dst)}
