@@ -308,17 +308,20 @@ func (i *incarnation) noteWatch(w *cell.Watch, to *incarnation) bool {
 	if i.over {
 		return false
 	}
-	if i.watches == nil {
-		i.watches = make(map[*cell.Watch]*incarnation)
+	t := i.tiesLocked()
+	if t.watches == nil {
+		t.watches = make(map[*cell.Watch]*incarnation)
 	}
-	i.watches[w] = to
+	t.watches[w] = to
 	return true
 }
 
 func (i *incarnation) forgetWatch(w *cell.Watch) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	delete(i.watches, w)
+	if i.ties != nil {
+		delete(i.ties.watches, w)
+	}
 }
 
 // Reply hands the result of one of i's handlers to its caller.

@@ -21,6 +21,7 @@ type session struct {
 	arb  *Arbiter
 	inc  *incarnation
 	conn *peer.Conn
+	born time.Time
 
 	// owned by the reader
 	hello      *wire.Hello
@@ -428,6 +429,10 @@ func (s *session) post(class peer.Class, m *wire.Message) {
 		s.conn.Close(fmt.Errorf("it does not read what it is sent: %w", err))
 	}
 }
+
+// Expired tells this session's actor that nobody waits for the call id: its time is
+// up.
+func (s *session) Expired(id uint64, _ peer.Note) { s.tellCancel(id) }
 
 func (s *session) flush(more bool) {
 	if more {

@@ -437,7 +437,7 @@ func (s *slot) stop(ctx context.Context, reason string) (*wire.Death, error) {
 	}
 	i.stop(reason)
 	select {
-	case <-i.until(&i.ended):
+	case <-i.ended.until():
 		return i.death, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
