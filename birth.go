@@ -318,6 +318,7 @@ func (s *session) attend() {
 		}
 	}
 	if err != nil {
+		i.lost.Store(true)
 		s.conn.Close(err)
 		d := s.autopsy(err)
 		c := *d

@@ -384,10 +384,10 @@ func (i *incarnation) Ended(c *cell.Cell, d *wire.Death) {
 	if p := i.process.Load(); p != nil {
 		d = i.endProcess(p, d)
 	}
-	i.end(d)
 	if i.pool != nil {
-		i.pool.ended()
+		i.pool.ended() // first: who is told finds its name and its addresses free
 	}
+	i.end(d)
 	if i == i.arb.self {
 		// Somebody told the actor "arbiter" to stop: that is all of it.
 		go func() { _ = i.arb.Stop(context.Background()) }() // whoever waits for Done learns of it

@@ -654,6 +654,7 @@ func (s *session) kill(d *wire.Death) {
 // its incarnation.
 func (s *session) serve() {
 	err := s.conn.Run(s)
+	s.inc.lost.Store(true)
 	s.Dry(s.conn)
 	s.inc.end(s.autopsy(err))
 }
