@@ -187,12 +187,15 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 }
 
 func checkDurations(args *actor.SpawnArgs) *wire.Error {
-	for name, d := range map[string]time.Duration{
-		"startTimeout": args.StartTimeout, "heartbeat": args.Heartbeat, "heartbeatTimeout": args.HeartbeatTimeout,
-		"budget": args.Budget, "grace": args.Grace,
+	for _, f := range [...]struct {
+		name string
+		d    time.Duration
+	}{
+		{"startTimeout", args.StartTimeout}, {"heartbeat", args.Heartbeat}, {"heartbeatTimeout", args.HeartbeatTimeout},
+		{"budget", args.Budget}, {"grace", args.Grace},
 	} {
-		if d < 0 {
-			return invalid("%s is %v, and must not be negative", name, d)
+		if f.d < 0 {
+			return invalid("%s is %v, and must not be negative", f.name, f.d)
 		}
 	}
 	return nil
