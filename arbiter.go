@@ -181,10 +181,10 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 		return nil, err
 	}
 	spec.Commands["stop"] = a.stopCommand(spec.Commands["stop"])
-	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, spec: spec, born: time.Now()}
+	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, spec: spec}
 	a.self.mode.Store(uint32(spec.Mode))
 	a.self.cell = cell.New(spec, a.self, context.WithoutCancel(ctx), "arbiter", "", a.log)
-	a.self.local.Expired = a.self.expired
+	a.self.local.Owner = a.self
 	if _, ok := a.registry.add(a.self); !ok {
 		panic("arbiter: an empty registry has its own name taken")
 	}

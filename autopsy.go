@@ -46,7 +46,6 @@ const goodbyeWait = 2 * time.Second
 // arbiter did counts first, then what the actor said, then what the operating
 // system knows, then what the connection looked like.
 func (s *session) autopsy(err error) *wire.Death {
-	s.inc.lost.Store(true)
 	p := s.inc.process.Load()
 	silent := errors.Is(err, peer.ErrSilent)
 	if p != nil && !silent && !within(exitWait, p.Exited()) && p.Exiting() {

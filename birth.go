@@ -334,6 +334,7 @@ func (s *session) attend() {
 		}
 	}
 	if err != nil {
+		i.lost.Store(true)
 		s.conn.Close(err)
 		i.end(unready(s.autopsy(err), err))
 		return
@@ -386,11 +387,11 @@ func (s *session) greeted(h *wire.Hello) {
 // newSession makes the arbiter's side of a connection for i.
 func (a *Arbiter) newSession(i *incarnation, conn *peer.Conn, letters *letters) *session {
 	s := &session{
-		arb: a, inc: i, conn: conn, sender: []byte(i.aid), links: make(map[string]*link),
+		arb: a, inc: i, conn: conn, born: time.Now(), sender: []byte(i.aid), links: make(map[string]*link),
 		asked: make(map[uint64]asked), watching: make(map[uint64]*incarnation), letters: letters,
 	}
 	i.session = s
-	conn.Calls().Expired = func(id uint64, _ peer.Note) { s.tellCancel(id) }
+	conn.Calls().Owner = s
 	conn.Unsent = func(sender string, e *wire.Error) { a.undelivered(sender, i.label(), e) }
 	return s
 }

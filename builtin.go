@@ -63,7 +63,7 @@ func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death,
 	}
 	i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: reason})
 	select {
-	case <-i.until(&i.ended):
+	case <-i.ended.until():
 	case <-ctx.Done():
 		return actor.Death{}, ctx.Err()
 	}

@@ -19,7 +19,7 @@ import (
 func (i *incarnation) info() actor.Info {
 	info := actor.Info{
 		AID: i.aid, Name: i.name, Kind: i.kind, State: i.lifeState().String(), Mode: cell.Mode(i.mode.Load()).String(),
-		In: placeNames[i.place], PID: os.Getpid(), Uptime: time.Since(i.born), InFlight: i.calls().Len(),
+		In: placeNames[i.place], PID: os.Getpid(), Uptime: time.Since(i.born()), InFlight: i.calls().Len(),
 	}
 	if i.cell != nil {
 		i.describeCell(&info)
@@ -130,7 +130,7 @@ func (a *Arbiter) ps() []actor.Info {
 			continue
 		}
 		info := i.info()
-		info.Uptime = now.Sub(i.born) // one moment for all: the order is that of birth
+		info.Uptime = now.Sub(i.born()) // one moment for all: the order is that of birth
 		list = append(list, info)
 	}
 	list = append(list, a.emptySlots()...)
@@ -252,7 +252,9 @@ func (a *Arbiter) inspectLiving(out *actor.Inspection, i *incarnation) {
 		}
 	}
 	i.mu.Lock()
-	out.Watchers = len(i.watchers)
+	if i.ties != nil {
+		out.Watchers = len(i.ties.watchers)
+	}
 	i.mu.Unlock()
 	if i.session != nil {
 		out.Commands = append(out.Commands, i.session.commandNames()...)
@@ -355,7 +357,7 @@ func (a *Arbiter) stopActor(ctx context.Context, target actor.Ref) (actor.Death,
 	}
 	i.stop(reason)
 	select {
-	case <-i.until(&i.ended):
+	case <-i.ended.until():
 		return actorDeath(i.death), nil
 	case <-ctx.Done():
 		return actor.Death{}, ctx.Err()

@@ -218,7 +218,7 @@ func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, admit
 		aid = a.newAID(hello.Kind)
 	}
 	i := &incarnation{
-		arb: a, aid: aid, name: hello.Name, kind: hello.Kind, place: remote, born: time.Now(),
+		arb: a, aid: aid, name: hello.Name, kind: hello.Kind, place: remote,
 	}
 	i.state.Store(int32(cell.Starting))
 	i.mode.Store(uint32(cell.ParseMode(hello.Mode)))

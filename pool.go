@@ -235,7 +235,7 @@ func (p *pool) shutDown(ctx context.Context) {
 	}
 	for _, i := range all {
 		select {
-		case <-i.until(&i.ended):
+		case <-i.ended.until():
 		case <-ctx.Done():
 			return // the monitor's end kills them
 		}
@@ -335,7 +335,7 @@ func (i *incarnation) fitness() fitness {
 }
 
 // readyNow reports whether i has been ready. It takes no lock.
-func (i *incarnation) readyNow() bool { return i.ready.passed.Load() }
+func (i *incarnation) readyNow() bool { return i.ready.passed() }
 
 // keyed returns whose the key is: the slot with the highest hash of both, so that
 // when there is one more or less, few keys move.
@@ -498,7 +498,7 @@ func (p *pool) scale(ctx context.Context, n int, why string) (int, error) {
 	}
 	for _, i := range leaving {
 		select {
-		case <-i.until(&i.ended):
+		case <-i.ended.until():
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
@@ -579,5 +579,5 @@ func (s *slot) rank() time.Time {
 	if s.current == nil || !s.current.embryoless() {
 		return time.Time{}
 	}
-	return s.current.born
+	return s.current.born()
 }

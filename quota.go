@@ -108,7 +108,7 @@ func (i *incarnation) maySpawn(args *actor.SpawnArgs, n int) *wire.Error {
 	if i.trusted() {
 		return nil
 	}
-	if q.Depth >= 0 && i.depth+1 > q.Depth {
+	if q.Depth >= 0 && int(i.depth)+1 > q.Depth {
 		return refuse("the quota is used up: %q was spawned by an actor that was spawned by an actor, and so on, %d deep (Quotas.Depth)", i.label(), q.Depth)
 	}
 	if have := int(i.spawns().children.Load()); beyond(have, q.Children) {

@@ -48,7 +48,7 @@ func (i *incarnation) drain(ctx context.Context) {
 	for i.busy() {
 		select {
 		case <-timer.C:
-		case <-i.until(&i.ended):
+		case <-i.ended.until():
 			return
 		case <-ctx.Done():
 			return
@@ -77,7 +77,7 @@ func (i *incarnation) retire(ctx context.Context, reason string) {
 		i.stop(reason)
 	}
 	select {
-	case <-i.until(&i.ended):
+	case <-i.ended.until():
 	case <-ctx.Done():
 	}
 }

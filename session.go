@@ -21,6 +21,7 @@ type session struct {
 	arb  *Arbiter
 	inc  *incarnation
 	conn *peer.Conn
+	born time.Time
 
 	// owned by the reader
 	hello      *wire.Hello
@@ -432,6 +433,10 @@ func (s *session) post(class peer.Class, m *wire.Message) {
 	}
 }
 
+// Expired tells this session's actor that nobody waits for the call id: its time is
+// up.
+func (s *session) Expired(id uint64, _ peer.Note) { s.tellCancel(id) }
+
 func (s *session) flush(more bool) {
 	if more {
 		s.conn.FlushSoon()
@@ -655,6 +660,7 @@ func (s *session) kill(d *wire.Death) {
 // its incarnation.
 func (s *session) serve() {
 	err := s.conn.Run(s)
+	s.inc.lost.Store(true)
 	s.Dry(s.conn)
 	s.inc.end(s.autopsy(err))
 }

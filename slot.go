@@ -491,7 +491,7 @@ func (r *row) stop(ctx context.Context, reason string) error {
 func awaitAll(ctx context.Context, all []*incarnation) error {
 	for _, i := range all {
 		select {
-		case <-i.until(&i.ended):
+		case <-i.ended.until():
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -191,12 +191,15 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 }
 
 func checkDurations(args *actor.SpawnArgs) *wire.Error {
-	for name, d := range map[string]time.Duration{
-		"startTimeout": args.StartTimeout, "heartbeat": args.Heartbeat, "heartbeatTimeout": args.HeartbeatTimeout,
-		"budget": args.Budget, "grace": args.Grace,
+	for _, f := range [...]struct {
+		name string
+		d    time.Duration
+	}{
+		{"startTimeout", args.StartTimeout}, {"heartbeat", args.Heartbeat}, {"heartbeatTimeout", args.HeartbeatTimeout},
+		{"budget", args.Budget}, {"grace", args.Grace},
 	} {
-		if d < 0 {
-			return invalid("%s is %v, and must not be negative", name, d)
+		if f.d < 0 {
+			return invalid("%s is %v, and must not be negative", f.name, f.d)
 		}
 	}
 	return nil
@@ -254,7 +257,7 @@ func (a *Arbiter) awaitReady(ctx context.Context, i *incarnation) error {
 		return i.startError()
 	}
 	select {
-	case <-i.until(&i.ready):
+	case <-i.ready.until():
 	case <-ctx.Done():
 		// Somebody else may wait for an actor that is there by name.
 		if i.slot == nil && (i.args == nil || !i.args.GetOrCreate) {
@@ -286,7 +289,7 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 		aid = a.newAID(args.Kind)
 	}
 	i := &incarnation{
-		arb: a, aid: aid, name: name, kind: args.Kind, spec: spec, args: args, born: time.Now(),
+		arb: a, aid: aid, name: name, kind: args.Kind, spec: spec, args: args,
 		parent: parent, depth: parent.depth + 1,
 		embryo: &embryo{},
 	}
@@ -303,7 +306,7 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 	if i.place == inGoroutine || args.Silent {
 		i.cell = cell.New(i.spec, i, a.self.cell.Base(), i.aid, i.name, a.log)
 		i.cell.Prepare(cell.Birth{Budget: args.Budget, Grace: args.Grace, Config: maps.Clone(args.Extra)})
-		i.local.Expired = i.expired
+		i.local.Owner = i
 	} else {
 		i.embryo.connect(i)
 	}
@@ -381,8 +384,8 @@ func (a *Arbiter) tryEnlist(i *incarnation) (taken string, err error) {
 	return "", nil
 }
 
-// expired tells a cell that nobody waits for a request any longer: its time is up.
-func (i *incarnation) expired(id uint64, n peer.Note) {
+// Expired tells a cell that nobody waits for a request any longer: its time is up.
+func (i *incarnation) Expired(id uint64, n peer.Note) {
 	if l, ok := n.Caller.(*link); ok {
 		i.cell.Cancel(l.from.conn, id)
 		return

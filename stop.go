@@ -76,7 +76,7 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 		i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: "it had not stopped when the arbiter did"})
 	}
 	for _, i := range left {
-		<-i.until(&i.ended)
+		<-i.ended.until()
 	}
 	if len(killed) > 0 {
 		a.step("the rest was killed", began, "killed", strings.Join(killed, ", "))
@@ -128,11 +128,11 @@ func (a *Arbiter) others() (all []*incarnation) {
 // awaitEnds waits until all have ended or ctx has, and returns who has not.
 func awaitEnds(ctx context.Context, all []*incarnation) (left []*incarnation) {
 	for _, i := range all {
-		if i.ended.passed.Load() {
+		if i.ended.passed() {
 			continue // also if ctx has ended
 		}
 		select {
-		case <-i.until(&i.ended):
+		case <-i.ended.until():
 		case <-ctx.Done():
 			left = append(left, i)
 		}
@@ -145,7 +145,7 @@ func awaitEnds(ctx context.Context, all []*incarnation) (left []*incarnation) {
 func terminate(all []*incarnation) (left []*incarnation) {
 	sig, _ := signalNamed("TERM")
 	for _, i := range all {
-		if i.ended.passed.Load() {
+		if i.ended.passed() {
 			continue
 		}
 		left = append(left, i)
