@@ -353,10 +353,25 @@ func TestNotAgain(t *testing.T) {
 			}
 		})
 	}
-	// From its start, in its second life: in its first nobody would.
-	v := w.spawn(Victim, actor.Process(), actor.Name("licensed"), always)
-	if _, err := actor.Config.Call(w.ctx, v, actor.ConfigArgs{Op: "get", Name: "start"}); err == nil {
-		t.Error("it has the setting already")
+	// One that cannot start again, and says that it never will.
+	for name, place := range map[string]actor.SpawnOption{"licensed": actor.Goroutine(), "licensed-process": actor.Process()} {
+		file := filepath.Join(t.TempDir(), "revoked")
+		w.spawn(Victim, place, actor.Name(name), always, actor.Extra(map[string]any{"start": file}))
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Die.Call(w.ctx, actor.To(name), "panic"); !errors.Is(err, actor.ErrDown) {
+			t.Fatal(err)
+		}
+		eventually(t, "its slot is empty", func() bool { return w.inspect(t, actor.To(name)).Info.State == "done" })
+		_, err := Double.Call(w.ctx, actor.To(name), 1)
+		var down *actor.DownError
+		if !errors.As(err, &down) || down.Cause != actor.CauseStart || !down.Final || !strings.Contains(down.Reason, "no license") {
+			t.Errorf("a call to %s: %v (%+v)", name, err, down)
+		}
+		if n := len(w.events(name, "restarting")); n != 1 {
+			t.Errorf("%s was started again %d times", name, n)
+		}
 	}
 }
 
