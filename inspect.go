@@ -95,11 +95,14 @@ func (p *pool) describe(info *actor.Info) {
 // that only call are left out.
 func (a *Arbiter) ps() []actor.Info {
 	var list []actor.Info
+	now := time.Now() // one for all: the order is that of their births
 	for i := range a.registry.all() {
 		if s := i.session; s != nil && s.client() {
 			continue
 		}
-		list = append(list, i.info())
+		info := i.info()
+		info.Uptime = max(now.Sub(i.born), 0)
+		list = append(list, info)
 	}
 	list = append(list, a.emptySlots()...)
 	slices.SortFunc(list, func(x, y actor.Info) int {

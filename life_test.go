@@ -628,6 +628,27 @@ func TestDownComesLast(t *testing.T) {
 	}
 }
 
+// TestPsOrder: the oldest comes first, however short a time lies between two.
+func TestPsOrder(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	var want []string
+	for range 100 {
+		want = append(want, w.spawn(Victim).AID)
+	}
+	for range 20 {
+		list, err := actor.Ps.Call(w.ctx, actor.Arbiter, actor.None{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, info := range list[1:] {
+			if info.AID != want[n] {
+				t.Fatalf("at place %d is %s, want %s", n, info.AID, want[n])
+			}
+		}
+	}
+}
+
 // TestWatchesEndWithTheWatcher: a dead actor's wishes to be told are taken off.
 func TestWatchesEndWithTheWatcher(t *testing.T) {
 	t.Parallel()
