@@ -83,6 +83,8 @@ var ways = []way{
 	{name: "panic, or an uncaught exception", die: "panic", in: [4]want{
 		{cause: actor.CausePanic, says: "boom 17"}, {cause: actor.CausePanic, says: "boom 17"},
 		{cause: actor.CauseExit, code: 1, says: "ValueError: boom 17"}, {cause: actor.CausePanic, says: "boom 17"}}},
+	{name: "exit with code 0", die: "leave", in: [4]want{
+		{no: wholeProgram}, {cause: actor.CauseExit}, {cause: actor.CauseExit}, {cause: actor.CauseConnection}}},
 	{name: "exit with code 3", die: "exit", in: [4]want{
 		{no: wholeProgram}, {cause: actor.CauseExit, code: 3, says: "no such table: orders"},
 		{cause: actor.CauseExit, code: 3, says: "no such table: orders"}, {cause: actor.CauseConnection}}},
@@ -386,6 +388,9 @@ func (o *observation) look(t *testing.T) {
 			continue
 		}
 		o.check(t, c.who, down.Death)
+		if o.place == 2 && o.way.die == "panic" && !slices.Contains(down.Stderr, "Traceback (most recent call last):") {
+			t.Errorf("%s: its last lines have no traceback: %q", c.who, down.Stderr)
+		}
 		if !strings.Contains(c.err.Error(), o.want.says) {
 			t.Errorf("%s: the text %q does not say %q", c.who, c.err, o.want.says)
 		}
