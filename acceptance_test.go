@@ -369,10 +369,10 @@ func TestStopDuringRestart(t *testing.T) {
 func TestStopFullMailbox(t *testing.T) {
 	t.Parallel()
 	w := quietWorld(t)
-	put := map[string]func() actor.Ref{
-		"goroutine": func() actor.Ref { return w.spawn(One) },
-		"process":   func() actor.Ref { return w.spawn(One, actor.Process()) },
-		"exec": func() actor.Ref {
+	put := map[string]func(t *testing.T) actor.Ref{
+		"goroutine": func(*testing.T) actor.Ref { return w.spawn(One) },
+		"process":   func(*testing.T) actor.Ref { return w.spawn(One, actor.Process()) },
+		"exec": func(t *testing.T) actor.Ref {
 			ref, err := w.arb.SpawnProgram(w.ctx, python(t), []string{workerPath(t)}, actor.Env("WORKER_INBOX=4"))
 			if err != nil {
 				t.Fatal(err)
@@ -382,7 +382,7 @@ func TestStopFullMailbox(t *testing.T) {
 	}
 	for name, put := range put {
 		t.Run(name, func(t *testing.T) {
-			v := put()
+			v := put(t)
 			const each = 50 * time.Millisecond
 			var calls []*actor.Pending[bool]
 			for range 40 {

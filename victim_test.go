@@ -344,6 +344,11 @@ func python(t *testing.T) string {
 	return path
 }
 
+func hasPython() bool {
+	_, err := exec.LookPath("python3")
+	return err == nil
+}
+
 func workerPath(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.Abs("testdata/worker.py")
