@@ -94,9 +94,9 @@ var ways = []way{
 		// Go's runtime takes it, says where it was, and exits.
 		{no: noProcess}, {cause: actor.CauseExit, code: 2, says: "SIGSEGV: segmentation violation"},
 		{cause: actor.CauseSignal, signal: "segmentation fault"}, {cause: actor.CauseConnection}}},
-	{name: "out of memory, by its cgroup", die: "memory", needs: "bounds of memory", limits: []actor.SpawnOption{actor.Bound(actor.Bounds{Memory: 160 << 20})}, in: [4]want{
+	{name: "out of memory, by its cgroup", die: "memory", needs: "of memory", limits: []actor.SpawnOption{actor.Bound(actor.Bounds{Memory: 160 << 20})}, in: [4]want{
 		{no: wholeProgram}, {cause: actor.CauseMemory, signal: "killed"}, {cause: actor.CauseMemory, signal: "killed"}, {no: notStarted}}},
-	{name: "out of memory, by RLIMIT_AS", die: "memory", space: [4]uint64{1: 2 << 30, 2: 400 << 20}, in: [4]want{
+	{name: "out of memory, by RLIMIT_AS", die: "address space", space: [4]uint64{1: 2 << 30, 2: 400 << 20}, in: [4]want{
 		{no: wholeProgram}, {cause: actor.CauseMemory, says: "fatal error: "}, {cause: actor.CauseMemory, says: "MemoryError"}, {no: notStarted}}},
 	{name: "the socket is cut", die: "cut", in: [4]want{
 		{no: noSocket}, {cause: actor.CauseConnection}, {cause: actor.CauseConnection}, {cause: actor.CauseConnection}}},

@@ -201,7 +201,9 @@ func (v *victim) Die(_ context.Context, way string) error {
 	case "leave":
 		os.Exit(0)
 	case "memory":
-		eat()
+		eat(1<<30, true)
+	case "address space":
+		eat(4<<30, false)
 	case "hang":
 		<-released
 	case "spin":
@@ -222,11 +224,13 @@ func (v *victim) Die(_ context.Context, way string) error {
 
 var eaten [][]byte
 
-// eat takes memory until there is no more.
-func eat() {
-	for {
-		b := make([]byte, 16<<20)
-		for i := 0; i < len(b); i += 4096 {
+// eat takes memory until there is no more, or so much: a bound that does not hold must
+// not be the machine's trouble. What is not used is only addresses.
+func eat(most int, use bool) {
+	const piece = 16 << 20
+	for range most / piece {
+		b := make([]byte, piece)
+		for i := 0; use && i < len(b); i += 4096 {
 			b[i] = 1
 		}
 		eaten = append(eaten, b)

@@ -212,10 +212,9 @@ class Worker:
             os._exit(3)
         if way == 'segv':
             ctypes.string_at(0)
-        if way == 'memory':
-            eaten = []
-            while True:
-                eaten.append(bytearray(16 << 20))
+        if way in ('memory', 'address space'):
+            eaten = [bytearray(16 << 20) for _ in range(64)]  # not more: the bound may not hold
+            raise Failure('%d MiB are eaten' % (16 * len(eaten)))
         if way == 'hang':
             time.sleep(600)
         if way == 'spin':
