@@ -124,13 +124,13 @@ func (p *pool) describe(info *actor.Info) {
 // that only call are left out.
 func (a *Arbiter) ps() []actor.Info {
 	var list []actor.Info
-	now := time.Now()
+	now := time.Now() // one for all: the order is that of their births
 	for i := range a.registry.all() {
 		if s := i.session; s != nil && s.client() {
 			continue
 		}
 		info := i.info()
-		info.Uptime = now.Sub(i.born()) // one moment for all: the order is that of birth
+		info.Uptime = max(now.Sub(i.born()), 0)
 		list = append(list, info)
 	}
 	list = append(list, a.emptySlots()...)
