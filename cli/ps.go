@@ -52,8 +52,11 @@ func (a *app) printActors(list []actor.Info) error {
 	var rows [][]string
 	for _, i := range list {
 		in := i.In
-		if i.In == "process" || i.In == "remote" {
+		if i.PID > 0 && (i.In == "process" || i.In == "remote") {
 			in += " " + strconv.Itoa(i.PID)
+		}
+		if i.Profile != "" && i.Profile != "native" {
+			in += " " + i.Profile
 		}
 		rows = append(rows, []string{
 			nameOf(i), i.Kind, i.State, in, i.Uptime.Round(time.Second).String(),
