@@ -137,6 +137,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envHost) != "" {
 		host()
 	}
+	if os.Getenv(envTypist) != "" {
+		typistChild()
+	}
 	playScene()
 	endEarly()
 	child = arbiter.Child(append(sceneKinds(), Subject, Weaver, Broken, Ordered, Victim, One)...)

@@ -194,6 +194,14 @@ func (c *Calls) Has(id uint64) bool {
 	return status == Found
 }
 
+// status says what is known of id.
+func (c *Calls) status(id uint64) Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, status := c.find(id)
+	return status
+}
+
 // Peek returns the Note of id, if it is in flight.
 func (c *Calls) Peek(id uint64) (Note, bool) {
 	c.mu.Lock()

@@ -185,7 +185,7 @@ func (c *Conn) Run(h Handler) error {
 	c.end(err)
 	var violation *wire.Error
 	if errors.As(err, &violation) {
-		c.reproach(violation)
+		c.Farewell(&wire.Death{Cause: wire.CauseProtocol, Reason: violation.Message})
 	}
 	close(c.ended)
 	_ = c.t.Close()
@@ -198,10 +198,9 @@ func (c *Conn) Run(h Handler) error {
 	return err
 }
 
-// reproach tells the other end why it is cut off, as far as that can be told at
-// once.
-func (c *Conn) reproach(e *wire.Error) {
-	d := wire.Death{Cause: wire.CauseProtocol, Reason: e.Message}
+// Farewell tells the other end why it is cut off, as far as that can be told at
+// once: the caller closes c next.
+func (c *Conn) Farewell(d *wire.Death) {
 	m := d.Message(wire.KindGoodbye, 0)
 	if c.Post(Control, &m, Charge{}) == nil {
 		c.Flush()
