@@ -237,14 +237,13 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 		s.successor = nil // who waits for it sees that it has ended
 		return v
 	}
-	if s.current != i {
-		s.last = d // it was replaced, and has finished what it had
-		return v
-	}
-	s.current = nil
 	if s.last == nil || !i.neverBegan() { // or the last to live is what matters
 		s.last = d
 	}
+	if s.current != i { // it was replaced, and has finished what it had
+		return v
+	}
+	s.current = nil
 	v.slot = s
 	switch {
 	case r.over || s.removed || s.held || r.untried && !i.wasReady():
