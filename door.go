@@ -13,14 +13,12 @@ import (
 // inherits, or, where something on the way to it closes that, by connecting and
 // saying the token it was given. The first to say hello is it.
 type door struct {
-	at        atomic.Pointer[doorway]
-	heard     bool          // owned by the reader: something came
-	elsewhere bool          // fixed: there is an address to connect to instead
-	over      chan struct{} // closed when somebody has entered, or nobody will
+	at    atomic.Pointer[doorway]
+	used  bool          // owned by the reader: something came by the first way
+	left  atomic.Bool   // the first way has ended, unused
+	moved chan struct{} // closed when somebody has entered, or it is shut; mu is held
 
 	mu   sync.Mutex // guards what follows
-	done bool       // over is closed
-	shut bool
 	conn *peer.Conn
 }
 
@@ -30,10 +28,8 @@ type doorway struct {
 	read []byte // owned by the reader
 }
 
-// newDoor returns the door of a program that has the other end of t, and, if there is
-// an address it is told, may connect to that.
-func newDoor(t peer.Transport, address bool) *door {
-	d := &door{elsewhere: address, over: make(chan struct{})}
+func newDoor(t peer.Transport) *door {
+	d := &door{moved: make(chan struct{})}
 	d.at.Store(&doorway{Transport: t})
 	return d
 }
@@ -43,13 +39,15 @@ func newDoor(t peer.Transport, address bool) *door {
 func (d *door) enter(t peer.Transport, hello []byte) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.shut {
+	select {
+	case <-d.moved:
 		return false
+	default:
 	}
 	bind(t, d.conn)
 	before := d.at.Swap(&doorway{Transport: t, read: hello})
+	close(d.moved)
 	_ = before.Close()
-	d.decideLocked()
 	return true
 }
 
@@ -67,17 +65,8 @@ func bind(t peer.Transport, c *peer.Conn) {
 	}
 }
 
-func (d *door) decideLocked() {
-	if !d.done {
-		d.done = true
-		close(d.over)
-	}
-}
-
 // Read reads where the door is. When it is moved while a Read waits, the Read goes
-// on there. The end of a socket over which nothing came is not the end: whatever
-// closed it may have been on the way to the program, which now connects. That ends
-// with the process, or when it is not ready in time.
+// on there.
 func (d *door) Read(b []byte) (int, error) {
 	for {
 		at := d.at.Load()
@@ -88,17 +77,26 @@ func (d *door) Read(b []byte) (int, error) {
 		}
 		n, err := at.Transport.Read(b)
 		if err == nil || n > 0 {
-			d.heard = true
+			d.used = true
 			return n, err
 		}
-		if !d.heard && d.elsewhere {
-			<-d.over
+		if d.at.Load() != at {
+			continue
 		}
-		if d.at.Load() == at {
+		if d.used {
 			return n, err
+		}
+		// Closed on the way: it may still come by the other.
+		d.left.Store(true)
+		<-d.moved
+		if d.used = true; d.at.Load() == at {
+			return n, err // it was shut
 		}
 	}
 }
+
+// deserted reports whether nobody can come by the first way any more.
+func (d *door) deserted() bool { return d != nil && d.left.Load() }
 
 func (d *door) Write(b []byte) (int, error)    { return d.at.Load().Write(b) }
 func (d *door) TryWrite(b []byte) (int, error) { return d.at.Load().TryWrite(b) }
@@ -106,8 +104,11 @@ func (d *door) Info() peer.Info                { return d.at.Load().Info() }
 
 func (d *door) Close() error {
 	d.mu.Lock()
-	d.shut = true
-	d.decideLocked()
+	select {
+	case <-d.moved:
+	default:
+		close(d.moved)
+	}
 	d.mu.Unlock()
 	return d.at.Load().Close()
 }
