@@ -42,6 +42,8 @@ type Options struct {
 	Listen string
 	// Token is what actors that join over TCP must know.
 	Token string
+	// Pulsar has real actors of Python's pulsar taken. Default: none.
+	Pulsar PulsarOptions
 	// MaxMessage is the largest message in bytes. Default: 16 MiB.
 	MaxMessage int
 	// StartTimeout is how long an actor may take to be ready. Default: 30 s.
@@ -104,6 +106,7 @@ type Arbiter struct {
 	tokens  tokens
 	journal journal
 	family  *proc.Family
+	pulsar  *pulsarGate // nil: there is none; set before anybody joins
 
 	mu        sync.Mutex // guards what follows
 	kinds     map[string]actor.Behaviour
@@ -154,6 +157,11 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if options.Listen != "" && options.Token == "" {
 		return nil, errors.New("a TCP listener needs a token: whoever reaches the port could command every actor; set Options.Token")
 	}
+	pulsar, err := options.Pulsar.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	options.Pulsar = pulsar
 	a := &Arbiter{
 		options: options, log: options.Logger, registry: newRegistry(), tag: randomTag(),
 		kinds: make(map[string]actor.Behaviour), stopped: make(chan struct{}),
@@ -183,6 +191,9 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	}
 	a.self.cell.Start()
 	err = a.holdPIDFile()
+	if err == nil {
+		err = a.openPulsar(ctx) // first: who comes by another listener may spawn such actors
+	}
 	if err == nil {
 		err = a.listen(ctx)
 	}

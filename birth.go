@@ -30,6 +30,11 @@ type embryo struct {
 
 // connect makes i's connection, of which the process will get the other end.
 func (e *embryo) connect(i *incarnation) {
+	if i.pulsar {
+		i.pulsarDoor = newDoor(&nowhere{closed: make(chan struct{})})
+		i.arb.newSession(i, i.arb.newPulsarConn(i.pulsarDoor, i.args))
+		return
+	}
 	ours, theirs, err := proc.Socketpair()
 	if err != nil {
 		e.failed = err
@@ -170,6 +175,9 @@ func (p *patience) excused() bool {
 
 // startProcess starts the process i lives in.
 func (i *incarnation) startProcess(e *embryo) error {
+	if i.pulsar {
+		return i.startPulsar()
+	}
 	spec, err := i.processSpec()
 	if err != nil {
 		_ = e.theirs.Close()
@@ -286,6 +294,7 @@ func (s *session) attend() {
 	i.arb.background(func() { s.outlive(p, gone) })
 	hello, err := s.conn.AwaitHello(ctx)
 	i.arb.tokens.revoke(i)
+	i.arb.pulsar.forget(i)
 	if err == nil {
 		var version uint32
 		var failed *wire.Error

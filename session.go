@@ -2,6 +2,7 @@ package arbiter
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,8 @@ type session struct {
 	askedOf    []*link // others' connections this one's requests wait in …
 	answeredBy []*link // … and those its replies do
 
-	routed atomic.Uint64 // messages handed to conn for its actor
+	routed atomic.Uint64               // messages handed to conn for its actor
+	pulsar atomic.Pointer[peer.Pulsar] // the transport of an actor of pulsar; or nil
 
 	mu       sync.Mutex // guards what follows
 	asked    map[uint64]asked
@@ -213,6 +215,10 @@ func needsOneWay(p *pool) *wire.Error {
 // request routes one request: road steps 5 to 8.
 func (s *session) request(m *wire.Message) {
 	charge := s.conn.Charge(m)
+	if m.Codec == wire.CodecPickle && !s.inc.pulsar {
+		s.refuse(m, charge, errNotPulsar())
+		return
+	}
 	l := s.link(m.Target)
 	if l == nil || l.to.pool != nil {
 		s.toPool(l, m, charge)
@@ -233,6 +239,12 @@ func (s *session) route(l *link, m *wire.Message, charge peer.Charge) {
 		m.Ext = nil
 	}
 	m.Sender = s.sender
+	if m.Codec == wire.CodecPickle && !l.to.pulsar {
+		if err := toCBOR(m); err != nil {
+			s.refuse(m, charge, err)
+			return
+		}
+	}
 	if m.Flags&(wire.FlagOneWay|wire.FlagAccept) != 0 {
 		s.oneWay(l, m, charge)
 		return
@@ -620,6 +632,11 @@ func (s *session) describe(info *actor.Info) {
 	if at.Remote != "" {
 		info.Peer += ":" + at.Remote
 	}
+	info.Profile = "native"
+	info.Extra = maps.Clone(beat.Extra)
+	if p := s.pulsar.Load(); p != nil {
+		describePulsar(info, p)
+	}
 	info.Inbox, info.Started = beat.Inbox, beat.Started
 	info.Accepted, info.Refused = beat.Accepted, beat.Refused+counts.refused
 	s.inc.mu.Lock()
@@ -637,6 +654,7 @@ func (s *session) stop(reason string) {
 
 // kill ends the process, if it is ours, and the connection.
 func (s *session) kill(d *wire.Death) {
+	s.pulsarLast()
 	if p := s.inc.process.Load(); p != nil {
 		if err := p.Kill(); err != nil {
 			s.arb.log.Warn("a process could not be killed", "actor", s.inc.label(), "pid", p.PID(), "error", err)
