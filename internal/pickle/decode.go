@@ -1,0 +1,668 @@
+package pickle
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/big"
+	"slices"
+	"strings"
+)
+
+// Decode reads one pickle of protocol 2, which must be all of data. Nothing in it
+// is executed, looked up or imported. What it returns does not point into data,
+// and stands on its own.
+//
+// The error is an *Error: the message is malformed, holds what CPython's pickler
+// never writes in protocol 2, or is over a limit of l. It takes time and memory in
+// proportion to l.Memory at most, and a bounded stack, whatever data is.
+func Decode(data []byte, l Limits) (Value, error) {
+	d := decoder{limits: l, data: data, left: l.memory()}
+	d.stack, d.memo, d.marks = d.stackRoom[:0], d.memoRoom[:0], d.markRoom[:0]
+	v := d.run()
+	if d.fault != nil {
+		return nil, d.fault
+	}
+	return v, nil
+}
+
+// decoder is CPython's unpickling machine, without the hands.
+//
+// After a fault the steps go on with whatever they have; run looks at it after
+// each opcode.
+type decoder struct {
+	limits Limits
+	data   []byte
+	text   string // the same bytes, for the values to point into
+	op     int    // where the current opcode stands
+	pos    int    // where the next byte stands
+	left   int    // of the memory budget
+	fault  *Error
+
+	stack []Value
+	marks []int32 // how high the stack was at each MARK
+	memo  []Value
+
+	stackRoom [32]Value
+	memoRoom  [40]Value
+	markRoom  [8]int32
+}
+
+func (d *decoder) refuse(format string, args ...any) {
+	d.stop(false, format, args...)
+}
+
+func (d *decoder) tooLarge(format string, args ...any) {
+	d.stop(true, format, args...)
+}
+
+// stop notes the first fault.
+func (d *decoder) stop(large bool, format string, args ...any) {
+	if d.fault != nil {
+		return
+	}
+	d.fault = &Error{Offset: d.op, Reason: fmt.Sprintf(format, args...), TooLarge: large}
+	if d.op < len(d.data) {
+		d.fault.Opcode = opcodeName(d.data[d.op])
+	}
+}
+
+// spend takes n bytes from the memory budget, and reports whether it had them.
+func (d *decoder) spend(n int) bool {
+	if n > d.left {
+		d.tooLarge("its values would take more than %d bytes of memory", d.limits.memory())
+		return false
+	}
+	d.left -= n
+	return true
+}
+
+func (d *decoder) run() Value {
+	if n := len(d.data); n > d.limits.message() {
+		d.tooLarge("a message of %d bytes, more than %d", n, d.limits.message())
+		return nil
+	}
+	if !d.start() || !d.spend(len(d.data)) {
+		return nil
+	}
+	d.text = string(d.data)
+	for d.fault == nil {
+		d.op = d.pos
+		op := d.byte()
+		if d.fault != nil {
+			break
+		}
+		if op == opStop {
+			return d.end()
+		}
+		d.step(op)
+	}
+	return nil
+}
+
+// start reads PROTO.
+func (d *decoder) start() bool {
+	if len(d.data) < 2 {
+		d.refuse("it is cut short: a pickle begins with PROTO and a version")
+		return false
+	}
+	if d.data[0] != opProto {
+		d.refuse("it begins with byte 0x%02x, not with PROTO (0x80): it is not a pickle, or one of protocol 0 or 1; protocol %d is what pulsar emits and what is read here",
+			d.data[0], protocol)
+		return false
+	}
+	if v := d.data[1]; v != protocol {
+		d.refuse("it is of protocol %d; protocol %d is what pulsar emits and what is read here", v, protocol)
+		return false
+	}
+	d.pos = 2
+	return true
+}
+
+// end is STOP.
+func (d *decoder) end() Value {
+	switch {
+	case len(d.marks) > 0:
+		d.refuse("a MARK was never used")
+	case len(d.stack) == 0:
+		d.refuse("there is no value")
+	case len(d.stack) > 1:
+		d.refuse("%d values are left over beside the last one", len(d.stack)-1)
+	case d.pos < len(d.data):
+		d.refuse("%d bytes follow", len(d.data)-d.pos)
+	default:
+		v := d.stack[0]
+		if measure(v, d.limits.depth()) {
+			return v
+		}
+		d.tooLarge("containers stand more than %d deep in one another", d.limits.depth())
+	}
+	return nil
+}
+
+func (d *decoder) step(op byte) {
+	switch op {
+	case opNone:
+		d.push(None{})
+	case opNewTrue:
+		d.push(Bool(true))
+	case opNewFalse:
+		d.push(Bool(false))
+	case opBinInt1:
+		d.push(Int(d.byte())) // Go keeps the boxes of these
+	case opBinInt2:
+		if b := d.take(2); b != nil && d.spend(chargeScalar) {
+			d.push(Int(binary.LittleEndian.Uint16(b)))
+		}
+	case opBinInt:
+		if b := d.take(4); b != nil && d.spend(chargeScalar) {
+			d.push(Int(int32(binary.LittleEndian.Uint32(b))))
+		}
+	case opLong1:
+		d.long(int(d.byte()))
+	case opLong4:
+		if b := d.take(4); b != nil {
+			d.long(int(int32(binary.LittleEndian.Uint32(b))))
+		}
+	case opBinFloat:
+		if b := d.take(8); b != nil && d.spend(chargeScalar) {
+			d.push(Float(math.Float64frombits(binary.BigEndian.Uint64(b))))
+		}
+	case opBinUnicode:
+		if b := d.take(4); b != nil {
+			d.str(int64(binary.LittleEndian.Uint32(b)), false)
+		}
+	case opBinString:
+		if b := d.take(4); b != nil {
+			d.str(int64(int32(binary.LittleEndian.Uint32(b))), true)
+		}
+	case opShortBinString:
+		d.str(int64(d.byte()), true)
+
+	case opBinPut:
+		d.put(int64(d.byte()))
+	case opLongBinPut:
+		if b := d.take(4); b != nil {
+			d.put(int64(binary.LittleEndian.Uint32(b)))
+		}
+	case opBinGet:
+		d.get(int64(d.byte()))
+	case opLongBinGet:
+		if b := d.take(4); b != nil {
+			d.get(int64(binary.LittleEndian.Uint32(b)))
+		}
+
+	case opMark:
+		if grown, ok := room(d, d.marks, 1, 4); ok {
+			d.marks = append(grown, int32(len(d.stack)))
+		}
+	case opEmptyTuple:
+		d.tuple(nil)
+	case opTuple1, opTuple2, opTuple3:
+		n := int(op-opTuple1) + 1
+		if d.reach(n) {
+			items := d.stack[len(d.stack)-n:]
+			d.drop(n)
+			d.tuple(items)
+		}
+	case opTuple:
+		if items, ok := d.marked(); ok {
+			d.tuple(items)
+		}
+	case opEmptyList:
+		if d.spend(chargeNode) {
+			d.push(&List{})
+		}
+	case opEmptyDict:
+		if d.spend(2 * chargeNode) {
+			d.push(&Dict{})
+		}
+	case opAppend:
+		if d.reach(2) {
+			item := d.stack[len(d.stack)-1:]
+			d.drop(1)
+			d.append(item)
+		}
+	case opAppends:
+		if items, ok := d.marked(); ok && d.reach(1) {
+			d.append(items)
+		}
+	case opSetItem:
+		if d.reach(3) {
+			pair := d.stack[len(d.stack)-2:]
+			d.drop(2)
+			d.set(pair)
+		}
+	case opSetItems:
+		if items, ok := d.marked(); ok && d.reach(1) {
+			d.set(items)
+		}
+
+	case opGlobal:
+		d.global()
+	case opReduce, opNewObj:
+		if d.reach(2) {
+			d.call(op == opNewObj)
+		}
+	case opBuild:
+		if d.reach(2) {
+			d.build()
+		}
+
+	case opPop:
+		if d.reach(1) {
+			v := d.stack[len(d.stack)-1]
+			d.drop(1)
+			d.discard(v)
+		}
+	case opPopMark:
+		if items, ok := d.marked(); ok {
+			for _, v := range items {
+				d.discard(v)
+			}
+		}
+
+	case opProto:
+		d.refuse("PROTO stands only at the start")
+	default:
+		name, why := describe(op)
+		if name == "" {
+			d.refuse("byte 0x%02x is not an opcode", op)
+			return
+		}
+		d.refuse("%s", why)
+	}
+}
+
+// byte returns the next byte.
+func (d *decoder) byte() byte {
+	if d.pos >= len(d.data) {
+		d.refuse("it is cut short")
+		return 0
+	}
+	b := d.data[d.pos]
+	d.pos++
+	return b
+}
+
+// take returns the next n bytes, or nil.
+func (d *decoder) take(n int) []byte {
+	if n > len(d.data)-d.pos {
+		d.refuse("it is cut short: %d bytes where %d remain", n, len(d.data)-d.pos)
+		return nil
+	}
+	b := d.data[d.pos : d.pos+n]
+	d.pos += n
+	return b
+}
+
+// reach reports whether n values stand above the last MARK.
+func (d *decoder) reach(n int) bool {
+	if d.fault != nil {
+		return false
+	}
+	have := len(d.stack)
+	if len(d.marks) > 0 {
+		have -= int(d.marks[len(d.marks)-1])
+	}
+	if have < n {
+		d.refuse("it takes %d values, and %d stand above the last MARK", n, have)
+		return false
+	}
+	return true
+}
+
+// marked takes the values above the last MARK, and it. They are valid until the
+// next push.
+func (d *decoder) marked() (items []Value, ok bool) {
+	if len(d.marks) == 0 {
+		d.refuse("there is no MARK")
+		return nil, false
+	}
+	at := d.marks[len(d.marks)-1]
+	d.marks = d.marks[:len(d.marks)-1]
+	items = d.stack[at:]
+	d.stack = d.stack[:at]
+	return items, true
+}
+
+func (d *decoder) push(v Value) {
+	if d.fault != nil {
+		return
+	}
+	if grown, ok := room(d, d.stack, 1, chargeSlot); ok {
+		d.stack = append(grown, v)
+	}
+}
+
+func (d *decoder) drop(n int) { d.stack = d.stack[:len(d.stack)-n] }
+
+// room returns s with place for n more, each of size bytes, if the budget allows.
+func room[T any](d *decoder, s []T, n, size int) (grown []T, ok bool) {
+	if n <= cap(s)-len(s) {
+		return s, true
+	}
+	want := len(s) + n
+	if len(s) > 0 {
+		want = max(want, 2*len(s), 4)
+	}
+	if !d.spend(want * size) {
+		return s, false
+	}
+	grown = make([]T, len(s), want)
+	copy(grown, s)
+	return grown, true
+}
+
+// long reads an int of n bytes.
+func (d *decoder) long(n int) {
+	if n < 0 {
+		d.refuse("an int of %d bytes", n)
+		return
+	}
+	if n > d.limits.intBytes() {
+		d.tooLarge("an int of %d bytes, more than %d", n, d.limits.intBytes())
+		return
+	}
+	b := d.take(n)
+	if d.fault != nil || !d.spend(chargeScalar) {
+		return
+	}
+	if n <= 8 {
+		var u uint64
+		for i, c := range b {
+			u |= uint64(c) << (8 * i)
+		}
+		shift := 64 - 8*n
+		d.push(Int(int64(u<<shift) >> shift))
+		return
+	}
+	if !d.spend(chargeNode + 2*n) {
+		return
+	}
+	be := slices.Clone(b)
+	slices.Reverse(be)
+	v := new(big.Int).SetBytes(be)
+	if be[0]&0x80 != 0 {
+		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*n)))
+	}
+	if v.IsInt64() {
+		d.push(Int(v.Int64()))
+		return
+	}
+	d.push(Big{v})
+}
+
+// str reads a text of n bytes. One of Python 2 is read as CPython 3 reads it, as
+// ASCII.
+func (d *decoder) str(n int64, old bool) {
+	if d.fault != nil {
+		return
+	}
+	if n < 0 {
+		d.refuse("a str of %d bytes", n)
+		return
+	}
+	if n > int64(len(d.data)-d.pos) {
+		d.refuse("a str of %d bytes where %d remain", n, len(d.data)-d.pos)
+		return
+	}
+	s := d.text[d.pos : d.pos+int(n)]
+	d.pos += int(n)
+	switch {
+	case old && !ascii(s):
+		d.refuse("a str of Python 2 that is not ASCII, which CPython 3 does not read either")
+	case !old && !validText(s):
+		d.refuse("a str that is not UTF-8")
+	case d.spend(chargeScalar):
+		d.push(Str(s))
+	}
+}
+
+// put notes the top of the stack in the memo. CPython numbers the entries from 0
+// without gaps, and enters neither numbers nor the empty tuple: so no entry can
+// be asked for that was not paid for, and no large int stand in many places.
+func (d *decoder) put(at int64) {
+	if !d.reach(1) {
+		return
+	}
+	if at != int64(len(d.memo)) {
+		d.refuse("memo entry %d where %d comes next", at, len(d.memo))
+		return
+	}
+	v := d.stack[len(d.stack)-1]
+	switch v := v.(type) {
+	case None, Bool, Int, Big, Float:
+		d.refuse("%s in the memo", kind(v))
+		return
+	case *Object:
+		if v.memo != 0 {
+			v.held = true
+		} else {
+			v.memo = int32(at) + 1
+		}
+	}
+	if grown, ok := room(d, d.memo, 1, chargeSlot); ok {
+		d.memo = append(grown, v)
+	}
+}
+
+func (d *decoder) get(at int64) {
+	if d.fault != nil {
+		return
+	}
+	if at >= int64(len(d.memo)) {
+		d.refuse("memo entry %d, and there are %d", at, len(d.memo))
+		return
+	}
+	v := d.memo[at]
+	if o, ok := v.(*Object); ok {
+		o.held = true
+	}
+	d.push(v)
+}
+
+func (d *decoder) tuple(items []Value) {
+	if !d.spend(chargeNode + chargeSlot*len(items)) {
+		return
+	}
+	t := &Tuple{}
+	if len(items) > 0 {
+		t.Items = slices.Clone(items)
+	}
+	for _, item := range items {
+		if !hashable(item) {
+			t.loose = true
+			break
+		}
+	}
+	d.push(t)
+}
+
+// append appends items to the list or whatever is on top of the stack.
+func (d *decoder) append(items []Value) {
+	var to *[]Value
+	switch v := d.stack[len(d.stack)-1].(type) {
+	case *List:
+		to = &v.Items
+	case *Deque:
+		to = &v.Items
+	case *Object:
+		if len(v.Pairs) > 0 || v.State != nil {
+			d.refuse("something is appended to an object that has its items or its state already")
+			return
+		}
+		to = &v.Items
+	default:
+		d.refuse("something is appended to %s", kind(v))
+		return
+	}
+	if grown, ok := room(d, *to, len(items), chargeSlot); ok {
+		*to = append(grown, items...)
+	}
+}
+
+// set sets pairs, keys and values by turns, in the dict or whatever is on top of
+// the stack.
+func (d *decoder) set(items []Value) {
+	if len(items)%2 != 0 {
+		d.refuse("a key without a value")
+		return
+	}
+	var to *[]Pair
+	strict := true
+	switch v := d.stack[len(d.stack)-1].(type) {
+	case *Dict:
+		to = &v.Pairs
+	case *Object:
+		if v.State != nil {
+			d.refuse("something is set in an object that has its state already")
+			return
+		}
+		to, strict = &v.Pairs, false
+	default:
+		d.refuse("something is set in %s", kind(v))
+		return
+	}
+	pairs, ok := room(d, *to, len(items)/2, chargePair)
+	if !ok {
+		return
+	}
+	for i := 0; i < len(items); i += 2 {
+		if strict && !hashable(items[i]) {
+			d.refuse("%s is the key of a dict, and has no hash", kind(items[i]))
+			return
+		}
+		pairs = append(pairs, Pair{items[i], items[i+1]})
+	}
+	*to = pairs
+}
+
+// global reads the two lines of a GLOBAL.
+func (d *decoder) global() {
+	module, ok1 := d.line("module")
+	name, ok2 := d.line("name")
+	if ok1 && ok2 && d.spend(2*chargeNode) {
+		d.push(&Global{module, name, identify(module, name)})
+	}
+}
+
+func (d *decoder) line(what string) (s string, ok bool) {
+	if d.fault != nil {
+		return "", false
+	}
+	rest := d.text[d.pos:]
+	n := strings.IndexByte(rest, '\n')
+	if n < 0 {
+		d.refuse("it is cut short in the %s of a global", what)
+		return "", false
+	}
+	s = rest[:n]
+	d.pos += n + 1
+	if s == "" || !ascii(s) {
+		d.refuse("the %s of a global is empty or not ASCII", what)
+		return "", false
+	}
+	return s, true
+}
+
+// call is REDUCE and NEWOBJ: it keeps what they would call.
+func (d *decoder) call(fresh bool) {
+	class, args := d.stack[len(d.stack)-2], d.stack[len(d.stack)-1]
+	t, ok := args.(*Tuple)
+	if !ok {
+		d.refuse("the arguments are %s, not a tuple", kind(args))
+		return
+	}
+	d.drop(2)
+	switch c := class.(type) {
+	case *Global:
+		v, enough := d.known(c, t.Items, fresh)
+		if !enough {
+			return
+		}
+		if v != nil {
+			d.push(v)
+			return
+		}
+	case *Object:
+	default:
+		d.refuse("%s is called", kind(class))
+		return
+	}
+	if d.spend(chargeObject) {
+		d.push(&Object{Class: class, Args: t, New: fresh})
+	}
+}
+
+// build is BUILD: it keeps the state of an object.
+func (d *decoder) build() {
+	state := d.stack[len(d.stack)-1]
+	d.drop(1)
+	switch v := d.stack[len(d.stack)-1].(type) {
+	case *Object:
+		switch {
+		case v.State == nil:
+			// What becomes a value of another type must be held by nobody who would
+			// keep the object.
+			if !v.held {
+				known, enough := d.built(v, state)
+				if !enough {
+					return
+				}
+				if known != nil {
+					d.stack[len(d.stack)-1] = known
+					if v.memo != 0 {
+						d.memo[v.memo-1] = known
+					}
+					return
+				}
+			}
+			v.State = state
+		case v.State != state: // CPython repeats the state of what holds itself
+			d.refuse("an object gets a second state")
+		}
+	case *Dict:
+		switch {
+		case !v.Ordered:
+			d.refuse("a dict gets a state")
+		case v.State == nil:
+			v.State = state
+		case v.State != state:
+			d.refuse("an OrderedDict gets a second state")
+		}
+	default:
+		d.refuse("%s gets a state", kind(v))
+	}
+}
+
+// discard is what happens to a value that is popped. CPython pops only what turned
+// out to hold itself, and fetches it from the memo instead. Where that is an
+// object, dropping it would drop what its call does, unless it is the same call
+// that is fetched.
+func (d *decoder) discard(v Value) {
+	o, ok := v.(*Object)
+	if !ok || o.memo != 0 || d.fault != nil {
+		return
+	}
+	if same, ok := d.next().(*Object); ok && same.New == o.New && same.Class == o.Class {
+		return
+	}
+	d.refuse("the result of a call is dropped, and with it what the call does")
+}
+
+// next returns what the next opcode gets from the memo, or nil.
+func (d *decoder) next() Value {
+	rest := d.data[d.pos:]
+	at := uint32(math.MaxUint32)
+	switch {
+	case len(rest) >= 2 && rest[0] == opBinGet:
+		at = uint32(rest[1])
+	case len(rest) >= 5 && rest[0] == opLongBinGet:
+		at = binary.LittleEndian.Uint32(rest[1:])
+	}
+	if uint64(at) >= uint64(len(d.memo)) {
+		return nil
+	}
+	return d.memo[at]
+}
