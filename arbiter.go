@@ -44,6 +44,11 @@ type Options struct {
 	Token string
 	// Pulsar has real actors of Python's pulsar taken. Default: none.
 	Pulsar PulsarOptions
+	// HTTP, if not nil, serves the connections at Listen that begin with an HTTP GET,
+	// until it returns; the arbiter closes them then. websocket.Serve is made for it:
+	// by it browsers join. It is called from a goroutine for each connection and must
+	// bound how long a request takes. Default: such connections are refused.
+	HTTP func(a *Arbiter, c net.Conn)
 	// MaxMessage is the largest message in bytes. Default: 16 MiB.
 	MaxMessage int
 	// StartTimeout is how long an actor may take to be ready. Default: 30 s.

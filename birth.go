@@ -41,7 +41,7 @@ func (e *embryo) connect(i *incarnation) {
 		ours, _ = net.Pipe() // a road for messages all the same, until they are told
 	}
 	e.theirs = theirs
-	var t peer.Transport = peer.NewTransport(ours)
+	var t peer.Transport = peer.Choose(peer.NewTransport(ours), false)
 	if i.place == inProgram {
 		e.door = newDoor(t)
 		t = e.door
@@ -361,6 +361,7 @@ func (a *Arbiter) newSession(i *incarnation, conn *peer.Conn) *session {
 	}
 	i.session = s
 	conn.Calls().Expired = func(id uint64, _ peer.Note) { s.tellCancel(id) }
+	conn.Unsent = func(sender string, e *wire.Error) { a.undelivered(sender, i.label(), e) }
 	return s
 }
 

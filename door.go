@@ -16,6 +16,7 @@ type door struct {
 	at   atomic.Pointer[doorway]
 	mu   sync.Mutex // guards what follows
 	shut bool
+	conn *peer.Conn
 }
 
 // doorway is where the door is, and what was read there already.
@@ -38,9 +39,24 @@ func (d *door) enter(t peer.Transport, hello []byte) bool {
 	if d.shut {
 		return false
 	}
+	bind(t, d.conn)
 	before := d.at.Swap(&doorway{Transport: t, read: hello})
 	_ = before.Close()
 	return true
+}
+
+// Bind makes c the connection that goes through the door.
+func (d *door) Bind(c *peer.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.conn = c
+	bind(d.at.Load().Transport, c)
+}
+
+func bind(t peer.Transport, c *peer.Conn) {
+	if b, ok := t.(peer.Binder); ok {
+		b.Bind(c)
+	}
 }
 
 // Read reads where the door is. When it is moved while a Read waits, the Read goes

@@ -133,7 +133,6 @@ func TestHostileHello(t *testing.T) {
 		}, ""},
 		{"garbage", func(r *raw) { r.write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")) }, ""},
 		{"no message", func(r *raw) { r.write(frame.AppendFrame(nil, frame.Binary, []byte("short"))) }, wire.CodeProtocol},
-		{"text", func(r *raw) { r.write(frame.AppendFrame(nil, frame.Text, []byte("{}"))) }, wire.CodeProtocol},
 		{"request first", func(r *raw) { r.send(wire.Message{Kind: wire.KindRequest, ID: 1}) }, wire.CodeProtocol},
 		{"version 99", func(r *raw) { r.hello(func(h *wire.Hello) { h.Newest, h.Oldest = 99, 99 }) }, wire.CodeVersion},
 		{"no token", func(r *raw) { r.hello(func(h *wire.Hello) { h.Token = "" }) }, wire.CodeRefused},

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/frame"
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
@@ -68,9 +70,7 @@ func (a *Arbiter) admitToken(_ net.Conn, h *wire.Hello) *wire.Error {
 
 // accept takes connections at l until it is closed, and greets them.
 func (a *Arbiter) accept(l net.Listener, address string, admit admit) {
-	a.acceptAt(l, address, func(c net.Conn, greeted func()) {
-		a.greet(peer.NewTransport(c), func(h *wire.Hello) *wire.Error { return admit(c, h) }, greeted)
-	})
+	a.acceptAt(l, address, func(c net.Conn, greeted func()) { a.receive(c, admit, greeted) })
 }
 
 // acceptAt takes connections at l until it is closed. serve has each one until its end,
@@ -109,10 +109,63 @@ func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(c net.Conn
 	})
 }
 
+// receive serves whoever connected by c, until that has ended.
+func (a *Arbiter) receive(c net.Conn, admit admit, greeted func()) {
+	t := peer.Choose(peer.NewTransport(c), a.options.HTTP != nil)
+	conn := a.newConn(t, nil)
+	s, err := a.introduce(conn, t, func(h *wire.Hello) *wire.Error { return admit(c, h) })
+	if errors.Is(err, peer.ErrHTTP) {
+		g := &webGuest{Conn: c, read: t.ReadAlready(), greeted: sync.OnceFunc(greeted)}
+		defer g.greeted()
+		defer g.Close()
+		a.options.HTTP(a, g)
+		return
+	}
+	greeted()
+	a.serveGuest(conn, s, err)
+}
+
 // ServeConn serves the other end of t as an actor that joined, until that has
 // ended. It is for arbitertest: nobody else can name a Transport.
 func (a *Arbiter) ServeConn(t peer.Transport) {
-	a.greet(t, func(*wire.Hello) *wire.Error { return nil }, func() {})
+	a.greet(peer.Choose(t, false), func(*wire.Hello) *wire.Error { return nil }, func() {})
+}
+
+// ServeWebsocket serves the client of a websocket as an actor of the json profile,
+// until that has ended; it closes c. The HTTP handshake is over: read is what was
+// read of c after it. With token, the hello must say Options.Token, and if there is
+// none nobody may join. The package websocket does the rest.
+func (a *Arbiter) ServeWebsocket(c net.Conn, read []byte, token bool) {
+	greeted := func() {}
+	if g, ok := c.(*webGuest); ok {
+		c, read, greeted = g.Conn, append(g.read, read...), g.greeted
+	}
+	a.greet(peer.NewJSON(peer.NewTransport(c), read, frame.MaskRequired), func(h *wire.Hello) *wire.Error {
+		if !token {
+			return nil
+		}
+		if a.options.Token == "" {
+			return wire.Errorf(wire.CodeRefused, "this arbiter has no token, so nobody can know it: set Options.Token")
+		}
+		return a.admitToken(c, h)
+	}, greeted)
+}
+
+// webGuest is a connection that began with an HTTP request.
+type webGuest struct {
+	net.Conn
+	read    []byte // was read already
+	greeted func()
+}
+
+// Read reads what was read already, then the connection.
+func (g *webGuest) Read(b []byte) (int, error) {
+	if len(g.read) > 0 {
+		n := copy(b, g.read)
+		g.read = g.read[n:]
+		return n, nil
+	}
+	return g.Conn.Read(b)
 }
 
 // greet takes the hello of whoever is at t, and serves it until it ends. greeted
@@ -121,11 +174,18 @@ func (a *Arbiter) greet(t peer.Transport, admit func(*wire.Hello) *wire.Error, g
 	conn := a.newConn(t, nil)
 	s, err := a.introduce(conn, t, admit)
 	greeted()
+	a.serveGuest(conn, s, err)
+}
+
+// serveGuest serves who was introduced as s until it ends, or closes conn because of
+// err.
+func (a *Arbiter) serveGuest(conn *peer.Conn, s *session, err error) {
 	if s == nil && err == nil {
 		return // it went elsewhere
 	}
 	if err != nil {
-		a.log.Warn("a connection was refused", "from", t.Info().Remote, "transport", t.Info().Network, "error", err)
+		at := conn.Info()
+		a.log.Warn("a connection was refused", "from", at.Remote, "transport", at.Network, "error", err)
 		conn.Close(err)
 		return
 	}

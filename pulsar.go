@@ -134,7 +134,6 @@ func (g *pulsarGate) greet(c net.Conn, greeted func()) {
 	t := &unheard{Transport: peer.NewTransport(c), limit: g.options.Timeout}
 	p := peer.NewPulsar(t, peer.PulsarOptions{
 		MaxMessage: a.options.MaxMessage, Timeout: g.options.CallTimeout, NoRun: g.options.NoRun, Logger: a.log,
-		Undelivered: func(sender string, e *wire.Error) { a.undelivered(sender, e.Target, e) },
 	})
 	if !g.enter(p) {
 		greeted()
@@ -157,14 +156,12 @@ func (g *pulsarGate) greet(c net.Conn, greeted func()) {
 	}
 	if spawned != nil {
 		spawned.session.pulsar.Store(p)
-		p.Bind(spawned.session.conn)
 		if !spawned.pulsarDoor.enter(p, nil) {
 			_ = p.Close()
 		}
 		return
 	}
 	conn := a.newPulsarConn(p, nil)
-	p.Bind(conn)
 	s, err := a.introduce(conn, p, func(*wire.Hello) *wire.Error { return nil })
 	if err != nil {
 		a.log.Warn("an actor of pulsar was refused", "aid", p.AID(), "error", err)
@@ -342,7 +339,6 @@ func (s *session) pulsarLast() {
 
 // describePulsar adds to info the oddities of a pulsar connection.
 func describePulsar(info *actor.Info, p *peer.Pulsar) {
-	info.Profile = "pulsar"
 	c := p.Counts()
 	for name, n := range map[string]uint64{
 		"foreignFrames": c.Foreign, "undecodable": c.Undecodable, "strayCallbacks": c.Stray,

@@ -628,17 +628,16 @@ func (s *session) describe(info *actor.Info) {
 	if p := s.inc.process.Load(); p != nil {
 		info.PID = p.PID()
 	}
-	info.Peer = at.Network
+	info.Peer, info.Profile = at.Network, string(at.Profile)
 	if at.Remote != "" {
 		info.Peer += ":" + at.Remote
 	}
-	info.Profile = "native"
 	info.Extra = maps.Clone(beat.Extra)
 	if p := s.pulsar.Load(); p != nil {
 		describePulsar(info, p)
 	}
 	info.Inbox, info.Started = beat.Inbox, beat.Started
-	info.Accepted, info.Refused = beat.Accepted, beat.Refused+counts.refused
+	info.Accepted, info.Refused = beat.Accepted, beat.Refused+counts.refused+s.conn.Refused()
 	s.inc.mu.Lock()
 	defer s.inc.mu.Unlock()
 	if s.hello != nil {

@@ -54,6 +54,10 @@ type Conn struct {
 	log     *slog.Logger
 	limit   int // bytes of a message we send
 
+	// Unsent, if set before use, is called for each one-way request that the profile of
+	// the other end has no image of, with its sender. It must not block.
+	Unsent func(sender string, e *wire.Error)
+
 	calls Calls
 	out   outbox
 	room  room
@@ -84,6 +88,7 @@ type inbox struct {
 	late     atomic.Uint64
 	never    atomic.Uint64
 	skipped  atomic.Uint64
+	refused  atomic.Uint64
 }
 
 // Stats count what a connection has done. Messages are of all classes, bytes as
@@ -97,6 +102,7 @@ type Stats struct {
 	Full                  uint64 // messages refused because a class was full
 	Late, Never           uint64 // replies nobody waited for any more; to calls never made
 	Skipped               uint64 // messages of kinds not known
+	Refused               uint64 // messages that the profile refused, and answered, itself
 	Queued                [3]int // bytes that wait: control, replies, data
 }
 
@@ -130,6 +136,9 @@ func New(t Transport, o Options) *Conn {
 		}
 		return wire.StartedNo
 	}
+	if b, ok := t.(Binder); ok {
+		b.Bind(c)
+	}
 	c.in.frames = frame.NewReader(&source{c}, frame.Options{Masking: frame.Unmasked, Limit: maxHello})
 	return c
 }
@@ -148,6 +157,10 @@ func (s *source) Read(b []byte) (int, error) {
 
 // Calls returns the calls in flight on the other end.
 func (c *Conn) Calls() *Calls { return &c.calls }
+
+// Refused returns how many messages the profile of the other end has refused, and
+// answered, itself.
+func (c *Conn) Refused() uint64 { return c.in.refused.Load() }
 
 // Info says what the connection is.
 func (c *Conn) Info() Info { return c.t.Info() }
@@ -305,7 +318,7 @@ func (c *Conn) Stats() Stats {
 		MessagesIn: c.in.messages.Load(), BytesIn: c.in.bytes.Load(),
 		MessagesOut: o.stats.messages, BytesOut: o.stats.bytes, Flushes: o.stats.flushes,
 		Held: o.stats.held, Dropped: o.stats.dropped, Full: o.stats.full,
-		Late: c.in.late.Load(), Never: c.in.never.Load(), Skipped: c.in.skipped.Load(),
+		Late: c.in.late.Load(), Never: c.in.never.Load(), Skipped: c.in.skipped.Load(), Refused: c.in.refused.Load(),
 		Queued: o.load,
 	}
 }

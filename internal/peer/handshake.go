@@ -105,9 +105,15 @@ func (c *Conn) Refuse(e *wire.Error) {
 	if w, ok := c.t.(writeCloser); ok {
 		_ = w.CloseWrite()
 	}
+	drain(c.t)
+}
+
+// drain reads what still comes, until t ends: an end that goes on talking is not
+// listened to for ever.
+func drain(t Transport) {
 	var trash [512]byte
-	for range 1024 { // an end that goes on talking is not listened to for ever
-		if _, err := c.t.Read(trash[:]); err != nil {
+	for range 1024 {
+		if _, err := t.Read(trash[:]); err != nil {
 			return
 		}
 	}

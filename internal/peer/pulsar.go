@@ -28,7 +28,7 @@ import (
 // No byte of a body leaves as it came: what was understood is encoded anew.
 //
 // As any Transport it may be read by one goroutine while another writes. Await comes
-// before, and Bind, before the Conn is used.
+// before, and New, which binds it.
 type Pulsar struct {
 	// fixed
 	t       Transport
@@ -80,9 +80,6 @@ type PulsarOptions struct {
 	Timeout time.Duration
 	// NoRun refuses the command run, whoever sends it.
 	NoRun bool
-	// Undelivered, if not nil, is told of a one-way message from sender that has no
-	// image in pulsar. It must not block.
-	Undelivered func(sender string, e *wire.Error)
 	// Logger is where oddities go. Default: slog.Default.
 	Logger *slog.Logger
 }
@@ -145,7 +142,11 @@ func (p *Pulsar) Counts() PulsarCounts {
 }
 
 // Info says what the socket is.
-func (p *Pulsar) Info() Info { return p.t.Info() }
+func (p *Pulsar) Info() Info {
+	info := p.t.Info()
+	info.Profile = PulsarProfile
+	return info
+}
 
 // Close closes the socket.
 func (p *Pulsar) Close() error { return p.t.Close() }

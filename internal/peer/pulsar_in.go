@@ -73,9 +73,6 @@ func (p *Pulsar) greet(m *wire.PulsarMessage) error {
 	return nil
 }
 
-// endless is a window that never needs a credit: pulsar gives none.
-var endless = wire.Window{Messages: 1 << 62, Bytes: 1 << 62}
-
 // clock is what a notify is answered: the time in seconds since 1970.
 func clock() (wire.Codec, []byte) {
 	body, err := wire.Encode(wire.CodecCBOR, nil, float64(time.Now().UnixNano())/1e9)

@@ -18,9 +18,10 @@ func (p *Pulsar) Write(b []byte) (int, error) {
 	if err := p.gather(b[n:]); err != nil {
 		return n, err
 	}
-	if p.written < len(p.out) {
-		k, err := p.t.Write(p.out[p.written:])
+	for p.written < len(p.out) {
+		k, err := p.t.Write(p.out[p.written:min(len(p.out), p.written+piece)])
 		p.written += k
+		p.conn.moved.Add(1) // a large message takes a while, and it is no standstill
 		if err != nil {
 			return n, err
 		}
@@ -230,10 +231,10 @@ func (p *Pulsar) notSaid(m *wire.Message, e *wire.Error) {
 		}
 		return
 	}
-	if p.options.Undelivered != nil {
+	if p.conn.Unsent != nil {
 		c := *e
 		c.Command = string(m.Command)
-		p.options.Undelivered(string(m.Sender), &c)
+		p.conn.Unsent(string(m.Sender), &c)
 	}
 }
 

@@ -21,10 +21,11 @@ type Transport interface {
 // Info says what a Transport is, and who is at its other end as far as the system
 // knows.
 type Info struct {
-	Network string // "pipe", "unix", "socketpair" or "tcp"; of another, what it calls itself
-	Remote  string // the other end's address; empty if it has none
-	PID     int    // of the process that connected; 0: not known
-	UID     int    // of its user; -1: not known
+	Network string  // "pipe", "unix", "socketpair" or "tcp"; of another, what it calls itself
+	Remote  string  // the other end's address; empty if it has none
+	PID     int     // of the process that connected; 0: not known
+	UID     int     // of its user; -1: not known
+	Profile Profile // what is spoken over it; "": not known yet
 }
 
 // A writeCloser can end its sending direction and go on reading.

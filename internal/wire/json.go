@@ -102,30 +102,35 @@ func describeJSON(data []byte) string {
 type jsonLevel struct {
 	list  bool
 	key   bool // the next string is a key
-	few   []string
-	many  map[string]struct{}
+	keys  keySet
 	pairs int
 }
 
+// keySet are the keys of one map.
+type keySet struct {
+	few  []string
+	many map[string]struct{}
+}
+
 // add notes key, and reports whether it stands in the map already.
-func (j *jsonLevel) add(key string) (twice bool) {
-	if j.many == nil {
-		for _, k := range j.few {
+func (s *keySet) add(key string) (twice bool) {
+	if s.many == nil {
+		for _, k := range s.few {
 			if k == key {
 				return true
 			}
 		}
-		if j.few = append(j.few, key); len(j.few) < 16 {
+		if s.few = append(s.few, key); len(s.few) < 16 {
 			return false
 		}
-		j.many = make(map[string]struct{}, 2*len(j.few))
-		for _, k := range j.few {
-			j.many[k] = struct{}{}
+		s.many = make(map[string]struct{}, 2*len(s.few))
+		for _, k := range s.few {
+			s.many[k] = struct{}{}
 		}
 		return false
 	}
-	_, twice = j.many[key]
-	j.many[key] = struct{}{}
+	_, twice = s.many[key]
+	s.many[key] = struct{}{}
 	return twice
 }
 
@@ -145,6 +150,11 @@ func checkJSON(data []byte, l Limits, element uint64) *FieldError {
 		}
 		return invalid("not JSON")
 	}
+	return walkJSON(data, l, element)
+}
+
+// walkJSON is checkJSON for data that is one JSON value in UTF-8.
+func walkJSON(data []byte, l Limits, element uint64) *FieldError {
 	var (
 		open   []jsonLevel
 		depth  = l.depth()
@@ -189,7 +199,7 @@ func checkJSON(data []byte, l Limits, element uint64) *FieldError {
 						return invalid("not JSON: %v", err)
 					}
 				}
-				if top.add(key) {
+				if top.keys.add(key) {
 					return invalid("the key %q stands twice in one map (byte %d of the JSON)", tell(key, 40), at)
 				}
 				if top.key = false; top.pairs == 0 {
