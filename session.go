@@ -633,11 +633,13 @@ func (s *session) describe(info *actor.Info) {
 		info.Peer += ":" + at.Remote
 	}
 	info.Extra = maps.Clone(beat.Extra)
-	if p := s.pulsar.Load(); p != nil {
-		describePulsar(info, p)
-	}
 	info.Inbox, info.Started = beat.Inbox, beat.Started
 	info.Accepted, info.Refused = beat.Accepted, beat.Refused+counts.refused+s.conn.Refused()
+	if p := s.pulsar.Load(); p != nil {
+		info.Accepted = s.routed.Load()
+		info.Started = info.Accepted // of an actor of pulsar it is taken that what is written is begun
+		describePulsar(info, p)
+	}
 	s.inc.mu.Lock()
 	defer s.inc.mu.Unlock()
 	if s.hello != nil {

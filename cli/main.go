@@ -102,7 +102,7 @@ command, 5 no arbiter there, 6 refused, 7 timed out, 130 interrupted.`,
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(a.flagError)
 	root.PersistentFlags().VarP(&flag[string]{&a.format, parseFormat, "FORMAT"}, "output", "o", "table, json, jsonl (one value a line) or name")
-	root.AddCommand(a.demoCommand(), a.upCommand(), a.psCommand(), a.callCommand(), a.sendCommand(), a.stopCommand(), a.killCommand())
+	root.AddCommand(a.demoCommand(), a.upCommand(), a.joinCommand(), a.psCommand(), a.callCommand(), a.sendCommand(), a.stopCommand(), a.killCommand())
 	root.SetHelpCommand(a.helpCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

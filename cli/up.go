@@ -17,6 +17,7 @@ import (
 
 func (a *app) upCommand() *cobra.Command {
 	var name, listen, token string
+	var pulsar func() (arbiter.PulsarOptions, error)
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "run an arbiter until it is interrupted",
@@ -25,7 +26,8 @@ stopped by SIGTERM or by the command stop (0). Actors join by actor.Serve, or ar
 spawned of the kinds of this program. With -o json it prints where it listens.`,
 		Example: `  $0 up
   $0 call arbiter spawn kind=renderer in=process    # from another terminal
-  ARBITER_TOKEN=sesame $0 up --listen 127.0.0.1:7978`,
+  ARBITER_TOKEN=sesame $0 up --listen 127.0.0.1:7978
+  $0 up --pulsar 127.0.0.1:7979 --pulsar-aids a1,a2`,
 		Args:        a.arguments(0, 0),
 		Annotations: map[string]string{"names": "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,12 +37,18 @@ spawned of the kinds of this program. With -o json it prints where it listens.`,
 			if err := a.checkUp(name, listen, token); err != nil {
 				return err
 			}
-			return a.up(cmd.Context(), arbiter.Options{Name: name, Listen: listen, Token: token})
+			o := arbiter.Options{Name: name, Listen: listen, Token: token}
+			var err error
+			if o.Pulsar, err = pulsar(); err != nil {
+				return err
+			}
+			return a.up(cmd.Context(), o)
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "arbiter", "call this arbiter `NAME`, to tell it from your others")
 	cmd.Flags().StringVar(&listen, "listen", "", "also take actors at this TCP `ADDRESS`, such as 127.0.0.1:7978")
 	cmd.Flags().StringVar(&token, "token", "", "what those who come by TCP must know is `SECRET` (default $ARBITER_TOKEN, which the process list does not show)")
+	pulsar = a.pulsarFlags(cmd)
 	return cmd
 }
 

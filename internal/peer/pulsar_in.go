@@ -89,6 +89,10 @@ func (p *Pulsar) next() ([]byte, error) {
 		switch {
 		case err != nil:
 			return nil, err
+		case p.conn != nil:
+			p.conn.in.reads.Add(1) // a sign of life, whatever it is
+		}
+		switch {
 		case op == frame.Binary:
 			return payload, nil
 		case op == frame.Close:
@@ -396,6 +400,7 @@ func (p *Pulsar) charge(m *wire.Message) *wire.Error {
 // refuse answers the request id, if it has one, with e. The answer takes the way of
 // all the others.
 func (p *Pulsar) refuse(id uint64, e *wire.Error) {
+	p.conn.in.refused.Add(1)
 	if id == 0 {
 		return
 	}
