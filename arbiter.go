@@ -232,7 +232,8 @@ func (a *Arbiter) Context(ctx context.Context) context.Context {
 	return cell.WithScope(ctx, cell.Scope{Host: a.self})
 }
 
-// Addresses are where this arbiter can be joined: "unix:/path", "tcp:host:port".
+// Addresses are where this arbiter can be joined: "unix:/path", "tcp:host:port", and for
+// actors of pulsar "pulsar:host:port".
 func (a *Arbiter) Addresses() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()

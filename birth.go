@@ -275,8 +275,10 @@ func (a *Arbiter) nearestAddress() string {
 			return at
 		}
 	}
-	if len(all) > 0 {
-		return all[0]
+	for _, at := range all {
+		if !strings.HasPrefix(at, "pulsar:") { // who is told this speaks natively, or json
+			return at
+		}
 	}
 	return ""
 }

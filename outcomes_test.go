@@ -134,6 +134,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envHost) != "" {
 		host()
 	}
+	if os.Getenv(envStandin) != "" {
+		beStandin()
+	}
 	child = arbiter.Child(Subject, Weaver, Broken, Ordered)
 	os.Exit(m.Run())
 }

@@ -3,6 +3,7 @@ package peer
 import (
 	"encoding/binary"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/frame"
@@ -173,7 +174,7 @@ func (p *Pulsar) newID() string {
 // ask writes a request.
 func (p *Pulsar) ask(m *wire.Message) {
 	r := wire.PulsarRequest{
-		Command: string(m.Command), Sender: string(m.Sender), Target: string(m.Target),
+		Command: strings.ToLower(string(m.Command)), Sender: string(m.Sender), Target: string(m.Target),
 		Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, Body: m.Body,
 	}
 	if p.joins() {
