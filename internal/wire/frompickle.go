@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"strconv"
 	"unicode/utf8"
 
@@ -328,8 +329,7 @@ func appendBig(dst []byte, n pickle.Big) []byte {
 	b := n.Bytes()
 	if n.Sign() < 0 { // -1 - n
 		tag = tagBigNeg
-		x := *n.Int
-		m := x.Not(&x)
+		m := new(big.Int).Not(n.Int)
 		if m.IsUint64() {
 			return appendHead(dst, majorNegint, m.Uint64())
 		}
