@@ -18,10 +18,11 @@
 //     ([Limits]); a length is checked against what remains before anything is
 //     allocated; nothing recurs as deep as the message says.
 //
-// For values that CPython 3.6 pickled, Append(Decode(p)) is p, byte for byte: it
-// writes the same opcodes, batches and memo entries as CPython's pickler in C. The
-// one exception is a dict whose length is a multiple of 1,000, after which CPython
-// writes an empty SETITEMS more.
+// What CPython pickled, Append(Decode(p)) writes again byte for byte, as CPython's
+// pickler in C does: the same opcodes, batches and memo entries. Otherwise equal, but
+// not the same bytes, come out: bytes of one byte whose character was in the memo
+// already, objects that hold themselves in their arguments, and dicts of a multiple
+// of 1,000 pairs, after which CPython writes an empty SETITEMS.
 //
 // Sources: the opcodes are described in CPython's Lib/pickletools.py, whose names
 // errors use; how they are emitted in Lib/pickle.py and Modules/_pickle.c, and how

@@ -12,7 +12,8 @@ import (
 // The error is an *Error, and dst is then returned as it was. A pickle longer than
 // l.Message, containers more than l.Depth deep in one another and an int longer
 // than l.IntBytes are TooLarge. Text that is not UTF-8 (but for lone surrogates),
-// a date that does not exist, a nil Value and the like have no pickle. It takes
+// a date that does not exist, a list as the key of a dict, a nil Value and the like
+// have no pickle; a tuple as a key is not looked into. It takes
 // time in proportion to l.Message and the size of v, and a bounded stack.
 func Append(dst []byte, v Value, l Limits) ([]byte, error) {
 	e := encoder{limits: l, dst: dst, start: len(dst)}
@@ -134,9 +135,7 @@ func (e *encoder) value(v Value) {
 	case *List:
 		e.op(opEmptyList)
 		e.put(key)
-		if len(v.Items) > 0 {
-			e.begin(v)
-		}
+		e.begin(v)
 	case *Dict:
 		if v.Ordered {
 			e.known(collectionsOrderedDict)
@@ -149,27 +148,22 @@ func (e *encoder) value(v Value) {
 			}
 		}
 		e.put(key)
-		if len(v.Pairs) > 0 || v.State != nil {
-			e.begin(v)
-		}
+		e.begin(v)
 	case *Deque:
 		e.known(collectionsDeque)
 		e.op(opEmptyTuple)
 		if v.Bounded {
+			if v.MaxLen < 0 {
+				e.refuse("there is no deque of at most %d items", v.MaxLen)
+			}
 			e.int(int64(v.MaxLen))
 			e.op(opTuple2)
 			e.skip()
 		}
 		e.op(opReduce)
 		e.put(key)
-		if len(v.Items) > 0 {
-			e.begin(v)
-		}
+		e.begin(v)
 	case *Tuple:
-		if len(v.Items) == 0 {
-			e.op(opEmptyTuple) // the only container CPython does not memoise
-			return
-		}
 		if len(v.Items) > 3 {
 			e.op(opMark)
 		}
@@ -340,6 +334,10 @@ func alone(first, end int, exact bool) bool {
 
 func (e *encoder) endTuple(v *Tuple) {
 	n := len(v.Items)
+	if n == 0 {
+		e.op(opEmptyTuple) // the only container CPython does not memoise
+		return
+	}
 	key, _ := keyOf(v)
 	if at, ok := e.memo.find(key); ok {
 		// It holds itself, and was written while it was: CPython throws away what it

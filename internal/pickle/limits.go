@@ -15,11 +15,11 @@ type Limits struct {
 	// Default 16 MiB.
 	Message int
 	// Memory is what decoding may allocate, in bytes, by a charge that errs
-	// upwards: the message once, 24 for a number or a text, 48 to 160 for
+	// upwards: the message once, 32 for a number or a text, 64 to 160 for
 	// everything else, 16 for each place in a list, a tuple or on the stack, 32
 	// for each pair of a dict, and again what was outgrown. What a known global
-	// made of a text or a list pays for it once more. Default 64 MiB: a list of
-	// about 800,000 numbers.
+	// makes of a text or a list pays for it once more. MARK, POP and BUILD pay 32
+	// for the time they take. Default 64 MiB: a list of about 800,000 numbers.
 	Memory int
 	// Depth is how many containers may stand inside one another, the arguments and
 	// the state of an object counted as containers. A value met again inside
@@ -44,9 +44,10 @@ func or(n, otherwise int) int {
 // The charges of the memory budget, in bytes. Each is at least what the allocator
 // takes for the thing.
 const (
-	chargeScalar = 24  // the box of a number or of a text's header
-	chargeNode   = 48  // a list, tuple, dict, set or one of the small known values
+	chargeScalar = 32  // the box of a number or of a text's header
+	chargeNode   = 64  // a list, tuple, dict, set or one of the small known values
 	chargeObject = 160 // an object or a reference to an actor
 	chargeSlot   = 16  // a Value
 	chargePair   = 32
+	chargeStep   = 32 // an opcode that takes none, and could be most of a message
 )

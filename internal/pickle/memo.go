@@ -3,6 +3,8 @@ package pickle
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
+	"math/rand/v2"
 	"unsafe"
 )
 
@@ -10,14 +12,14 @@ import (
 // bytes are, and as long; the empty ones are one each.
 type key struct {
 	at   unsafe.Pointer
-	what int // the length of text or bytes and which it is, or identNode
+	what int // never 0: the length of text or bytes and which it is, or identNode
 }
 
 const (
-	identText = iota
+	identText = 1 + iota
 	identBytes
 	identNode
-	identKinds
+	identKinds = iota
 )
 
 type entry struct {
@@ -26,17 +28,22 @@ type entry struct {
 }
 
 // memo says under which number a value was written. Most messages have few values:
-// looking through those is quicker than a map, and allocates nothing.
+// looking through those is quicker than hashing, and allocates nothing.
 type memo struct {
-	few  []entry // up to its capacity
-	many map[key]int32
-	next int32 // the next number
+	next int32   // the next number
+	few  []entry // up to its capacity; then all are in many
+	many []entry // open addressing, at most three quarters full; key.what is 0 where none is
+	used int
+	// mult hashes: nobody who writes a message knows it, and so which of its texts
+	// fall into one place.
+	mult  uint64
+	shift int
 }
 
 func (m *memo) find(k key) (at int32, ok bool) {
 	if m.many != nil {
-		at, ok = m.many[k]
-		return at, ok
+		e := m.place(k)
+		return e.at, e.key.what != 0
 	}
 	for i := range m.few {
 		if m.few[i].key == k {
@@ -46,21 +53,47 @@ func (m *memo) find(k key) (at int32, ok bool) {
 	return 0, false
 }
 
-// add gives k the next number.
+// add gives k, which is not there, the next number.
 func (m *memo) add(k key) {
-	switch {
-	case m.many != nil:
-		m.many[k] = m.next
-	case len(m.few) < cap(m.few):
-		m.few = append(m.few, entry{k, m.next})
-	default:
-		m.many = make(map[key]int32, 4*len(m.few))
-		for _, e := range m.few {
-			m.many[e.key] = e.at
-		}
-		m.many[k] = m.next
-	}
+	e := entry{k, m.next}
 	m.next++
+	if m.many == nil {
+		if len(m.few) < cap(m.few) {
+			m.few = append(m.few, e)
+			return
+		}
+		m.mult = rand.Uint64() | 1
+		m.grow(m.few, 4*len(m.few))
+	} else if 4*m.used >= 3*len(m.many) {
+		m.grow(m.many, 2*len(m.many))
+	}
+	*m.place(k) = e
+	m.used++
+}
+
+// grow moves all entries into a table for size, a power of two.
+func (m *memo) grow(all []entry, size int) {
+	m.many = make([]entry, size)
+	m.shift = 64 - bits.Len(uint(size-1))
+	m.used = 0
+	for _, e := range all {
+		if e.key.what != 0 {
+			*m.place(e.key) = e
+			m.used++
+		}
+	}
+}
+
+// place returns where k is, or where it would be.
+func (m *memo) place(k key) *entry {
+	i := (uint64(uintptr(k.at)) ^ uint64(k.what)<<40) * m.mult >> m.shift
+	for {
+		e := &m.many[i]
+		if e.key == k || e.key.what == 0 {
+			return e
+		}
+		i = (i + 1) & uint64(len(m.many)-1)
+	}
 }
 
 // keyOf returns the identity of v. shares is false for numbers, which CPython never

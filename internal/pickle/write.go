@@ -109,7 +109,7 @@ func (e *encoder) text(s string) {
 
 // size writes the head of a str of n bytes, if all of it fits.
 func (e *encoder) size(n int) bool {
-	if !e.fits(5+n) || n > math.MaxUint32 {
+	if !e.fits(5+n) || uint64(n) > math.MaxUint32 {
 		return false
 	}
 	e.dst = binary.LittleEndian.AppendUint32(append(e.dst, opBinUnicode), uint32(n))
