@@ -138,7 +138,7 @@ func (a *Arbiter) ServeConn(t peer.Transport) {
 func (a *Arbiter) ServeWebsocket(c net.Conn, read []byte, token bool) {
 	greeted := func() {}
 	if g, ok := c.(*webGuest); ok {
-		c, read, greeted = g.Conn, append(g.read, read...), g.greeted
+		c, read, greeted = g.Conn, append(read, g.read...), g.greeted
 	}
 	a.greet(peer.NewJSON(peer.NewTransport(c), read, frame.MaskRequired), func(h *wire.Hello) *wire.Error {
 		if !token {

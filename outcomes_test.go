@@ -137,6 +137,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envStandin) != "" {
 		beStandin()
 	}
+	if os.Getenv(envTypist) != "" {
+		typistChild()
+	}
 	child = arbiter.Child(Subject, Weaver, Broken, Ordered)
 	os.Exit(m.Run())
 }
@@ -272,6 +275,8 @@ var places = []struct {
 	{"tcp", func(w *world, kind actor.Behaviour) actor.Ref {
 		return w.join(w.address("tcp:"), kind, actor.JoinOptions{Token: "secret"})
 	}},
+	{"json unix", func(w *world, kind actor.Behaviour) actor.Ref { return w.pull(w.address("unix:"), kind) }},
+	{"json tcp", func(w *world, kind actor.Behaviour) actor.Ref { return w.pull(w.address("tcp:"), kind) }},
 }
 
 func (w *world) spawn(kind actor.Behaviour, o ...actor.SpawnOption) actor.Ref {

@@ -5,6 +5,7 @@ package cli
 import (
 	"encoding/json"
 	"image/png"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -214,13 +215,27 @@ func TestInterruptedCall(t *testing.T) {
 func TestListenByTCP(t *testing.T) {
 	w := newWorld(t)
 	w.env = append(w.env, "ARBITER_TOKEN=sesame")
-	_, at := w.up("--listen", "127.0.0.1:0")
+	_, at := w.up("--listen", "127.0.0.1:0", "--origin", "https://friend.example")
 	i := slices.IndexFunc(at.Addresses, func(a string) bool { return strings.HasPrefix(a, "tcp:") })
 	if i < 0 {
 		t.Fatalf("it listens at %v", at.Addresses)
 	}
 	tcp := at.Addresses[i]
 	w.expect(exitOK, "arbiter\n", nil, "ps", "-o", "name", "--addr", tcp)
+	for origin, status := range map[string]int{"https://friend.example": http.StatusSwitchingProtocols, "https://foe.example": http.StatusForbidden} {
+		r, err := http.NewRequest(http.MethodGet, "http://"+strings.TrimPrefix(tcp, "tcp:"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = http.Header{"Origin": {origin}, "Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Body.Close(); answer.StatusCode != status {
+			t.Errorf("a page of %s is answered %s, want %d", origin, answer.Status, status)
+		}
+	}
 	busy := w.run("up", "--listen", strings.TrimPrefix(tcp, "tcp:"), "--name", "other")
 	if busy.code != exitFailed || !strings.Contains(busy.errors, "[port-in-use]") || !strings.Contains(busy.errors, "127.0.0.1:0") {
 		t.Errorf("a port that is taken: exit code %d\n%s", busy.code, busy.errors)

@@ -12,18 +12,20 @@ import (
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/websocket"
 	"github.com/spf13/cobra"
 )
 
 func (a *app) upCommand() *cobra.Command {
 	var name, listen, token string
 	var pulsar func() (arbiter.PulsarOptions, error)
+	var origins []string
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "run an arbiter until it is interrupted",
 		Long: `Runs an arbiter on its control socket until it is interrupted (exit code 130), or
-stopped by SIGTERM or by the command stop (0). Actors join by actor.Serve, or are
-spawned of the kinds of this program. With -o json it prints where it listens.`,
+stopped by SIGTERM or by the command stop (0). Actors join by actor.Serve, or by
+websocket with --listen, or are spawned of the kinds of this program. With -o json it prints where it listens.`,
 		Example: `  $0 up
   $0 call arbiter spawn kind=renderer in=process    # from another terminal
   ARBITER_TOKEN=sesame $0 up --listen 127.0.0.1:7978
@@ -42,11 +44,15 @@ spawned of the kinds of this program. With -o json it prints where it listens.`,
 			if o.Pulsar, err = pulsar(); err != nil {
 				return err
 			}
+			o.HTTP = func(arb *arbiter.Arbiter, c net.Conn) {
+				websocket.New(arb, websocket.Options{Origins: origins}).ServeConn(c)
+			}
 			return a.up(cmd.Context(), o)
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "arbiter", "call this arbiter `NAME`, to tell it from your others")
 	cmd.Flags().StringVar(&listen, "listen", "", "also take actors at this TCP `ADDRESS`, such as 127.0.0.1:7978")
+	cmd.Flags().StringSliceVar(&origins, "origin", nil, "pages of this `ORIGIN` may join by websocket at that address, such as https://example.com")
 	cmd.Flags().StringVar(&token, "token", "", "what those who come by TCP must know is `SECRET` (default $ARBITER_TOKEN, which the process list does not show)")
 	pulsar = a.pulsarFlags(cmd)
 	return cmd

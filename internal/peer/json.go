@@ -268,7 +268,11 @@ func (j *jsonTransport) post(class Class, m *wire.Message) error {
 
 // sayHello translates the hello.
 func (j *jsonTransport) sayHello(payload []byte) error {
-	h, e := wire.ParseTextHello(payload)
+	t, e := wire.ParseText(payload)
+	if e != nil {
+		return j.violate(&violation{e, frame.CloseInvalidUTF8})
+	}
+	h, e := t.Hello()
 	if e != nil {
 		return j.violate(&violation{e, frame.ClosePolicy})
 	}
@@ -339,7 +343,7 @@ func (j *jsonTransport) takeText(payload []byte) error {
 		return j.takeWatch(t)
 	case "unwatch":
 		if id, ok := j.acks.id(t.Ack, true); ok {
-			j.acks.remove(id)
+			j.acks.unwatch(id)
 			j.put(&wire.Message{Kind: wire.KindUnwatch, ID: id})
 		}
 	case "notify":

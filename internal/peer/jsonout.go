@@ -195,6 +195,9 @@ func (j *jsonTransport) sayRequest(m *wire.Message) {
 	ack := ""
 	oneWay := m.Flags&wire.FlagOneWay != 0
 	if !oneWay {
+		if !j.conn.calls.Has(m.ID) {
+			return // a cancel has overtaken it: the peer need not know that this can be
+		}
 		ack = ackOf(m.ID)
 	}
 	if len(m.Target) == 0 {

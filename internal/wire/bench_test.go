@@ -1,6 +1,9 @@
 package wire
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func BenchmarkParse(b *testing.B) {
 	m := full()
@@ -162,4 +165,30 @@ func BenchmarkCheckCBOR(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkTranscode is what a message of the json profile costs beside its routing.
+func BenchmarkTranscode(b *testing.B) {
+	small := []byte(`{"name":"tally","n":42,"tags":["a","b"],"ratio":0.25}`)
+	large := []byte("[" + strings.Repeat(`{"name":"tally","n":42,"tags":["a","b"],"ratio":0.25},`, 2000) + "0e0" + strings.Repeat(",0e0", 50_000) + "]")
+	for name, text := range map[string][]byte{"small": small, "large": large} {
+		data, err := AppendCBOR(nil, text, Limits{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name+"/read", func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			var dst []byte
+			for b.Loop() {
+				dst, _ = AppendCBOR(dst[:0], text, Limits{})
+			}
+		})
+		b.Run(name+"/write", func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			var dst []byte
+			for b.Loop() {
+				dst, _ = AppendJSON(dst[:0], CodecCBOR, data, Limits{})
+			}
+		})
+	}
 }

@@ -336,11 +336,11 @@ func (r *jsonReader) form(dst []byte, key string) ([]byte, *FieldError) {
 	}
 	switch text {
 	case "nan":
-		return appendFloat(dst, math.NaN()), nil
+		return append(dst, majorSimple<<5|25, 0x7e, 0), nil // the shortest form, as Encode has it
 	case "inf":
-		return appendFloat(dst, math.Inf(1)), nil
+		return append(dst, majorSimple<<5|25, 0x7c, 0), nil
 	case "-inf":
-		return appendFloat(dst, math.Inf(-1)), nil
+		return append(dst, majorSimple<<5|25, 0xfc, 0), nil
 	}
 	return nil, r.invalid("%s is %.40q; it is nan, inf or -inf", key, text)
 }

@@ -69,7 +69,8 @@ type writing struct {
 	index int    // of the item that comes next
 	key   []byte // of the pair at work, as CBOR
 	value bool   // the key is written, its value comes next
-	seen  keySet // the keys so far, as CBOR
+	begin int    // where in the JSON the key begins, in a pair
+	seen  keySet // the keys so far
 	close string
 }
 
@@ -105,7 +106,12 @@ func (w *jsonWriter) next(dst, data []byte) ([]byte, int, *FieldError) {
 	for len(w.open) > 0 {
 		top := &w.open[len(w.open)-1]
 		if top.kind == writingPairs && !top.value && top.index > 0 {
-			top.value = true // that was a key
+			// That was a key. Its image tells whether it stands twice: one number has
+			// several forms in CBOR.
+			if top.seen.add(string(dst[top.begin:])) {
+				return nil, 0, w.twice(top.key)
+			}
+			top.value = true
 			return append(dst, ','), 0, nil
 		}
 		if top.kind == writingPairs && top.value {
@@ -130,15 +136,14 @@ func (w *jsonWriter) next(dst, data []byte) ([]byte, int, *FieldError) {
 			if h.major == majorArray || h.major == majorMap || h.major == majorTag && h.arg == tagSet {
 				return nil, 0, w.fault(CodeNotEncodable, "a map whose key is a list, a map or a set")
 			}
-			if fault := w.key(top, data[:itemEnd(data)]); fault != nil {
-				return nil, 0, fault
-			}
-			return append(dst, '['), 0, nil
+			dst = append(dst, '[')
+			top.key, top.begin = data[:itemEnd(data)], len(dst)
+			return dst, 0, nil
 		}
 		h, _ := readHead(data)
 		n := h.size + int(h.arg)
-		if fault := w.key(top, data[:n]); fault != nil {
-			return nil, 0, fault
+		if top.key = data[:n]; top.seen.add(string(data[h.size:n])) {
+			return nil, 0, w.twice(top.key)
 		}
 		top.value = true
 		return append(appendJSONText(dst, data[h.size:n]), ':'), n, nil
@@ -146,13 +151,8 @@ func (w *jsonWriter) next(dst, data []byte) ([]byte, int, *FieldError) {
 	return dst, 0, nil
 }
 
-// key notes the key that comes next.
-func (w *jsonWriter) key(top *writing, key []byte) *FieldError {
-	top.key = key
-	if top.seen.add(string(key)) {
-		return w.fault(CodeNotEncodable, "the key %s stands twice in one map", describeKey(key))
-	}
-	return nil
+func (w *jsonWriter) twice(key []byte) *FieldError {
+	return w.fault(CodeNotEncodable, "the key %s stands twice in one map", describeKey(key))
 }
 
 // item writes one item, or the beginning of a list or a map, and returns how many
