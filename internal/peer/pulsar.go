@@ -45,7 +45,7 @@ type Pulsar struct {
 	aid    string // of the actor: the other end's, or with Aid our own
 	ready  []byte // native frames that Read has to give
 	given  int    // of ready
-	used   wire.Window
+	used   wire.Window // of the room of the other end, from the beginning
 	ended  error // what Read returns when all is given
 	joined bool  // the arbiter has answered the first notify
 
@@ -61,8 +61,6 @@ type Pulsar struct {
 	began    time.Time
 
 	first uint64 // the id of the notify that the welcome answers; set by Await
-
-	credited atomicWindow // what the Conn has given back of the room of the other end
 }
 
 // PulsarOptions say how a Pulsar behaves. The zero value is ready.
@@ -72,9 +70,6 @@ type PulsarOptions struct {
 	Aid string
 	// MaxMessage is the largest message in bytes, native or not. Default 16 MiB.
 	MaxMessage int
-	// Window is the room of the other end. Default PulsarWindow. The Conn must be
-	// given the same.
-	Window wire.Window
 	// Timeout is how long the other end waits for what it asks; pulsar's messages
 	// have no deadline of their own. Default: what the arbiter says.
 	Timeout time.Duration
@@ -84,8 +79,8 @@ type PulsarOptions struct {
 	Logger *slog.Logger
 }
 
-// PulsarWindow is the room a pulsar peer has where nobody says otherwise. It does not
-// know of it, so it is wide: an actor of pulsar sends as much as it likes.
+// PulsarWindow is the room to give a pulsar peer. It does not know of it, so it is wide:
+// an actor of pulsar sends as much as it likes.
 var PulsarWindow = wire.Window{Messages: 1 << 16, Bytes: 64 << 20}
 
 // PulsarCounts are the oddities of one pulsar connection.
@@ -100,9 +95,6 @@ type PulsarCounts struct {
 
 type pulsarCounts struct{ foreign, undecodable, stray, forged, refused, twice atomic.Uint64 }
 
-// atomicWindow is a window that one goroutine sets and another reads.
-type atomicWindow struct{ messages, bytes atomic.Uint64 }
-
 // maxUnread is how many bytes of answers may wait for an end that is not known yet.
 const maxUnread = 64 << 10
 
@@ -113,9 +105,6 @@ const readAhead = 64 << 10
 func NewPulsar(t Transport, o PulsarOptions) *Pulsar {
 	if o.MaxMessage <= 0 {
 		o.MaxMessage = DefaultMaxMessage
-	}
-	if o.Window == (wire.Window{}) {
-		o.Window = PulsarWindow
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -383,12 +383,13 @@ func (p *Pulsar) spawn(m *wire.Message, r *wire.PulsarMessage, q *question) erro
 	return err
 }
 
-// charge takes the room of m, or says that there is none. The Conn looks again, and
-// would end the connection: it is never further behind than this.
+// charge takes the room of m, or says that there is none: the account is the Conn's own,
+// which would end the connection.
 func (p *Pulsar) charge(m *wire.Message) *wire.Error {
 	cost := uint64(wire.Cost(m.Size()))
-	messages, bytes := p.used.Messages-p.credited.messages.Load(), p.used.Bytes-p.credited.bytes.Load()
-	if !fits(p.options.Window, messages, bytes, cost) {
+	room := &p.conn.room
+	messages, bytes := p.used.Messages-room.messages.Load(), p.used.Bytes-room.bytes.Load()
+	if !fits(room.window, messages, bytes, cost) {
 		p.odd(&p.counts.refused, "a message beyond its room", "messages", messages, "bytes", bytes)
 		return wire.Errorf(wire.CodeOverloaded, "%d messages, %d bytes of it are under way already", messages, bytes).NotStarted()
 	}

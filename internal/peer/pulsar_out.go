@@ -147,11 +147,6 @@ func (p *Pulsar) say(b []byte) error {
 		if p.joins() && p.welcomed {
 			p.sayNotify(&m)
 		}
-	case wire.KindCredit:
-		if c, err := wire.ParseCredit(&m); err == nil {
-			p.credited.messages.Store(c.Messages)
-			p.credited.bytes.Store(c.Bytes)
-		}
 	case wire.KindStop:
 		if !p.joins() {
 			_ = p.write(&wire.PulsarRequest{Command: "stop", ID: p.newID(), Sender: "arbiter", Target: p.aid, Args: true})
@@ -161,7 +156,8 @@ func (p *Pulsar) say(b []byte) error {
 		p.notSaid(&m, wire.Errorf(wire.CodeRefused, "an arbiter of pulsar cannot be asked to tell of an end").NotStarted())
 	}
 	// Nothing else has an image, and nobody waits for it: cancel, undelivered, unwatch,
-	// down, xoff, xon, goodbye.
+	// down, xoff, xon, goodbye,
+	// and credit: what it says of the room of the other end the Conn knew before.
 	return nil
 }
 

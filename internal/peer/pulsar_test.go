@@ -203,16 +203,16 @@ func (a *actorOf) next() *wire.PulsarMessage {
 }
 
 // byPulsar is an arbiter's Conn whose other end is an actorOf.
-func byPulsar(t *testing.T, o PulsarOptions, h Handler) (*Conn, *Pulsar, *actorOf, chan error) {
+func byPulsar(t *testing.T, window wire.Window, h Handler) (*Conn, *Pulsar, *actorOf, chan error) {
 	t.Helper()
 	ours, theirs := Pipe()
 	a := &actorOf{t, theirs, frame.NewReader(theirs, frame.Options{})}
-	p := NewPulsar(ours, o)
+	p := NewPulsar(ours, PulsarOptions{})
 	a.say(wire.PulsarRequest{Command: "notify", ID: "i1", Target: "arbiter", Ack: "i1"})
 	if err := p.Await(func(string) bool { return true }); err != nil {
 		t.Fatal(err)
 	}
-	c := New(p, Options{Window: p.options.Window})
+	c := New(p, Options{Window: window})
 	if _, err := c.AwaitHello(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func (h *hoard) Receive(c *Conn, m *wire.Message) {
 func TestPulsarRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hoard{}
-		c, p, a, ended := byPulsar(t, PulsarOptions{Window: wire.Window{Messages: 4, Bytes: 1 << 20}}, h)
+		c, p, a, ended := byPulsar(t, wire.Window{Messages: 4, Bytes: 1 << 20}, h)
 		for _, ack := range []string{"1", "2", "3", "4", "5", "6"} {
 			a.say(wire.PulsarRequest{Command: "echo", ID: ack, Target: "b", Ack: ack})
 		}
@@ -276,7 +276,7 @@ func TestPulsarStop(t *testing.T) {
 	for _, asked := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			h := &mirror{}
-			c, _, a, ended := byPulsar(t, PulsarOptions{}, h)
+			c, _, a, ended := byPulsar(t, PulsarWindow, h)
 			if asked {
 				if err := c.Post(Control, &wire.Message{Kind: wire.KindStop, Body: []byte("enough")}, Charge{}); err != nil {
 					t.Fatal(err)
@@ -301,7 +301,7 @@ func TestPulsarStop(t *testing.T) {
 // TestPulsarQuiet has a Conn say all that pulsar has no word for: nothing is written.
 func TestPulsarQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _, a, ended := byPulsar(t, PulsarOptions{}, &mirror{})
+		c, _, a, ended := byPulsar(t, PulsarWindow, &mirror{})
 		for _, k := range []wire.Kind{wire.KindNotify, wire.KindCancel, wire.KindUndelivered, wire.KindDown, wire.KindXoff, wire.KindXon, wire.KindUnwatch} {
 			if err := c.Post(Control, &wire.Message{Kind: k, ID: 9}, Charge{}); err != nil {
 				t.Fatal(err)
@@ -342,7 +342,7 @@ func TestPulsarQuiet(t *testing.T) {
 // TestPulsarNotSaid has values without an image on their way to an actor of pulsar.
 func TestPulsarNotSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _, a, ended := byPulsar(t, PulsarOptions{}, &mirror{})
+		c, _, a, ended := byPulsar(t, PulsarWindow, &mirror{})
 		var unsent *wire.Error
 		c.Unsent = func(sender string, e *wire.Error) { unsent = e }
 		r := newResults()
