@@ -43,6 +43,8 @@ type Options struct {
 	Listen string
 	// Token is what actors that join over TCP must know.
 	Token string
+	// Pulsar has real actors of Python's pulsar taken. Default: none.
+	Pulsar PulsarOptions
 	// HTTP, if not nil, serves the connections at Listen that begin with an HTTP GET,
 	// until it returns; the arbiter closes them then. websocket.Serve is made for it:
 	// by it browsers join. It is called from a goroutine for each connection and must
@@ -110,6 +112,7 @@ type Arbiter struct {
 	tokens  tokens
 	journal journal
 	family  *proc.Family
+	pulsar  *pulsarGate // nil: there is none; set before anybody joins
 
 	mu        sync.Mutex // guards what follows
 	kinds     map[string]actor.Behaviour
@@ -160,6 +163,11 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if options.Listen != "" && options.Token == "" {
 		return nil, errors.New("a TCP listener needs a token: whoever reaches the port could command every actor; set Options.Token")
 	}
+	pulsar, err := options.Pulsar.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	options.Pulsar = pulsar
 	a := &Arbiter{
 		options: options, log: options.Logger, registry: newRegistry(), tag: randomTag(),
 		kinds: make(map[string]actor.Behaviour), stopped: make(chan struct{}),
@@ -190,6 +198,9 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	}
 	a.self.cell.Start()
 	err = a.holdPIDFile()
+	if err == nil {
+		err = a.openPulsar(ctx) // first: who comes by another listener may spawn such actors
+	}
 	if err == nil {
 		err = a.listen(ctx)
 	}
@@ -223,7 +234,8 @@ func (a *Arbiter) Context(ctx context.Context) context.Context {
 	return cell.WithScope(ctx, cell.Scope{Host: a.self})
 }
 
-// Addresses are where this arbiter can be joined: "unix:/path", "tcp:host:port".
+// Addresses are where this arbiter can be joined: "unix:/path", "tcp:host:port", and for
+// actors of pulsar "pulsar:host:port".
 func (a *Arbiter) Addresses() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()

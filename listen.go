@@ -68,8 +68,14 @@ func (a *Arbiter) admitToken(_ net.Conn, h *wire.Hello) *wire.Error {
 	return wire.Errorf(wire.CodeRefused, "the token is not this arbiter's")
 }
 
-// accept takes connections at l until it is closed.
+// accept takes connections at l until it is closed, and greets them.
 func (a *Arbiter) accept(l net.Listener, address string, admit admit) {
+	a.acceptAt(l, address, func(c net.Conn, greeted func()) { a.receive(c, admit, greeted) })
+}
+
+// acceptAt takes connections at l until it is closed. serve has each one until its end,
+// and says when it knows who it is.
+func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(c net.Conn, greeted func())) {
 	a.mu.Lock()
 	a.listeners = append(a.listeners, l)
 	a.addresses = append(a.addresses, address)
@@ -94,9 +100,7 @@ func (a *Arbiter) accept(l net.Listener, address string, admit admit) {
 				_ = c.Close()
 				continue
 			}
-			began := a.background(func() {
-				a.receive(c, admit, func() { <-guests })
-			})
+			began := a.background(func() { serve(c, func() { <-guests }) })
 			if !began {
 				_ = c.Close()
 				<-guests
@@ -224,6 +228,10 @@ func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, admit
 	i.mode.Store(uint32(cell.ParseMode(hello.Mode)))
 	s := a.newSession(i, conn, l)
 	s.hello = hello
+	if p, ok := t.(*peer.Pulsar); ok {
+		i.pulsar = true
+		s.pulsar.Store(p)
+	}
 	if failed := a.enlist(i); failed != nil {
 		conn.Refuse(failed)
 		return nil, failed

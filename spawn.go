@@ -72,6 +72,9 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
+	if parent.pulsar && args.In == inPulsar && args.Name != "" && (a.registry.get(args.Name) != nil || checkNames(args.Name) != nil) {
+		args.Name = "" // to pulsar it is a label, which many may have
+	}
 	if failed := checkNames(args.Name, args.AID); failed != nil {
 		return actor.Ref{}, failed
 	}
@@ -170,8 +173,10 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 		}
 	case "exec":
 		return nil, a.checkProgram(args)
+	case inPulsar:
+		return nil, a.checkPulsar(args)
 	default:
-		return nil, invalid("an actor lives in a \"goroutine\", a \"process\" or by \"exec\", not in %q", args.In)
+		return nil, invalid("an actor lives in a \"goroutine\", a \"process\", by \"exec\" or in \"pulsar\", not in %q", args.In)
 	}
 	kind, failed := a.kindNamed(args.Kind)
 	if failed != nil {
@@ -298,6 +303,8 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 		i.place = inProcess
 	case args.In == "exec":
 		i.place = inProgram
+	case args.In == inPulsar:
+		i.place, i.pulsar = inProgram, true
 	}
 	i.state.Store(int32(cell.Initial))
 	if i.place == inProgram && args.Silent {

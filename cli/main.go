@@ -110,7 +110,7 @@ command, 5 no arbiter there, 6 refused, 7 timed out, 130 interrupted.`,
 	root.SetFlagErrorFunc(a.flagError)
 	root.PersistentFlags().VarP(&flag[string]{&a.format, parseFormat, "FORMAT"}, "output", "o", "table, wide, json, jsonl (one value a line) or name")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
-	root.AddCommand(a.demoCommand(), a.runCommand(), a.upCommand(), a.psCommand(), a.callCommand(), a.sendCommand(), a.stopCommand(), a.killCommand(), a.startCommand(), a.restartCommand(), a.scaleCommand(), a.inspectCommand(), a.logsCommand(), a.eventsCommand())
+	root.AddCommand(a.demoCommand(), a.runCommand(), a.upCommand(), a.joinCommand(), a.psCommand(), a.callCommand(), a.sendCommand(), a.stopCommand(), a.killCommand(), a.startCommand(), a.restartCommand(), a.scaleCommand(), a.inspectCommand(), a.logsCommand(), a.eventsCommand())
 	root.SetHelpCommand(a.helpCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

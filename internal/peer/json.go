@@ -15,8 +15,9 @@ type Profile string
 
 // The profiles.
 const (
-	Native Profile = "native"
-	JSON   Profile = "json"
+	Native        Profile = "native"
+	JSON          Profile = "json"
+	PulsarProfile Profile = "pulsar"
 )
 
 // jsonTransport lets a Conn, which speaks native messages, talk to a peer of the
