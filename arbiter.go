@@ -181,6 +181,7 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if err != nil {
 		return nil, err
 	}
+	reserveFor(spec)
 	spec.Commands["stop"] = a.stopCommand(spec.Commands["stop"])
 	if out, ok := options.Output.(*proc.Output); ok {
 		a.output = out // whoever made it has more to say by it
