@@ -36,7 +36,11 @@ func arbiterKind(a *Arbiter) actor.Behaviour {
 		New:  func(context.Context) (*Arbiter, error) { return a, nil },
 		Handlers: []actor.Handler[*Arbiter]{
 			actor.Handle(actor.SpawnActor, func(a *Arbiter, ctx context.Context, args actor.SpawnArgs) (actor.Ref, error) {
-				return a.spawn(ctx, a.spawner(ctx), &args)
+				by, failed := a.spawner(ctx)
+				if failed != nil {
+					return actor.Ref{}, failed
+				}
+				return a.spawn(ctx, by, &args)
 			}),
 			actor.Handle(actor.KillActor, (*Arbiter).killActor),
 			actor.Handle(actor.SpawnPool, (*Arbiter).spawnPool),
