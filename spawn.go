@@ -83,7 +83,7 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 			return ref, err
 		}
 	}
-	if failed := parent.maySpawn(args, 1); failed != nil {
+	if failed := parent.maySpawn(args, 1, 0); failed != nil {
 		return actor.Ref{}, failed
 	}
 	var i *incarnation
@@ -137,13 +137,16 @@ func (a *Arbiter) existing(ctx context.Context, args *actor.SpawnArgs) (ref acto
 }
 
 // spawner returns who asked for a spawn: the arbiter itself, where that is no actor.
-func (a *Arbiter) spawner(ctx context.Context) *incarnation {
-	if from, ok := actor.Caller(ctx); ok {
-		if i := a.registry.get(from.AID); i != nil {
-			return i
-		}
+// One that has ended meanwhile spawns nothing: no quota would hold for it.
+func (a *Arbiter) spawner(ctx context.Context) (*incarnation, *wire.Error) {
+	from, ok := actor.Caller(ctx)
+	if !ok {
+		return a.self, nil
 	}
-	return a.self
+	if i := a.registry.get(from.AID); i != nil {
+		return i, nil
+	}
+	return nil, wire.Errorf(wire.CodeClosed, "its spawner %q has ended", from.AID).NotStarted()
 }
 
 // checkSpawn refuses what cannot be spawned, and completes args. The spec is nil for
