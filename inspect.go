@@ -368,19 +368,7 @@ func (a *Arbiter) stopActor(ctx context.Context, target actor.Ref) (actor.Death,
 func (a *Arbiter) startActor(ctx context.Context, target actor.Ref) (actor.Ref, error) {
 	name := address(target)
 	if r := a.rowOf(name); r != nil {
-		r.mu.Lock()
-		slots := slices.Clone(r.slots)
-		r.mu.Unlock()
-		for _, s := range slots {
-			i, failed := s.start()
-			if failed != nil {
-				return actor.Ref{}, failed
-			}
-			if err := a.awaitReady(ctx, i); err != nil {
-				return actor.Ref{}, err
-			}
-		}
-		return actor.To(name), nil
+		return actor.To(name), r.start(ctx)
 	}
 	s := a.slotNamed(name)
 	if s == nil {
@@ -389,9 +377,9 @@ func (a *Arbiter) startActor(ctx context.Context, target actor.Ref) (actor.Ref, 
 		}
 		return actor.Ref{}, a.unknownActor(name)
 	}
-	i, failed := s.start()
-	if failed != nil {
-		return actor.Ref{}, failed
+	i, err := s.start(ctx)
+	if err != nil {
+		return actor.Ref{}, err
 	}
 	return i.ref(), a.awaitReady(ctx, i)
 }

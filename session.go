@@ -228,7 +228,19 @@ func (s *session) request(m *wire.Message) {
 		s.toPool(l, m, charge)
 		return
 	}
+	if l.to.seat == nil {
+		s.route(l, m, charge)
+		return
+	}
+	// Who has the address may be another one than when the road to it was found.
+	to, entered := s.arb.enter(l.to, m.Target)
+	if to != l.to {
+		l = s.linkAs(to, string(m.Target))
+	}
 	s.route(l, m, charge)
+	if entered {
+		to.gate.leave()
+	}
 }
 
 // route takes a message the road l.
@@ -556,6 +568,9 @@ func (s *session) notify(m *wire.Message) {
 		}
 	}
 	s.inc.markReady()
+	if info.State == cell.Stopping.String() {
+		s.inc.state.CompareAndSwap(int32(cell.Running), int32(cell.Stopping))
+	}
 	now := time.Now()
 	var used proc.Usage
 	var wanted time.Duration

@@ -125,15 +125,24 @@ func (a *Arbiter) existing(ctx context.Context, args *actor.SpawnArgs) (ref acto
 	if args.Name == "" {
 		return ref, invalid("get-or-create goes by the name: give one"), true
 	}
-	i := a.registry.get(args.Name)
-	if i == nil {
-		return ref, nil, false
+	for {
+		i := a.registry.get(args.Name)
+		if i == nil {
+			return ref, nil, false
+		}
+		if i.kind != args.Kind {
+			e := wire.Errorf(wire.CodeExists, "%q is a living actor of the kind %q, not %q", args.Name, i.kind, args.Kind).NotStarted()
+			return ref, e, true
+		}
+		if !i.isEnding() {
+			return i.ref(), a.awaitReady(ctx, i), true
+		}
+		select { // who follows it, if anybody does, is who was asked for
+		case <-i.ended.until():
+		case <-ctx.Done():
+			return ref, ctx.Err(), true
+		}
 	}
-	if i.kind != args.Kind {
-		e := wire.Errorf(wire.CodeExists, "%q is a living actor of the kind %q, not %q", args.Name, i.kind, args.Kind).NotStarted()
-		return ref, e, true
-	}
-	return i.ref(), a.awaitReady(ctx, i), true
 }
 
 // spawner returns who asked for a spawn: the arbiter itself, where that is no actor.
@@ -383,8 +392,10 @@ func (a *Arbiter) tryEnlist(i *incarnation) (taken string, err error) {
 	if a.stopping {
 		return "", errStopping
 	}
-	if r := a.rows[i.name]; r != nil && i.slot == nil && (i.pool == nil || r.pool != i.pool) {
-		return i.name, errTaken
+	for _, address := range [...]string{i.name, i.aid} {
+		if r := a.rows[address]; r != nil && (i.slot == nil || i.slot.row != r) && (i.pool == nil || r.pool != i.pool) {
+			return address, errTaken // also while there is nobody in it
+		}
 	}
 	taken, ok := a.registry.add(i)
 	if !ok {

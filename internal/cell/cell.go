@@ -34,7 +34,8 @@ type Cell struct {
 	ownGrace time.Duration // 0: the Spec's
 
 	sender atomic.Pointer[string] // of the last request that came over a connection
-	ended  atomic.Bool            // state is Closed or Terminated; written under mu
+	leaves atomic.Bool            // state is Stopping or later; written under mu
+	ended  atomic.Bool            // state is Closed or Terminated; likewise
 
 	mu      sync.Mutex // guards what follows
 	state   State
@@ -124,6 +125,9 @@ func (c *Cell) State() State {
 	defer c.mu.Unlock()
 	return c.state
 }
+
+// Leaves reports whether the actor is stopping, or has ended. It takes no lock.
+func (c *Cell) Leaves() bool { return c.leaves.Load() }
 
 // Ended reports whether the actor has ended.
 func (c *Cell) Ended() bool { return c.ended.Load() }
