@@ -23,6 +23,9 @@ const (
 	maxGuests = 256
 )
 
+// errNoHello ends a connection over which nobody says who it is.
+var errNoHello = fmt.Errorf("no hello came within %v", helloWait)
+
 // listen opens the listeners of the options.
 func (a *Arbiter) listen(ctx context.Context) error {
 	if a.options.Control {
@@ -193,7 +196,7 @@ func (a *Arbiter) serveGuest(conn *peer.Conn, s *session, err error) {
 // introduce makes a session of whoever says hello. It is nil, without an error, for
 // a program that the arbiter has started: that has one already.
 func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, admit func(*wire.Hello) *wire.Error) (*session, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), helloWait)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), helloWait, errNoHello)
 	defer cancel()
 	hello, err := conn.AwaitHello(ctx)
 	if err != nil {
