@@ -23,8 +23,12 @@ const (
 	maxGuests = 256
 )
 
-// errNoHello ends a connection over which nobody says who it is.
-var errNoHello = fmt.Errorf("no hello came within %v", helloWait)
+var (
+	// errNoHello ends a connection over which nobody says who it is.
+	errNoHello = fmt.Errorf("no hello came within %v", helloWait)
+	// errGuests refuses one.
+	errGuests = fmt.Errorf("%d others are saying hello at this listener", maxGuests)
+)
 
 // listen opens the listeners of the options.
 func (a *Arbiter) listen(ctx context.Context) error {
@@ -93,7 +97,7 @@ func (a *Arbiter) accept(l net.Listener, address string, admit admit) {
 			select {
 			case guests <- struct{}{}:
 			default:
-				a.log.Warn("a connection was refused: too many are saying hello", "at", address, "from", c.RemoteAddr())
+				a.refused(peer.NewTransport(c).Info(), errGuests)
 				_ = c.Close()
 				continue
 			}
@@ -185,8 +189,7 @@ func (a *Arbiter) serveGuest(conn *peer.Conn, s *session, err error) {
 		return // it went elsewhere
 	}
 	if err != nil {
-		at := conn.Info()
-		a.log.Warn("a connection was refused", "from", at.Remote, "transport", at.Network, "error", err)
+		a.refused(conn.Info(), err)
 		conn.Close(err)
 		return
 	}
