@@ -101,20 +101,21 @@ type Arbiter struct {
 	tag      string // tells this arbiter's aids from those of others
 
 	// each safe by itself
-	waits   waits
-	events  events
-	dead    dead
-	names   names
-	buffers buffers
-	serial  atomic.Uint64 // of aids
-	keys    atomic.Uint64 // of local calls among the waits
-	output  *proc.Output
-	counts  census
-	leaks   leaks
-	tokens  tokens
-	journal journal
-	family  *proc.Family
-	pulsar  *pulsarGate // nil: there is none; set before anybody joins
+	waits    waits
+	events   events
+	dead     dead
+	names    names
+	buffers  buffers
+	serial   atomic.Uint64 // of aids
+	keys     atomic.Uint64 // of local calls among the waits
+	output   *proc.Output
+	counts   census
+	leaks    leaks
+	refusals refusals
+	tokens   tokens
+	journal  journal
+	family   *proc.Family
+	pulsar   *pulsarGate // nil: there is none; set before anybody joins
 
 	mu        sync.Mutex // guards what follows
 	kinds     map[string]actor.Behaviour

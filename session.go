@@ -524,11 +524,16 @@ func (s *session) watch(m *wire.Message) {
 		return
 	}
 	s.mu.Lock()
+	_, taken := s.watching[m.ID]
 	refused := s.gone || len(s.watching) >= maxWatches
-	if !refused {
+	if !refused && !taken {
 		s.watching[m.ID] = to
 	}
 	s.mu.Unlock()
+	if taken { // it would be a watch that nobody counts
+		s.fail(m.ID, invalid("the id %d belongs to another watch", m.ID))
+		return
+	}
 	if refused {
 		s.fail(m.ID, wire.Errorf(wire.CodeOverloaded, "it watches %d actors already", maxWatches).NotStarted())
 		return
