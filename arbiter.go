@@ -106,6 +106,7 @@ type Arbiter struct {
 	keys    atomic.Uint64 // of local calls among the waits
 	output  lockedWriter
 	counts  census
+	ledger  ledger
 	leaks   leaks
 	tokens  tokens
 	journal journal

@@ -213,6 +213,7 @@ func (i *incarnation) end(d *wire.Death) {
 		i.session.withdraw()
 		i.session.letters.bury(i, d)
 	}
+	i.arb.ledger.close(i)
 	for w, to := range watches {
 		to.removeWatcher(func(have watcher) bool { return have.watch == w })
 	}

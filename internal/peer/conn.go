@@ -70,6 +70,7 @@ type Conn struct {
 	room  room
 	alive keepalive
 	in    inbox
+	fates fates
 
 	flushLoop func()         // flushRun, bound once
 	handed    *chunk         // from the flusher that hands over to its goroutine
@@ -287,7 +288,12 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 			return wire.Errorf(wire.CodeProtocol, "a request beyond the window of %d messages, %d bytes", c.room.window.Messages, c.room.window.Bytes)
 		}
 		h.Receive(c, m)
-	case wire.KindCancel, wire.KindUndelivered, wire.KindWatch, wire.KindUnwatch, wire.KindDown, wire.KindXoff,
+	case wire.KindUndelivered:
+		if err := c.cameBack(); err != nil {
+			return err
+		}
+		h.Receive(c, m)
+	case wire.KindCancel, wire.KindWatch, wire.KindUnwatch, wire.KindDown, wire.KindXoff,
 		wire.KindXon, wire.KindNotify, wire.KindStop, wire.KindGoodbye:
 		h.Receive(c, m)
 	case wire.KindHello, wire.KindWelcome:
@@ -301,6 +307,9 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 // answer hands a reply to who waits for it.
 func (c *Conn) answer(m *wire.Message) error {
 	note, status := c.calls.Take(m.ID)
+	if status != Never {
+		c.fates.answered(m)
+	}
 	switch {
 	case status == Late:
 		c.in.late.Add(1)

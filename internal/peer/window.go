@@ -16,6 +16,7 @@ type room struct {
 	messages, bytes         atomic.Uint64 // given back
 	started                 atomic.Uint64 // handlers begun
 	toldMessages, toldBytes atomic.Uint64 // of what was given back, what a credit frame said; written under outbox.mu
+	toldStarted             uint64        // likewise; guarded by outbox.mu
 	due                     atomic.Bool   // a credit frame is to be written
 
 	body [16]byte // of the credit frame; guarded by outbox.mu
@@ -59,6 +60,7 @@ func (c *Conn) grantLocked() {
 	credit := wire.Credit{Messages: r.messages.Load(), Bytes: r.bytes.Load(), Started: r.started.Load()}
 	r.toldMessages.Store(credit.Messages)
 	r.toldBytes.Store(credit.Bytes)
+	r.toldStarted = credit.Started
 	m := credit.Message(&r.body)
 	o.appendFrame(Control, &m, m.Size(), Charge{})
 }
