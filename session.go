@@ -358,7 +358,11 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 			err = postError(e)
 		}
 	} else {
-		r := l.to.cell.Receive(m, s.conn, charge.Cost)
+		var source cell.Source
+		if charge.From != nil {
+			source = s.conn // else it is a copy: the room is given back with the last one
+		}
+		r := l.to.cell.Receive(m, source, charge.Cost)
 		r.Granted = true // it takes room in its sender's window until its handler begins: the sender waits
 		if err = l.to.cell.Put(r); err != nil {
 			charge.Return()
