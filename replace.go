@@ -63,19 +63,25 @@ func (i *incarnation) busy() bool {
 	if i.gate.entering.Load() > 0 || i.calls().Len() > 0 {
 		return true
 	}
-	return i.session != nil && i.session.conn.Stats().Queued[peer.Data] > 0
+	if i.cell != nil {
+		waiting, _, _ := i.cell.Inbox()
+		return waiting > 0
+	}
+	return i.session.conn.Stats().Queued[peer.Data] > 0
 }
 
 // retire drains i, asks it to stop and waits until it has. When it does not, its own
 // grace ends it; ctx only ends the wait.
 func (i *incarnation) retire(ctx context.Context, reason string) {
 	i.asked.Store(true)
-	if !i.embryoless() {
-		i.stop(reason)
-	} else {
-		i.drain(ctx)
-		i.stop(reason)
+	i.gate.closed.Store(true)
+	if i.busy() {
+		i.begin() // if it has not begun: what it was given waits for that
 	}
+	if i.embryoless() {
+		i.drain(ctx)
+	}
+	i.stop(reason)
 	select {
 	case <-i.until(&i.ended):
 	case <-ctx.Done():

@@ -22,12 +22,13 @@ var (
 	simSeeds = flag.Uint64("sim.seeds", 64, "how many seeds TestSimulation runs")
 	simFrom  = flag.Uint64("sim.from", 1, "the first of them")
 	simSoak  = flag.Duration("sim.soak", 0, "how long TestSimulation goes on with further seeds")
+	simOnly  = flag.String("sim.only", "", "the scenario to which TestSimulation keeps")
 	simTrace = flag.Bool("sim.trace", false, "print all that happens")
 )
 
 // TestSimulation holds the arbiter to docs/contract.md under whatever a seed thinks of.
 //
-//	go test -run TestSimulation -sim.seed N -v .                what a seed does, again
+//	go test -run TestSimulation -sim.seed N -v -count 20 .      what a seed does, again
 //	go test -run TestSimulation -sim.seeds 1000 .               a couple of minutes
 //	go test -run TestSimulation -sim.soak 4h -timeout 5h .      hours
 //
@@ -43,6 +44,9 @@ func TestSimulation(t *testing.T) {
 	began := time.Now()
 	ran := make(map[string]int)
 	for seed := *simFrom; seed < *simFrom+*simSeeds || time.Since(began) < *simSoak; seed++ {
+		if *simOnly != "" && scenarioOf(seed).name != *simOnly {
+			continue
+		}
 		if !t.Run(fmt.Sprint(seed), func(t *testing.T) { simulate(t, seed) }) {
 			t.Logf("again: go test -run TestSimulation -sim.seed %d -v .", seed)
 		}
@@ -92,10 +96,10 @@ func (w *simWorld) talk() {
 	to, job := w.other(a), w.job()
 	var timeout, patience time.Duration
 	if w.rng.IntN(6) == 0 {
-		timeout = time.Duration(1+w.rng.IntN(50)) * time.Millisecond
+		timeout = w.upTo(50 * time.Millisecond)
 	}
 	if w.rng.IntN(8) == 0 {
-		patience = time.Duration(1+w.rng.IntN(20)) * time.Millisecond
+		patience = w.upTo(20 * time.Millisecond)
 	}
 	for range w.rng.IntN(3) {
 		job.Tell = append(job.Tell, w.any().name)
@@ -201,7 +205,7 @@ func simCrossed(w *simWorld) {
 	for range 15 {
 		for i, a := range w.actors {
 			to := w.actors[(i+1)%n].name
-			a.start(to, simJob{Hold: int64(w.rng.IntN(3)), Way: w.way(to, 1)}, 0, 0)
+			a.start(to, simJob{Hold: int64(w.upTo(3 * time.Millisecond)), Way: w.way(to, 1)}, 0, 0)
 		}
 		w.pass()
 	}
@@ -217,7 +221,7 @@ func simStuck(w *simWorld) {
 	w.events(150, func() {
 		if w.rng.IntN(3) == 0 {
 			a := w.any()
-			a.tell(w.other(a), w.job(), time.Duration(1+w.rng.IntN(100))*time.Millisecond)
+			a.tell(w.other(a), w.job(), w.upTo(100*time.Millisecond))
 			return
 		}
 		if w.rng.IntN(10) == 0 {
@@ -238,7 +242,7 @@ func (w *simWorld) stall() {
 	if w.rng.IntN(2) == 0 {
 		end = a.far
 	}
-	d := time.Duration(w.rng.IntN(3000)) * time.Millisecond
+	d := w.upTo(3 * time.Second)
 	w.note("the connection of %s stalls for %v", a.name, d)
 	end.Stall(true)
 	time.AfterFunc(d, func() { end.Stall(false) })
@@ -253,7 +257,7 @@ func simDeaths(w *simWorld) {
 			w.kill(w.any().name)
 		case 1:
 			a := w.any()
-			a.start(w.other(a), simJob{Hold: int64(w.rng.IntN(5)), End: [...]string{"panic", "stop", "retire"}[w.rng.IntN(3)]}, 0, 0)
+			a.start(w.other(a), simJob{Hold: int64(w.upTo(5 * time.Millisecond)), End: [...]string{"panic", "stop", "retire"}[w.rng.IntN(3)]}, 0, 0)
 		case 2:
 			w.stopOne(w.any().name)
 		default:
@@ -328,7 +332,7 @@ func simStorm(w *simWorld) {
 // simRestarts: supervised actors crash and are started again while they are called.
 func simRestarts(w *simWorld) {
 	for i := range 2 + w.rng.IntN(3) {
-		policy := supervise.Policy{MinBackoff: time.Duration(1+w.rng.IntN(100)) * time.Millisecond, MaxCrashes: -1}
+		policy := supervise.Policy{MinBackoff: w.upTo(100 * time.Millisecond), MaxCrashes: -1}
 		w.spawnIn("goroutine", fmt.Sprint("r", i), "serial", actor.Restart(policy))
 	}
 	supervised := len(w.actors)
@@ -486,7 +490,7 @@ func (w *simWorld) liar() {
 	}
 	r := w.raws[w.rng.IntN(len(w.raws))]
 	if w.rng.IntN(2) == 0 {
-		w.any().start(r.name, w.job(), time.Duration(1+w.rng.IntN(500))*time.Millisecond, 0)
+		w.any().start(r.name, w.job(), w.upTo(500*time.Millisecond), 0)
 		return
 	}
 	r.lie()

@@ -91,7 +91,7 @@ func (m *simMessage) String() string {
 // simJob is what a message asks of its handler.
 type simJob struct {
 	ID   uint64   `cbor:"id"`
-	Hold int64    `cbor:"hold,omitempty"` // milliseconds to take
+	Hold int64    `cbor:"hold,omitempty"` // nanoseconds to take
 	Way  []string `cbor:"way,omitempty"`  // call the first of these, which calls the others
 	Tell []string `cbor:"tell,omitempty"` // send each of these something
 	Size int      `cbor:"size,omitempty"` // bytes of the answer
@@ -419,7 +419,7 @@ func (s *simState) ask(ctx context.Context, job simJob) (simAnswer, error) {
 		thread += fmt.Sprint(" ", job.ID) // handlers beside each other have no order
 	}
 	if job.Hold > 0 {
-		timer := time.NewTimer(time.Duration(job.Hold) * time.Millisecond)
+		timer := time.NewTimer(time.Duration(job.Hold))
 		defer timer.Stop()
 		select {
 		case <-timer.C:
@@ -480,7 +480,7 @@ func (w *simWorld) pass() {
 	case 0:
 		synctest.Wait()
 	case 1:
-		time.Sleep(time.Duration(w.rng.IntN(30)) * time.Millisecond)
+		time.Sleep(w.upTo(30 * time.Millisecond))
 	}
 }
 
@@ -500,7 +500,7 @@ func (w *simWorld) other(a *simActor) string {
 func (w *simWorld) job() simJob {
 	var j simJob
 	if w.rng.IntN(4) == 0 {
-		j.Hold = int64(w.rng.IntN(20))
+		j.Hold = int64(w.upTo(20 * time.Millisecond))
 	}
 	switch w.rng.IntN(12) {
 	case 0:
@@ -588,4 +588,10 @@ func startedOf(err error) actor.Started {
 		return e.Started
 	}
 	return actor.StartedUnknown
+}
+
+// upTo is a random time, hardly ever the same: timers that fire together do so in an
+// order that no seed decides.
+func (w *simWorld) upTo(d time.Duration) time.Duration {
+	return 1 + time.Duration(w.rng.Int64N(int64(d)))
 }
