@@ -238,7 +238,9 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 		return v
 	}
 	if s.current != i {
-		s.last = d // it was replaced, and has finished what it had
+		if !i.neverBegan() { // else it only waited when the supervisor gave up
+			s.last = d // it was replaced, and has finished what it had
+		}
 		return v
 	}
 	s.current = nil
