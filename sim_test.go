@@ -78,7 +78,7 @@ func scenarioOf(seed uint64) scenario { return scenarios[seed%uint64(len(scenari
 var scenarios = []scenario{
 	{"mixed", simMixed}, {"flood", simFlood}, {"ring", simRing}, {"crossed", simCrossed}, {"slow and stuck", simStuck},
 	{"deaths", simDeaths}, {"cut", simCut}, {"spawn storm", simStorm}, {"restarts", simRestarts}, {"pool", simPool},
-	{"skew", simSkew}, {"hostile", simHostile}, {"liars among others", simLiars}, {"everything", simEverything},
+	{"skew", simSkew}, {"hostile", simHostile}, {"liars among others", simLiars}, {"everything", simEverything}, {"no windows", simNoWindows}, {"fair", simFair},
 }
 
 var simModes = [...]string{"serial", "serial", "interleaved", "concurrent"}
@@ -105,7 +105,9 @@ func (w *simWorld) talk() {
 		job.Tell = append(job.Tell, w.any().name)
 	}
 	job.Tell = slices.DeleteFunc(job.Tell, func(name string) bool { return name == to }) // whoever handles it
-	switch w.rng.IntN(8) {
+	switch w.rng.IntN(9) {
+	case 8:
+		a.watch(to)
 	case 0, 1, 2:
 		a.tell(to, job, timeout)
 	case 3:
@@ -242,6 +244,9 @@ func (w *simWorld) stall() {
 	if w.rng.IntN(2) == 0 {
 		end = a.far
 	}
+	w.mu.Lock()
+	w.faulty = true
+	w.mu.Unlock()
 	d := w.upTo(3 * time.Second)
 	w.note("the connection of %s stalls for %v", a.name, d)
 	end.Stall(true)
@@ -289,6 +294,9 @@ func simCut(w *simWorld) {
 		case 1:
 			if a := w.any(); a.near != nil {
 				w.note("the connection of %s dies without a word", a.name)
+				w.mu.Lock()
+				w.faulty = true
+				w.mu.Unlock()
 				a.near.Stall(true)
 				a.far.Stall(true)
 				time.AfterFunc(20*time.Second, a.near.Cut)
@@ -518,3 +526,63 @@ func simEverything(w *simWorld) {
 		}
 	})
 }
+
+// simNoWindows: peers that know no windows among others, some of which do not read
+// while they cannot write, flood each other and the rest.
+func simNoWindows(w *simWorld) {
+	w.cast(2)
+	size := [...]int{0, 1000, 30_000}[w.rng.IntN(3)]
+	n := 2 + w.rng.IntN(3)
+	for i := range n {
+		p := w.text(fmt.Sprint("t", i), w.rng.IntN(3) == 0)
+		synctest.Wait()
+		w.work.Go(func() {
+			for k := range 60 {
+				if to := fmt.Sprint("t", (i+1)%n); k%4 == 0 {
+					p.ask(to, 0)
+				} else {
+					p.tell(to, size)
+				}
+				if k%10 == 0 {
+					p.ask("a0", size)
+				}
+			}
+		})
+	}
+	w.events(60, func() {
+		a := w.any()
+		a.start(fmt.Sprint("t", w.rng.IntN(n)), simJob{Pad: make([]byte, size/10)}, 0, 0)
+		if w.rng.IntN(3) == 0 {
+			w.talk()
+		}
+	})
+}
+
+// simFair: somebody is stuck, and flooded. Who has nothing to do with that is served
+// as if it were not there: in this world, at once.
+func simFair(w *simWorld) {
+	w.spawn("stuck", "serial")
+	w.spawn("flooder", "serial")
+	w.spawn("caller", simModes[w.rng.IntN(len(simModes))])
+	w.spawn("server", simModes[w.rng.IntN(len(simModes))])
+	flooder, caller := w.actors[1], w.actors[2]
+	flooder.tell("stuck", simJob{End: "stuck"}, 0)
+	for range 100 {
+		flooder.tell("stuck", simJob{Pad: make([]byte, w.rng.IntN(50_000))}, 0)
+	}
+	w.pass()
+	for range 50 {
+		caller.start("server", w.job().quick(), 0, 0)
+		w.pass()
+	}
+	w.atRest = append(w.atRest, func() {
+		for _, m := range w.messages {
+			if m.from == "caller" && (m.err != nil && !errors.Is(m.err, actor.ErrOverloaded) || m.endedAt.Sub(m.sent) > 0) {
+				w.violateLocked("13", "%v took %v, and ended with %v", m, m.endedAt.Sub(m.sent), m.err)
+			}
+		}
+	})
+}
+
+// quick is j, without taking time.
+func (j simJob) quick() simJob { j.Hold = 0; return j }

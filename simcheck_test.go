@@ -16,6 +16,7 @@ func (w *simWorld) check() {
 		w.checkOutcome(m)
 	}
 	w.checkLoss()
+	w.checkWatches()
 	for _, check := range w.atRest {
 		check()
 	}
@@ -26,8 +27,14 @@ func (w *simWorld) check() {
 
 // checkOutcome holds one message to rows 5, 7 and 9. w.mu is held.
 func (w *simWorld) checkOutcome(m *simMessage) {
+	if !m.ended && m.untyped && w.dead(m.from) {
+		return
+	}
 	if !m.ended {
 		w.violateLocked("5", "%v has no outcome", m)
+		return
+	}
+	if m.untyped {
 		return
 	}
 	const tolerance = 50 * time.Millisecond
@@ -79,7 +86,7 @@ func (w *simWorld) checkLoss() {
 	missing := make(map[[2]string]int)
 	one := make(map[[2]string]*simMessage)
 	for _, m := range w.messages {
-		if m.way != 'c' && m.err == nil && m.started == 0 && w.lives[m.to] != nil {
+		if m.way != 'c' && m.err == nil && m.started == 0 && !m.untyped && w.lives[m.to] != nil {
 			at := [2]string{m.from, m.to}
 			missing[at]++
 			one[at] = m
@@ -96,6 +103,19 @@ func (w *simWorld) checkLoss() {
 	for at, n := range w.back {
 		if n > missing[at] && slices.ContainsFunc(w.actors, func(a *simActor) bool { return a.name == at[1] }) {
 			w.violateLocked("4", "%d of %s to %s came back, %d did not start", n, at[0], at[1], missing[at])
+		}
+	}
+}
+
+// checkWatches: who watched somebody that ended was told once. w.mu is held.
+func (w *simWorld) checkWatches() {
+	for _, watch := range w.watches {
+		want := 0
+		if w.arb.registry.get(watch.of) == nil {
+			want = 1
+		}
+		if w.arb.registry.get(watch.by) != nil && watch.told != want {
+			w.violateLocked("6", "%s watched %s, and was told %d times of its end, want %d", watch.by, watch.of, watch.told, want)
 		}
 	}
 }
@@ -144,7 +164,7 @@ func (w *simWorld) checkAccount() {
 		if !a.Balanced() || a.Queued != 0 {
 			w.violate("4", "%s: %v", i.label(), a)
 		}
-		if w.kinds[i.kind] != nil && a.Started != w.began[i.aid] {
+		if (w.kinds[i.kind] != nil || i.kind == "text") && a.Started != w.began[i.aid] {
 			w.violate("4", "%s: %v, and %d were begun", i.label(), a, w.began[i.aid])
 		}
 	}

@@ -36,6 +36,7 @@ type simWorld struct {
 	kinds  map[string]*actor.Kind[*simState]
 	actors []*simActor
 	raws   []*simRaw
+	texts  []*simText
 	work   sync.WaitGroup // scripts and calls under way
 	guests sync.WaitGroup // connections that are served
 	over   chan struct{}  // closed when what is stuck is let go
@@ -48,6 +49,9 @@ type simWorld struct {
 	began    map[string]uint64 // handlers that began, by aid
 	back     map[[2]string]int // one-way messages that came back, by sender and target
 	lives    map[string][]string
+	downs    map[[2]string]time.Time // when a watcher was told of an end, both by aid
+	watches  []*simWatch
+	faulty   bool // connections stall: what is done at best effort may come late
 	history  []string
 	wrong    []violation
 }
@@ -75,6 +79,7 @@ type simMessage struct {
 	deadline time.Time
 	loose    bool // its caller may come back to it later than it ended
 
+	untyped bool // its sender speaks json: what its outcome was is not looked at
 	ended   bool
 	endedAt time.Time
 	err     error
@@ -134,7 +139,7 @@ func newSim(t *testing.T, seed uint64) *simWorld {
 	w := &simWorld{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), born: time.Now(), over: make(chan struct{}),
 		last: make(map[simPair]int), next: make(map[simPair]int), began: make(map[string]uint64),
-		back: make(map[[2]string]int), lives: make(map[string][]string), kinds: make(map[string]*actor.Kind[*simState]),
+		back: make(map[[2]string]int), downs: make(map[[2]string]time.Time), lives: make(map[string][]string), kinds: make(map[string]*actor.Kind[*simState]),
 	}
 	inbox := actor.Limits{}
 	if w.rng.IntN(2) == 0 {
@@ -240,6 +245,41 @@ func (a *simActor) join() context.Context {
 		w.t.Fatalf("seed %d: join: %v", w.seed, err)
 	}
 	return a.member.Context(context.Background())
+}
+
+// simWatch is one wish to be told of an end.
+type simWatch struct {
+	by, of string // aids
+	told   int
+}
+
+// watch has the actor watch the one called name, who lives once.
+func (a *simActor) watch(name string) {
+	a.then(func(ctx context.Context) {
+		w := a.w
+		self := w.arb.registry.get(a.name)
+		target := w.arb.registry.get(name)
+		if self == nil || target == nil {
+			return
+		}
+		watch := &simWatch{by: self.aid, of: target.aid}
+		_, err := actor.Watch(ctx, actor.To(target.aid), func(_ context.Context, e actor.Ended) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			watch.told++
+			w.downs[[2]string{watch.by, watch.of}] = time.Now()
+			w.noteLocked("%s is told of the end of %s: %v", a.name, name, e.Cause)
+			if e.Ref.AID != watch.of {
+				w.violateLocked("6", "%s watches %s and is told of %s", a.name, watch.of, e.Ref.AID)
+			}
+		})
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.noteLocked("%s watches %s: %v", a.name, name, err)
+		if err == nil {
+			w.watches = append(w.watches, watch)
+		}
+	})
 }
 
 // then has the actor do something, after what it was given before.
@@ -379,6 +419,13 @@ func (s *simState) started(id uint64) {
 	m.started++
 	m.by = s.aid
 	w.noteLocked("%v is started by %s", m, s.aid)
+	const tolerance = 10 * time.Millisecond // a millisecond of the wire, and what a sweep may be late
+	if late := time.Since(m.deadline); m.way == 'c' && late > tolerance && !w.faulty {
+		w.violateLocked("7", "%v was started %v after its deadline", m, late)
+	}
+	if lives := w.lives[m.from]; len(lives) == 1 && !w.downs[[2]string{s.aid, lives[0]}].IsZero() && s.mode == "serial" {
+		w.violateLocked("2", "%v was started after the end of its sender was told", m)
+	}
 	if strings.HasSuffix(m.to, "/*") && !slices.Contains(m.all, s.aid) {
 		m.all = append(m.all, s.aid)
 	} else if m.started > 1 {
@@ -394,6 +441,20 @@ func (s *simState) started(id uint64) {
 		w.violateLocked("2", "%v has number %d, and %d was started before", m, m.seq, w.last[at])
 	}
 	w.last[at] = m.seq
+}
+
+// stillWanted looks whether the context of a handler ended when its call did.
+func (s *simState) stillWanted(id uint64) {
+	w := s.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if id == 0 || w.faulty {
+		return
+	}
+	const tolerance = 50 * time.Millisecond
+	if m := w.messages[id-1]; m.way == 'c' && m.ended && time.Since(m.endedAt) > tolerance {
+		w.violateLocked("8", "%v ended %v ago, and its handler goes on", m, time.Since(m.endedAt))
+	}
 }
 
 func (s *simState) cameBack(_ context.Context, e *actor.Error) {
@@ -423,6 +484,7 @@ func (s *simState) ask(ctx context.Context, job simJob) (simAnswer, error) {
 		defer timer.Stop()
 		select {
 		case <-timer.C:
+			s.stillWanted(job.ID)
 		case <-ctx.Done():
 			return simAnswer{}, ctx.Err()
 		}
@@ -535,9 +597,20 @@ func (w *simWorld) finish() {
 	for _, r := range w.raws {
 		r.leave()
 	}
+	synctest.Wait()
+	w.mu.Lock()
+	for _, p := range w.texts {
+		if len(p.acks) > 0 && w.arb.registry.get(p.aid) != nil {
+			w.violateLocked("5", "%s waits for %d answers", p.name, len(p.acks))
+		}
+	}
+	w.mu.Unlock()
 	time.Sleep(time.Minute) // heartbeats, backoffs, graces
 	synctest.Wait()
 	w.check()
+	for _, p := range w.texts {
+		p.leave()
+	}
 	for _, a := range w.actors {
 		if a.member != nil {
 			_ = a.member.Close()
@@ -595,3 +668,6 @@ func startedOf(err error) actor.Started {
 func (w *simWorld) upTo(d time.Duration) time.Duration {
 	return 1 + time.Duration(w.rng.Int64N(int64(d)))
 }
+
+// noDeadline is the context of a sender who sets none.
+var noDeadline = context.Background()
