@@ -107,7 +107,7 @@ func (w *simWorld) talk() {
 	job.Tell = slices.DeleteFunc(job.Tell, func(name string) bool { return name == to }) // whoever handles it
 	switch w.rng.IntN(9) {
 	case 8:
-		a.watch(to)
+		a.tell(to, simJob{Look: w.any().name}, 0)
 	case 0, 1, 2:
 		a.tell(to, job, timeout)
 	case 3:

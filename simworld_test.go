@@ -99,6 +99,7 @@ type simJob struct {
 	Hold int64    `cbor:"hold,omitempty"` // nanoseconds to take
 	Way  []string `cbor:"way,omitempty"`  // call the first of these, which calls the others
 	Tell []string `cbor:"tell,omitempty"` // send each of these something
+	Look string   `cbor:"look,omitempty"` // watch this one
 	Size int      `cbor:"size,omitempty"` // bytes of the answer
 	End  string   `cbor:"end,omitempty"`  // "error", "panic", "stop", "stuck", "exit"
 	Pad  []byte   `cbor:"pad,omitempty"`
@@ -253,33 +254,30 @@ type simWatch struct {
 	told   int
 }
 
-// watch has the actor watch the one called name, who lives once.
-func (a *simActor) watch(name string) {
-	a.then(func(ctx context.Context) {
-		w := a.w
-		self := w.arb.registry.get(a.name)
-		target := w.arb.registry.get(name)
-		if self == nil || target == nil {
-			return
-		}
-		watch := &simWatch{by: self.aid, of: target.aid}
-		_, err := actor.Watch(ctx, actor.To(target.aid), func(_ context.Context, e actor.Ended) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			watch.told++
-			w.downs[[2]string{watch.by, watch.of}] = time.Now()
-			w.noteLocked("%s is told of the end of %s: %v", a.name, name, e.Cause)
-			if e.Ref.AID != watch.of {
-				w.violateLocked("6", "%s watches %s and is told of %s", a.name, watch.of, e.Ref.AID)
-			}
-		})
+// watch has the actor of s watch the one called name, who lives once.
+func (s *simState) watch(ctx context.Context, name string) {
+	w := s.w
+	target := w.arb.registry.get(name)
+	if target == nil {
+		return
+	}
+	watch := &simWatch{by: s.aid, of: target.aid}
+	_, err := actor.Watch(ctx, actor.To(target.aid), func(_ context.Context, e actor.Ended) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.noteLocked("%s watches %s: %v", a.name, name, err)
-		if err == nil {
-			w.watches = append(w.watches, watch)
+		watch.told++
+		w.downs[[2]string{watch.by, watch.of}] = time.Now()
+		w.noteLocked("%s is told of the end of %s: %v", s.name, name, e.Cause)
+		if e.Ref.AID != watch.of {
+			w.violateLocked("6", "%s watches %s and is told of %s", s.name, watch.of, e.Ref.AID)
 		}
 	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.noteLocked("%s watches %s: %v", s.name, name, err)
+	if err == nil {
+		w.watches = append(w.watches, watch)
+	}
 }
 
 // then has the actor do something, after what it was given before.
@@ -489,6 +487,9 @@ func (s *simState) ask(ctx context.Context, job simJob) (simAnswer, error) {
 			return simAnswer{}, ctx.Err()
 		}
 	}
+	if job.Look != "" {
+		s.watch(ctx, job.Look)
+	}
 	for _, to := range job.Tell {
 		_ = s.w.send(ctx, s.name, thread, to, simJob{})
 	}
@@ -605,7 +606,14 @@ func (w *simWorld) finish() {
 		}
 	}
 	w.mu.Unlock()
-	time.Sleep(time.Minute) // heartbeats, backoffs, graces
+	// Heartbeats, backoffs, graces; and handlers that wait for each other's room in
+	// turn, each for half a minute.
+	for before, now := -1, 0; before != now; {
+		time.Sleep(time.Minute)
+		w.mu.Lock()
+		before, now = now, len(w.history)
+		w.mu.Unlock()
+	}
 	synctest.Wait()
 	w.check()
 	for _, p := range w.texts {
