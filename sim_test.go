@@ -194,6 +194,7 @@ func simRing(w *simWorld) {
 			}
 		}
 	}
+	w.atOnce()
 }
 
 // simCrossed: each calls another from a handler, at the same time, and nothing is
@@ -211,6 +212,23 @@ func simCrossed(w *simWorld) {
 		}
 		w.pass()
 	}
+	w.atOnce()
+}
+
+// atOnce holds a scenario to this: no wait between serial actors ends by its deadline.
+func (w *simWorld) atOnce() {
+	for _, a := range w.actors {
+		if a.mode != "serial" {
+			return // what interleaves or is concurrent may wait in circles, until its deadline
+		}
+	}
+	w.atRest = append(w.atRest, func() {
+		for _, m := range w.messages {
+			if errors.Is(m.err, actor.ErrDeadline) {
+				w.violateLocked("10", "%v could never end, and was only ended by its deadline", m)
+			}
+		}
+	})
 }
 
 // simStuck: some are stuck, some slow, the others go on.
@@ -258,6 +276,9 @@ func simDeaths(w *simWorld) {
 	w.cast(4 + w.rng.IntN(4))
 	w.events(150, func() {
 		switch w.rng.IntN(20) {
+		case 3: // who calls it may die first
+			a := w.any()
+			a.start(w.other(a), simJob{Hold: int64(w.upTo(time.Second))}, 0, 0)
 		case 0:
 			w.kill(w.any().name)
 		case 1:

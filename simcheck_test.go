@@ -41,6 +41,12 @@ func (w *simWorld) checkOutcome(m *simMessage) {
 	if m.endedAt.After(m.deadline.Add(tolerance)) && !m.loose {
 		w.violateLocked("5", "%v ended %v after its deadline", m, m.endedAt.Sub(m.deadline))
 	}
+	if lives := w.lives[m.to]; m.way == 'c' && len(lives) == 1 && !w.faulty && !m.loose {
+		const tolerance = 100 * time.Millisecond
+		if died := w.died[lives[0]]; !died.IsZero() && m.sent.Before(died) && m.endedAt.Sub(died) > tolerance {
+			w.violateLocked("6", "%v ended %v after its target: %v", m, m.endedAt.Sub(died), m.err)
+		}
+	}
 	switch said := startedOf(m.err); {
 	case m.err == nil && m.way == 'c':
 		if m.started != 1 {

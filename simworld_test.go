@@ -51,7 +51,8 @@ type simWorld struct {
 	lives    map[string][]string
 	downs    map[[2]string]time.Time // when a watcher was told of an end, both by aid
 	watches  []*simWatch
-	faulty   bool // connections stall: what is done at best effort may come late
+	died     map[string]time.Time // by aid
+	faulty   bool                 // connections stall: what is done at best effort may come late
 	history  []string
 	wrong    []violation
 }
@@ -140,7 +141,8 @@ func newSim(t *testing.T, seed uint64) *simWorld {
 	w := &simWorld{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), born: time.Now(), over: make(chan struct{}),
 		last: make(map[simPair]int), next: make(map[simPair]int), began: make(map[string]uint64),
-		back: make(map[[2]string]int), downs: make(map[[2]string]time.Time), lives: make(map[string][]string), kinds: make(map[string]*actor.Kind[*simState]),
+		back: make(map[[2]string]int), downs: make(map[[2]string]time.Time), died: make(map[string]time.Time),
+		lives: make(map[string][]string), kinds: make(map[string]*actor.Kind[*simState]),
 	}
 	inbox := actor.Limits{}
 	if w.rng.IntN(2) == 0 {
@@ -193,8 +195,19 @@ func (w *simWorld) begin(mode string) func(ctx context.Context) (*simState, erro
 		w.mu.Lock()
 		w.lives[s.name] = append(w.lives[s.name], s.aid)
 		w.mu.Unlock()
+		w.mourn(s.aid)
 		return s, nil
 	}
+}
+
+// mourn notes when who has the aid dies.
+func (w *simWorld) mourn(aid string) {
+	_, _ = actor.Watch(w.arb.Context(context.Background()), actor.To(aid), func(_ context.Context, e actor.Ended) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.died[e.Ref.AID] = time.Now()
+		w.noteLocked("%s has ended: %v", aid, e.Cause)
+	})
 }
 
 // spawn makes an actor at a random place.
@@ -441,6 +454,20 @@ func (s *simState) started(id uint64) {
 	w.last[at] = m.seq
 }
 
+// sentBy looks whether who sent a message is who is said to have.
+func (s *simState) sentBy(ctx context.Context, id uint64) {
+	w := s.w
+	caller, _ := actor.Caller(ctx)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if id == 0 || id > uint64(len(w.messages)) {
+		return
+	}
+	if m := w.messages[id-1]; !slices.Contains(w.lives[m.from], caller.AID) {
+		w.violateLocked("9", "%v says that it is of %q", m, caller.AID)
+	}
+}
+
 // stillWanted looks whether the context of a handler ended when its call did.
 func (s *simState) stillWanted(id uint64) {
 	w := s.w
@@ -473,6 +500,7 @@ func (s *simState) tell(ctx context.Context, job simJob) error {
 // ask does what a job says.
 func (s *simState) ask(ctx context.Context, job simJob) (simAnswer, error) {
 	s.started(job.ID)
+	s.sentBy(ctx, job.ID)
 	thread := s.mode + " " + s.aid
 	if s.mode != "serial" {
 		thread += fmt.Sprint(" ", job.ID) // handlers beside each other have no order
