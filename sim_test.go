@@ -76,9 +76,9 @@ type scenario struct {
 func scenarioOf(seed uint64) scenario { return scenarios[seed%uint64(len(scenarios))] }
 
 var scenarios = []scenario{
-	{"mixed", simMixed}, {"flood", simFlood}, {"ring", simRing}, {"crossed", simCrossed}, {"slow and stuck", simStuck},
-	{"deaths", simDeaths}, {"cut", simCut}, {"spawn storm", simStorm}, {"restarts", simRestarts}, {"pool", simPool},
-	{"skew", simSkew}, {"hostile", simHostile}, {"liars among others", simLiars}, {"everything", simEverything}, {"no windows", simNoWindows}, {"fair", simFair},
+	{"mixed", simMixed}, {"flood", simFlood}, {"ring", simRing}, {"crossed", simCrossed}, {"stuck", simStuck},
+	{"deaths", simDeaths}, {"cut", simCut}, {"storm", simStorm}, {"restarts", simRestarts}, {"pool", simPool},
+	{"skew", simSkew}, {"hostile", simHostile}, {"liars", simLiars}, {"everything", simEverything}, {"windowless", simNoWindows}, {"fair", simFair},
 }
 
 var simModes = [...]string{"serial", "serial", "interleaved", "concurrent"}
