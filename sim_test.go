@@ -151,6 +151,7 @@ func simMixed(w *simWorld) {
 // simFlood is what a naive hub cannot do: two or more flood each other, and nobody
 // reads while it cannot write.
 func simFlood(w *simWorld) {
+	w.inNoTime()
 	n := [...]int{2, 2, 3, 8}[w.rng.IntN(4)]
 	for i := range n {
 		w.spawnIn("member", fmt.Sprint("a", i), "serial")
@@ -607,3 +608,14 @@ func simFair(w *simWorld) {
 
 // quick is j, without taking time.
 func (j simJob) quick() simJob { j.Hold = 0; return j }
+
+// inNoTime holds a scenario in which no handler waits to this: nothing else does.
+func (w *simWorld) inNoTime() {
+	w.atRest = append(w.atRest, func() {
+		for _, m := range w.messages {
+			if d := m.endedAt.Sub(m.sent); d > time.Second {
+				w.violateLocked("12", "%v took %v", m, d)
+			}
+		}
+	})
+}
