@@ -260,6 +260,7 @@ func (i *incarnation) end(d *wire.Death) {
 		i.session.withdraw()
 		i.session.letters.bury(i, d)
 	}
+	i.arb.ledger.close(i)
 	for w, to := range had.watches {
 		to.removeWatcher(func(have watcher) bool { return have.watch == w })
 	}

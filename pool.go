@@ -438,18 +438,23 @@ func (a *Arbiter) allOf(address string) *pool {
 // sendAll sends a one-way message of i's to every worker of p. It fails if one of
 // them cannot be sent it, and goes on to the others.
 func (i *incarnation) sendAll(ctx context.Context, s cell.Scope, p *pool, command string, v cell.Value) (failed *wire.Error) {
-	members := *p.members.Load()
-	if len(members) == 0 {
-		return p.nobody()
-	}
-	for _, w := range members {
+	took := 0
+	for _, w := range *p.members.Load() {
 		if !w.gate.enter() {
 			continue
 		}
-		if err := i.send(ctx, s, w, w.aid, command, v); err != nil && failed == nil {
+		if err := i.send(ctx, s, w, w.aid, command, v); err == nil {
+			took++
+		} else if failed == nil {
 			failed = err
 		}
 		w.gate.leave()
+	}
+	switch {
+	case failed != nil && took > 0:
+		return failed.With(wire.StartedUnknown) // of the others' handlers
+	case failed == nil && took == 0: // there is nobody, or they all leave
+		return p.nobody()
 	}
 	return failed
 }

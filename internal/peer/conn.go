@@ -70,6 +70,7 @@ type Conn struct {
 	room  room
 	alive keepalive
 	in    inbox
+	fates fates
 
 	flushLoop func()         // flushRun, bound once
 	handed    *chunk         // from the flusher that hands over to its goroutine
@@ -295,7 +296,12 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 	case wire.KindNotify:
 		h.Receive(c, m)
 		return c.aimless()
-	case wire.KindCancel, wire.KindUndelivered, wire.KindWatch, wire.KindUnwatch, wire.KindDown, wire.KindXoff,
+	case wire.KindUndelivered:
+		if err := c.cameBack(); err != nil {
+			return err
+		}
+		h.Receive(c, m)
+	case wire.KindCancel, wire.KindWatch, wire.KindUnwatch, wire.KindDown, wire.KindXoff,
 		wire.KindXon, wire.KindStop, wire.KindGoodbye:
 		h.Receive(c, m)
 	case wire.KindHello, wire.KindWelcome:
@@ -320,6 +326,9 @@ func (c *Conn) aimless() error {
 // answer hands a reply to who waits for it.
 func (c *Conn) answer(m *wire.Message) error {
 	note, status := c.calls.Take(m.ID)
+	if status != Never {
+		c.fates.answered(m)
+	}
 	switch {
 	case status == Late:
 		c.in.late.Add(1)
