@@ -157,6 +157,15 @@ func (w *wound) course() string {
 	return strings.Join(parts, ", ")
 }
 
+// lastWords is the last line a worker wrote to its standard error before it exited:
+// where it is in Python, what was raised. Others have said it in the reason.
+func (w *wound) lastWords() string {
+	if w.Death == nil || w.Death.Cause != actor.CauseExit {
+		return ""
+	}
+	return lastLine(strings.Join(w.Death.Stderr, "\n"))
+}
+
 // brief says how an actor ended, in the fewest words.
 func brief(d actor.Death) string {
 	switch {
@@ -171,7 +180,9 @@ func brief(d actor.Death) string {
 
 // inWords says how an actor ended, and why.
 func inWords(d actor.Death) string {
-	d.Stderr = nil
+	if d.Cause != actor.CauseExit {
+		d.Stderr = nil
+	}
 	return d.String()
 }
 
