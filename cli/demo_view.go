@@ -188,6 +188,8 @@ const (
 	leastRows   = 4
 	roomForLead = 20
 	farewell    = 7 // rows for what is printed at the end
+
+	roomForReason = 40
 )
 
 func layOut(s *screen, sc *scene) layout {
@@ -205,7 +207,7 @@ func arrange(columns, rows int, sc *scene, st style) layout {
 	if columns < leastWidth || rows < leastHeight {
 		return l
 	}
-	l.table = min(max(len(sc.workers), 1), max(l.height/3, 2))
+	l.table = min(max(len(sc.workers), 1), max(l.height*2/5, 2))
 	body := l.height - 2 - 1 - l.table - len(l.hinted(sc))
 	if body < leastRows {
 		return l
@@ -286,7 +288,7 @@ func (l *layout) workers(sc *scene) []string {
 	row := func(mark, name, language, pid, state, restarts, tiles, last string) string {
 		return fmt.Sprintf("%s %-*s  %-6s  %7s  %-8s  %8s  %6s  %s", mark, slot, name, language, pid, state, restarts, tiles, last)
 	}
-	header := row(" ", "SLOT", "IN", "PID", "STATE", "RESTARTS", "TILES", "LAST DEATH")
+	header := row(" ", "SLOT", "LANG", "PID", "STATE", "RESTARTS", "TILES", "LAST DEATH")
 	lines := []string{l.faint(header)}
 	left := l.width - width(header) + len("LAST DEATH")
 	shown := sc.workers
@@ -299,7 +301,7 @@ func (l *layout) workers(sc *scene) []string {
 			pid = fmt.Sprint(w.pid)
 		}
 		if w.last != nil {
-			last = shorten(harmless(inWords(*w.last)), max(left, 0))
+			last = shorten(harmless(endOf(*w.last, left)), max(left, 0))
 		}
 		text := row("", w.slot, shorten(harmless(w.language), 6), pid, w.state, fmt.Sprint(w.restarts), fmt.Sprint(w.tiles), last)
 		lines = append(lines, l.mark(w.state)+text)
@@ -308,6 +310,19 @@ func (l *layout) workers(sc *scene) []string {
 		lines = append(lines, l.faint(fmt.Sprintf("  and %d more", hidden)))
 	}
 	return lines
+}
+
+// endOf says how a worker ended: in so many columns, if they are few, without what
+// they have no room for.
+func endOf(d actor.Death, columns int) string {
+	if columns >= roomForReason {
+		return inWords(d)
+	}
+	text := brief(d)
+	if words := lastWords(d); words != "" {
+		text += ": " + words
+	}
+	return text
 }
 
 // mark is a state as a shape and a colour.
