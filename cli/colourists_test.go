@@ -139,3 +139,15 @@ func TestDemoWithoutPython(t *testing.T) {
 		t.Errorf("exit code %d, though nobody wanted Python\n%s", got.code, got.errors)
 	}
 }
+
+// Where Python is there and its worker cannot start, that is a failure, told with
+// what it said and what to do.
+func TestDemoWhosePythonFails(t *testing.T) {
+	w := newWorld(t)
+	temp := w.temp()
+	w.env = append(w.env, "PATH="+pretend(t, `if [ "$3" = -c ]; then echo 3.10.1; echo "$0"; else echo 'no space left' >&2; exit 3; fi`))
+	w.expect(exitFailed, "", []string{"in Python 3.10.1, could not start", "exited with code 3", "no space left", "[start]", "demo --workers 1 --no-python"}, "demo", "--workers", "1")
+	if left, err := os.ReadDir(temp); err != nil || len(left) != 0 {
+		t.Errorf("%v were left: %v", left, err)
+	}
+}

@@ -242,8 +242,25 @@ func (d *demo) populate(ctx context.Context) (err error) {
 		return err
 	}
 	kind, args := d.colour.pool(policy)
-	_, err = d.arb.Pool(ctx, kind, args)
-	return err
+	if _, err = d.arb.Pool(ctx, kind, args); err != nil {
+		return d.noColours(err)
+	}
+	return nil
+}
+
+// noColours says why nobody could begin to colour, and how to do without Python.
+func (d *demo) noColours(err error) error {
+	var down *actor.DownError
+	if !d.colour.processes() || !errors.As(err, &down) {
+		return err
+	}
+	quiet := down.Death
+	quiet.Stderr = nil
+	p := &problem{exit: exitFailed, code: string(down.Cause), text: fmt.Sprintf("%s, in %v, %s", down.Err.Target, &d.colour, quiet), err: err}
+	if words := lastLine(strings.Join(down.Stderr, "\n")); words != "" {
+		p.because("its last line: %s", words)
+	}
+	return p.hint("do without Python", d.app.again("", "")+" --no-python")
 }
 
 // perform makes frames and lets chaos loose, shows it, and waits until all have
