@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -187,10 +188,11 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, spec: spec, born: time.Now()}
+	spec.Commands["stop"] = a.stopCommand(spec.Commands["stop"])
+	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, spec: spec}
 	a.self.mode.Store(uint32(spec.Mode))
 	a.self.cell = cell.New(spec, a.self, context.WithoutCancel(ctx), "arbiter", "", a.log)
-	a.self.local.Expired = a.self.expired
+	a.self.local.Owner = a.self
 	if _, ok := a.registry.add(a.self); !ok {
 		panic("arbiter: an empty registry has its own name taken")
 	}
@@ -290,7 +292,7 @@ func (a *Arbiter) newAID(kind string) string {
 	if len(kind) > 40 {
 		kind = kind[:40]
 	}
-	return fmt.Sprintf("%s-%d-%s", kind, a.serial.Add(1), a.tag)
+	return kind + "-" + strconv.FormatUint(a.serial.Add(1), 10) + "-" + a.tag
 }
 
 // deadline is when a call that had millis left when it arrived is over.
@@ -333,12 +335,12 @@ func actorDeath(d *wire.Death) actor.Death {
 // ended is told of every end, after callers and watchers.
 func (a *Arbiter) ended(i *incarnation, d *wire.Death) {
 	death := actorDeath(d)
-	a.events.add(actor.Event{Type: "ended", Actor: i.ref(), Kind: i.kind, Death: &death})
+	i.happened(actor.Event{Type: "ended", Actor: i.ref(), Kind: i.kind, Death: &death})
 	if d.Cause == wire.CauseStopped {
 		a.log.Debug("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "reason", d.Reason)
 		return
 	}
-	if i.asked.Load() || d.Cause == wire.CauseKilled {
+	if i.asked.Load() || d.Cause == wire.CauseKilled || d.Cause == wire.CauseExit && d.ExitCode == 0 {
 		a.log.Info("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "how", d.String())
 		return
 	}

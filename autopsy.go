@@ -1,9 +1,11 @@
 package arbiter
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/peer"
@@ -15,6 +17,27 @@ import (
 // behind it, which usually came first: the callers are waiting too.
 const exitWait = 50 * time.Millisecond
 
+// exitingWait is how long it waits for one that is seen to exit, which takes a while
+// where much memory is to be freed, or others are on the processor.
+const exitingWait = 2 * time.Second
+
+// within waits for done, for d, and reports whether it came. It waits in steps: time in
+// which this process did not run is none that others could have used.
+func within(d time.Duration, done <-chan struct{}) bool {
+	const steps = 5
+	timer := time.NewTimer(d / steps)
+	defer timer.Stop()
+	for range steps {
+		select {
+		case <-done:
+			return true
+		case <-timer.C:
+			timer.Reset(d / steps)
+		}
+	}
+	return false
+}
+
 // goodbyeWait is how long a process that said goodbye may take to exit before it
 // is killed.
 const goodbyeWait = 2 * time.Second
@@ -25,13 +48,8 @@ const goodbyeWait = 2 * time.Second
 func (s *session) autopsy(err error) *wire.Death {
 	p := s.inc.process.Load()
 	silent := errors.Is(err, peer.ErrSilent)
-	if p != nil && !silent {
-		wait := time.NewTimer(exitWait)
-		select {
-		case <-p.Exited():
-		case <-wait.C:
-		}
-		wait.Stop()
+	if p != nil && !silent && !within(exitWait, p.Exited()) && p.Exiting() {
+		within(exitingWait, p.Exited())
 	}
 	s.mu.Lock()
 	bye := s.bye
@@ -52,16 +70,20 @@ func (s *session) autopsy(err error) *wire.Death {
 	if c.Cause == wire.CauseHeartbeat {
 		s.whySilent(&c, p)
 	}
+	var lines []string
+	if c.Cause != wire.CauseStopped {
+		lines = lastLines(p) // first: they may tell the cause
+	}
 	select {
 	case <-p.Exited():
-		exitDeath(&c, p.Exit())
+		s.inc.exitDeath(&c, p.Exit())
 	default:
 		// It lives without its connection: it may finish what it said goodbye to,
 		// but not stay.
 		s.arb.background(func() { reap(p, bye != nil, s.arb) })
 	}
 	if c.Cause != wire.CauseStopped {
-		c.Stderr = lastLines(p)
+		c.Stderr = lines
 	}
 	return &c
 }
@@ -71,19 +93,14 @@ func (s *session) autopsy(err error) *wire.Death {
 func lastLines(p *proc.Process) []string {
 	select {
 	case <-p.Exited():
-		timer := time.NewTimer(lastWords)
-		defer timer.Stop()
-		select {
-		case <-p.Done():
-		case <-timer.C:
-		}
+		within(lastWords, p.Done())
 	default:
 	}
 	return p.Tail()
 }
 
-// spins is which part of the time a process that spins uses of a processor, at
-// least: others may want it, too.
+// spins is which part of the time a process that spins has used a processor, or
+// waited for one that others had.
 const spins = 0.5
 
 // whySilent tells a process that was stopped, and one that spins, from one that
@@ -98,13 +115,17 @@ func (s *session) whySilent(d *wire.Death, p *proc.Process) {
 		return
 	}
 	s.mu.Lock()
-	before, at := s.used, s.usedAt
+	before, wanted, at := s.used, s.wanted, s.usedAt
 	s.mu.Unlock()
 	took := time.Since(at)
-	if used := now.CPU - before.CPU; !at.IsZero() && float64(used) > spins*float64(took) {
-		d.Cause = wire.CauseSpinning
-		d.Reason = fmt.Sprintf("it used %v of the processor in the last %v, and %s", used.Round(10*time.Millisecond), took.Round(10*time.Millisecond), d.Reason)
+	used := now.CPU - before.CPU
+	wanted = max(p.Wanted()-wanted, used)
+	if at.IsZero() || float64(wanted) <= spins*float64(took) {
+		return
 	}
+	const ten = 10 * time.Millisecond
+	d.Cause = wire.CauseSpinning
+	d.Reason = fmt.Sprintf("it used %v of the processor in the last %v, and %s", used.Round(ten), took.Round(ten), d.Reason)
 }
 
 // reap waits for the process to exit, and kills it when it does not.
@@ -124,20 +145,21 @@ func reap(p *proc.Process, said bool, a *Arbiter) {
 	<-p.Exited()
 }
 
-// exitDeath adds to d what the exit of the process tells: the cause, where
-// nothing better is known.
-func exitDeath(d *wire.Death, e proc.Exit) {
+// exitDeath adds to d what the exit of i's process tells: the cause, where nothing
+// better is known.
+func (i *incarnation) exitDeath(d *wire.Death, e proc.Exit) {
 	switch d.Cause {
 	case wire.CauseConnection, wire.CauseProtocol, wire.CauseHeartbeat:
 	default:
 		d.Signal = e.Signal // with what it was killed, if it was
 		return
 	}
-	if e.OutOfMemory || e.Code == goFatal && outOfMemory(e.Tail) {
+	cry := i.cry.said()
+	if e.OutOfMemory || outOfMemory(e, cry) {
 		d.Cause, d.Signal, d.ExitCode = wire.CauseMemory, e.Signal, max(e.Code, 0)
 		d.Reason = "the system killed it for want of memory"
-		if e.Signal == "" {
-			d.Reason = "it could get no more memory"
+		if !e.OutOfMemory {
+			d.Reason = strings.TrimSuffix("it could get no more memory: "+cry, ": ")
 		}
 		return
 	}
@@ -146,20 +168,63 @@ func exitDeath(d *wire.Death, e proc.Exit) {
 		return
 	}
 	d.Cause, d.ExitCode, d.Reason = wire.CauseExit, e.Code, ""
+	if e.Code == goFatal {
+		d.Reason = cry
+	}
 }
 
-// goFatal is how a Go program exits that its runtime has given up on.
-const goFatal = 2
+// goFatal is how a Go program exits that its runtime has given up on, and
+// pythonFatal a Python program after an exception that nobody caught.
+const (
+	goFatal     = 2
+	pythonFatal = 1
+)
 
 // outOfMemory reports whether a program has said that it ended for want of memory:
 // one with a bound of its own (RLIMIT_AS) is not killed, but refused.
-func outOfMemory(tail []string) bool {
-	for _, line := range tail {
-		if strings.Contains(line, "fatal error: runtime: out of memory") || strings.Contains(line, "cannot allocate memory") {
-			return true
-		}
+func outOfMemory(e proc.Exit, cry string) bool {
+	switch e.Code {
+	case goFatal:
+		return strings.HasPrefix(cry, "fatal error:") && (strings.Contains(cry, "out of memory") || strings.Contains(cry, "cannot allocate memory"))
+	case pythonFatal:
+		n := len(e.Tail)
+		return n > 0 && (e.Tail[n-1] == "MemoryError" || strings.HasPrefix(e.Tail[n-1], "MemoryError:"))
 	}
 	return false
+}
+
+// cry keeps the line by which the runtime of a Go program says why it gives up. What
+// follows, the stacks of all goroutines, is longer than the last lines that are kept.
+type cry struct {
+	mu   sync.Mutex
+	line string
+}
+
+const maxCry = 1 << 10
+
+// hear takes a line of standard error.
+func (c *cry) hear(line []byte) {
+	if !bytes.HasPrefix(line, []byte("panic: ")) && !bytes.HasPrefix(line, []byte("fatal error: ")) && !isSignal(line) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.line = strings.ToValidUTF8(string(line[:min(len(line), maxCry)]), "\uFFFD")
+}
+
+// isSignal reports whether line is one like "SIGSEGV: segmentation violation".
+func isSignal(line []byte) bool {
+	name, _, ok := bytes.Cut(line, []byte(": "))
+	return ok && len(name) <= 9 && bytes.HasPrefix(name, []byte("SIG"))
+}
+
+func (c *cry) said() string {
+	if c == nil {
+		return ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.line
 }
 
 // connectionDeath says how a connection ended.

@@ -31,8 +31,10 @@ type embryo struct {
 // connect makes i's connection, of which the process will get the other end.
 func (e *embryo) connect(i *incarnation) {
 	if i.pulsar {
-		i.pulsarDoor = newDoor(&nowhere{closed: make(chan struct{})})
-		i.arb.newSession(i, i.arb.newPulsarConn(i.pulsarDoor, i.args))
+		door := newDoor(&nowhere{closed: make(chan struct{})})
+		l := new(letters)
+		i.arb.newSession(i, i.arb.newPulsarConn(door, i.args, l.add), l)
+		i.session.door = door
 		return
 	}
 	ours, theirs, err := proc.Socketpair()
@@ -42,11 +44,13 @@ func (e *embryo) connect(i *incarnation) {
 	}
 	e.theirs = theirs
 	var t peer.Transport = peer.Choose(peer.NewTransport(ours), false)
-	if i.place == inProgram {
+	if i.place == inProgram && i.arb.nearestAddress() != "" {
 		e.door = newDoor(t)
 		t = e.door
 	}
-	i.arb.newSession(i, i.arb.newConn(t, i.args))
+	l := new(letters)
+	i.arb.newSession(i, i.arb.newConn(t, i.args, l.add), l)
+	i.session.door = e.door
 }
 
 // discard ends an embryo that never was findable.
@@ -61,10 +65,7 @@ func (e *embryo) discard(i *incarnation, err error) {
 
 // begin begins i's life: it starts its goroutine, or its process. Once.
 func (i *incarnation) begin() {
-	i.mu.Lock()
-	e := i.embryo
-	i.embryo = nil
-	i.mu.Unlock()
+	e := i.takeEmbryo()
 	if e == nil {
 		return
 	}
@@ -108,41 +109,78 @@ func (i *incarnation) killedOr(d *wire.Death) *wire.Death {
 
 // stillborn ends i if it has not begun. It reports whether that was so.
 func (i *incarnation) stillborn(d *wire.Death) bool {
+	e := i.takeEmbryo()
+	if e != nil {
+		i.bury(e, d)
+	}
+	return e != nil
+}
+
+// takeEmbryo returns what i is to begin with, once: whoever has it begins i, or
+// buries it. It is nil if somebody has.
+func (i *incarnation) takeEmbryo() *embryo {
 	i.mu.Lock()
+	defer i.mu.Unlock()
 	e := i.embryo
 	i.embryo = nil
+	return e
+}
+
+// bury ends i, which has not begun.
+func (i *incarnation) bury(e *embryo, d *wire.Death) {
+	i.mu.Lock()
+	i.unborn = true
 	i.mu.Unlock()
-	if e == nil {
-		return false
-	}
 	e.discard(i, errors.New("it was not started"))
 	if i.cell != nil {
 		i.cell.Kill(d) // which ends i
-		return true
+		return
 	}
 	i.end(d)
-	return true
+}
+
+// neverBegan reports whether i ended before it began.
+func (i *incarnation) neverBegan() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.unborn
 }
 
 // watchStart ends i if it is not ready in time.
 func (i *incarnation) watchStart() {
 	limit := i.startTimeout()
-	i.arb.background(func() {
-		p := newPatience(limit)
-		defer p.stop()
-		for {
-			select {
-			case <-i.ready:
-				return
-			case <-p.over():
-				if p.excused() {
-					continue
-				}
-				i.kill(&wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("it was not ready after %v", limit)})
-				return
-			}
-		}
-	})
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.begun {
+		return
+	}
+	p := &patience{limit: limit, due: time.Now().Add(limit)}
+	p.timer = time.AfterFunc(limit, func() { i.arb.background(i.overdue) })
+	i.start = p
+}
+
+// overdue is called when the time i had to be ready is over.
+func (i *incarnation) overdue() {
+	i.mu.Lock()
+	p := i.start
+	if p == nil || p.excused() {
+		i.mu.Unlock()
+		return
+	}
+	i.mu.Unlock()
+	i.kill(&wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("it was not ready after %v", p.limit)})
+}
+
+// beginsLocked notes that i is ready, or has ended. It reports whether that is the
+// first time.
+func (i *incarnation) beginsLocked() bool {
+	if i.start != nil {
+		i.start.timer.Stop()
+		i.start = nil
+	}
+	first := !i.begun
+	i.begun = true
+	return first
 }
 
 // patience is a timer that does not count time in which this process was stopped or
@@ -153,13 +191,6 @@ type patience struct {
 	due   time.Time
 	spent bool
 }
-
-func newPatience(limit time.Duration) *patience {
-	return &patience{timer: time.NewTimer(limit), limit: limit, due: time.Now().Add(limit)}
-}
-
-func (p *patience) over() <-chan time.Time { return p.timer.C }
-func (p *patience) stop()                  { p.timer.Stop() }
 
 // excused reports whether the timer, which has fired, was so late that the fault is
 // ours; it then runs again.
@@ -199,8 +230,12 @@ func (i *incarnation) startProcess(e *embryo) error {
 // launch starts a process for i. If i was killed meanwhile, so is the process.
 func (i *incarnation) launch(spec *proc.Spec) error {
 	label := i.label()
+	i.cry = new(cry)
 	spec.Stdout = func(line []byte) { i.arb.printed(label, "stdout", line) }
-	spec.Stderr = func(line []byte) { i.arb.printed(label, "stderr", line) }
+	spec.Stderr = func(line []byte) {
+		i.cry.hear(line)
+		i.arb.printed(label, "stderr", line)
+	}
 	p, err := i.arb.family.Start(*spec)
 	if err != nil {
 		return err
@@ -312,19 +347,30 @@ func (s *session) attend() {
 		}
 	}
 	if err != nil {
+		i.lost.Store(true)
 		s.conn.Close(err)
-		d := s.autopsy(err)
-		c := *d
-		if c.Cause != wire.CauseKilled && c.Cause != wire.CauseStart && c.Cause != wire.CauseStopped {
-			quiet := *d
-			quiet.Stderr = nil // it is told beside the reason
-			c.Reason = "before it was ready it " + quiet.String()
-			c.Cause = wire.CauseStart
-		}
-		i.end(&c)
+		i.end(unready(s.autopsy(err), err))
 		return
 	}
 	s.serve()
+}
+
+// unready is d, the death of who ended while it was awaited, err says with what.
+func unready(d *wire.Death, err error) *wire.Death {
+	c := *d
+	switch c.Cause {
+	case wire.CauseKilled, wire.CauseStart, wire.CauseStopped, wire.CauseHung:
+		return d
+	}
+	c.Cause = wire.CauseStart
+	if refused := (*wire.Error)(nil); errors.As(err, &refused) {
+		c.Reason = "its hello was refused: " + refused.Message // whatever it did then
+		return &c
+	}
+	quiet := *d
+	quiet.Stderr = nil // it is told beside the reason
+	c.Reason = "before it was ready it " + quiet.String()
+	return &c
 }
 
 // lastWords is how long what a process wrote before its end may take to be read.
@@ -338,12 +384,8 @@ func (s *session) outlive(p *proc.Process, gone <-chan struct{}) {
 	case <-gone:
 		return
 	}
-	timer := time.NewTimer(lastWords)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
+	if s.door.deserted() || !within(lastWords, gone) {
 		s.conn.Close(errors.New("its process has ended"))
-	case <-gone:
 	}
 }
 
@@ -356,23 +398,23 @@ func (s *session) greeted(h *wire.Hello) {
 }
 
 // newSession makes the arbiter's side of a connection for i.
-func (a *Arbiter) newSession(i *incarnation, conn *peer.Conn) *session {
+func (a *Arbiter) newSession(i *incarnation, conn *peer.Conn, letters *letters) *session {
 	s := &session{
-		arb: a, inc: i, conn: conn, sender: []byte(i.aid), links: make(map[string]*link),
-		asked: make(map[uint64]asked), watching: make(map[uint64]*incarnation),
+		arb: a, inc: i, conn: conn, born: time.Now(), sender: []byte(i.aid), links: make(map[string]*link),
+		asked: make(map[uint64]asked), watching: make(map[uint64]*incarnation), letters: letters,
 	}
 	i.session = s
-	conn.Calls().Expired = func(id uint64, _ peer.Note) { s.tellCancel(id) }
+	conn.Calls().Owner = s
 	conn.Unsent = func(sender string, e *wire.Error) { a.undelivered(sender, i.label(), e) }
 	return s
 }
 
 // newConn makes a connection as this arbiter has them, or as args wish.
-func (a *Arbiter) newConn(t peer.Transport, args *actor.SpawnArgs) *peer.Conn {
+func (a *Arbiter) newConn(t peer.Transport, args *actor.SpawnArgs, lost func(*wire.Message)) *peer.Conn {
 	every, timeout := a.heartbeat(args)
 	return peer.New(t, peer.Options{
 		MaxMessage: a.options.MaxMessage, Window: sessionWindow, Logger: a.log, OwnsEnd: true,
-		Interval: every, Timeout: timeout,
+		Interval: every, Timeout: timeout, Lost: lost,
 	})
 }
 

@@ -21,7 +21,7 @@ func arbiterKind(a *Arbiter) actor.Behaviour {
 		New:  func(context.Context) (*Arbiter, error) { return a, nil },
 		Handlers: []actor.Handler[*Arbiter]{
 			actor.Handle(actor.SpawnActor, func(a *Arbiter, ctx context.Context, args actor.SpawnArgs) (actor.Ref, error) {
-				return a.spawn(ctx, args)
+				return a.spawn(ctx, a.spawner(ctx), &args)
 			}),
 			actor.Handle(actor.KillActor, (*Arbiter).killActor),
 			actor.Handle(actor.SpawnPool, (*Arbiter).spawnPool),
@@ -63,7 +63,7 @@ func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death,
 	}
 	i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: reason})
 	select {
-	case <-i.ended:
+	case <-i.ended.until():
 	case <-ctx.Done():
 		return actor.Death{}, ctx.Err()
 	}

@@ -70,6 +70,34 @@ func (d *dead) list() []actor.DeadLetter {
 	return append(append([]actor.DeadLetter{}, d.letters[first:]...), d.letters[:first]...)
 }
 
+// letters are the one-way messages to one actor that its connection ended on. How the
+// actor ended is known only later.
+type letters struct {
+	mu  sync.Mutex
+	all []letter
+}
+
+type letter struct{ sender, command string }
+
+// add takes one. There are as many as an outbox holds.
+func (l *letters) add(m *wire.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, letter{string(m.Sender), string(m.Command)})
+}
+
+// bury makes dead letters of what was on its way to i, which has ended as d says.
+func (l *letters) bury(i *incarnation, d *wire.Death) {
+	l.mu.Lock()
+	all := l.all
+	l.all = nil
+	l.mu.Unlock()
+	for _, m := range all {
+		e := &wire.Error{Code: wire.CodeDown, Target: i.label(), Command: m.command, Death: d, Message: "it " + d.String()}
+		i.arb.undelivered(m.sender, i.label(), e.NotStarted())
+	}
+}
+
 // undelivered keeps a one-way message that reached no handler, and tells its
 // sender.
 func (a *Arbiter) undelivered(sender, target string, e *wire.Error) {

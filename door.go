@@ -13,9 +13,12 @@ import (
 // inherits, or, where something on the way to it closes that, by connecting and
 // saying the token it was given. The first to say hello is it.
 type door struct {
-	at   atomic.Pointer[doorway]
+	at    atomic.Pointer[doorway]
+	used  bool          // owned by the reader: something came by the first way
+	left  atomic.Bool   // the first way has ended, unused
+	moved chan struct{} // closed when somebody has entered, or it is shut; mu is held
+
 	mu   sync.Mutex // guards what follows
-	shut bool
 	conn *peer.Conn
 }
 
@@ -26,7 +29,7 @@ type doorway struct {
 }
 
 func newDoor(t peer.Transport) *door {
-	d := &door{}
+	d := &door{moved: make(chan struct{})}
 	d.at.Store(&doorway{Transport: t})
 	return d
 }
@@ -36,11 +39,14 @@ func newDoor(t peer.Transport) *door {
 func (d *door) enter(t peer.Transport, hello []byte) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.shut {
+	select {
+	case <-d.moved:
 		return false
+	default:
 	}
 	bind(t, d.conn)
 	before := d.at.Swap(&doorway{Transport: t, read: hello})
+	close(d.moved)
 	_ = before.Close()
 	return true
 }
@@ -70,11 +76,27 @@ func (d *door) Read(b []byte) (int, error) {
 			return n, nil
 		}
 		n, err := at.Transport.Read(b)
-		if err == nil || n > 0 || d.at.Load() == at {
+		if err == nil || n > 0 {
+			d.used = true
 			return n, err
+		}
+		if d.at.Load() != at {
+			continue
+		}
+		if d.used {
+			return n, err
+		}
+		// Closed on the way: it may still come by the other.
+		d.left.Store(true)
+		<-d.moved
+		if d.used = true; d.at.Load() == at {
+			return n, err // it was shut
 		}
 	}
 }
+
+// deserted reports whether nobody can come by the first way any more.
+func (d *door) deserted() bool { return d != nil && d.left.Load() }
 
 func (d *door) Write(b []byte) (int, error)    { return d.at.Load().Write(b) }
 func (d *door) TryWrite(b []byte) (int, error) { return d.at.Load().TryWrite(b) }
@@ -82,7 +104,11 @@ func (d *door) Info() peer.Info                { return d.at.Load().Info() }
 
 func (d *door) Close() error {
 	d.mu.Lock()
-	d.shut = true
+	select {
+	case <-d.moved:
+	default:
+		close(d.moved)
+	}
 	d.mu.Unlock()
 	return d.at.Load().Close()
 }

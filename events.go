@@ -3,6 +3,7 @@ package arbiter
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +37,15 @@ func (e *events) add(ev actor.Event) {
 	}
 }
 
+// happened notes something that happened to i. Those that only call are left out, as
+// from the list of actors: a command line that looks every second would drive out what
+// others want to see.
+func (i *incarnation) happened(ev actor.Event) {
+	if i.session == nil || !i.session.client() {
+		i.arb.events.add(ev)
+	}
+}
+
 // since returns the events after seq, oldest first, and what is closed by the next
 // one if there are none.
 func (e *events) since(seq uint64) (list []actor.Event, news <-chan struct{}) {
@@ -56,12 +66,13 @@ func (e *events) since(seq uint64) (list []actor.Event, news <-chan struct{}) {
 	return list, news
 }
 
-// about returns the last n events about an actor, by its aid or name, oldest first.
+// about returns the last n events about an actor, by its aid or name, or about the
+// workers of the pool it is; oldest first.
 func (e *events) about(aid, name string, n int) []actor.Event {
 	all, _ := e.since(0)
 	var list []actor.Event
 	for _, ev := range slices.Backward(all) {
-		if ev.Actor.AID != "" && ev.Actor.AID == aid || ev.Actor.Name != "" && ev.Actor.Name == name {
+		if ev.Actor.AID != "" && ev.Actor.AID == aid || ev.Actor.Name != "" && ev.Actor.Name == name || strings.HasPrefix(ev.Actor.Name, name+"/") {
 			list = append(list, ev)
 			if len(list) == n {
 				break

@@ -1,6 +1,8 @@
 package arbiter
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,17 +36,15 @@ type incarnation struct {
 	name  string
 	kind  string
 	place place
-	born  time.Time
+	depth int32            // how many parents it has, one above the other
 	spec  *cell.Spec       // of its kind; nil for a program and who joined
 	args  *actor.SpawnArgs // how it was spawned; nil for who joined, and the arbiter itself
 
 	parent *incarnation // who spawned it; nil for who joined
-	depth  int          // how many parents it has, one above the other
 	slot   *slot        // the place it is one in a row of; or nil
+	*seat               // what it has as such a one; nil likewise
 	pool   *pool        // the workers it stands for; or nil
 	pulsar bool         // it is, or will be, a real actor of pulsar
-
-	pulsarDoor *door // by which it comes, where it was spawned; or nil
 
 	// One of the two carries its messages: a cell of this process, or a session.
 	cell    *cell.Cell
@@ -55,22 +55,76 @@ type incarnation struct {
 	mode     atomic.Uint32                // a cell.Mode; that of a program is known from its hello on
 	state    atomic.Int32                 // a cell.State, where there is no cell to ask
 	process  atomic.Pointer[proc.Process] // its own, once it was started
+	cry      *cry                         // of its process; set before that is started
 	asked    atomic.Bool                  // somebody wished for its end
-	gate     gate                         // of a worker: see pool.go
-	spawns   spawns                       // what it may still spawn
-	ready    chan struct{}                // closed when it runs or has ended; nil for the arbiter's own
-	ended    chan struct{}                // closed when its end was told to everybody; likewise
+	lost     atomic.Bool                  // its connection is over, and why is being found out
+	spawned  atomic.Pointer[spawns]       // what it has spawned; nil: nothing yet
+	ready    milestone                    // it runs, or has ended
+	ended    milestone                    // its end was told to everybody
 
-	mu       sync.Mutex // guards what follows
-	embryo   *embryo    // what it is to begin with; nil once it has begun
-	begun    bool       // ready is closed
-	since    time.Time  // when it was ready; zero: never
-	over     bool       // end was called
-	death    *wire.Death
+	mu          sync.Mutex // guards what follows
+	begun       bool       // ready is passed, or about to be
+	lived       bool       // it was ready
+	unborn      bool       // it ended before it began
+	over        bool       // end was called
+	stopWatched bool       // watchStop was called
+	embryo      *embryo    // what it is to begin with; nil once it has begun
+	start       *patience  // how long it may take to be ready; nil once it is, or has ended
+	death       *wire.Death
+	killing     *wire.Death
+	ties        *ties // nil: none
+}
+
+// ties are who is to be told of whose end.
+type ties struct {
 	watchers []watcher                    // who is to be told of its end
 	watches  map[*cell.Watch]*incarnation // what it is to be told itself, where it has no session
-	killing  *wire.Death
-	recycle  quota // of a worker: when it has done enough
+}
+
+// tiesLocked returns i's, made if need be.
+func (i *incarnation) tiesLocked() *ties {
+	if i.ties == nil {
+		i.ties = &ties{}
+	}
+	return i.ties
+}
+
+// seat is what only who is in a slot has: most actors, and there may be a million,
+// are in none.
+type seat struct {
+	gate    gate      // see replace.go
+	since   time.Time // when it was ready; zero: never; guarded by the incarnation's mu
+	recycle quota     // when it has done enough; likewise
+}
+
+// milestone is something that happens once. Nothing is made for it until somebody
+// waits. All methods may be called concurrently.
+type milestone struct{ news atomic.Pointer[chan struct{}] }
+
+// bygone is the news of every milestone that was passed.
+var bygone = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// passed reports whether it was passed.
+func (m *milestone) passed() bool { return m.news.Load() == &bygone }
+
+// until returns what is closed once it is passed.
+func (m *milestone) until() <-chan struct{} {
+	if m.news.Load() == nil {
+		news := make(chan struct{})
+		m.news.CompareAndSwap(nil, &news)
+	}
+	return *m.news.Load()
+}
+
+// pass passes it, once.
+func (m *milestone) pass() {
+	if waited := m.news.Swap(&bygone); waited != nil {
+		close(*waited)
+	}
 }
 
 // watcher is one wish to be told.
@@ -86,6 +140,14 @@ func (i *incarnation) calls() *peer.Calls {
 		return i.session.conn.Calls()
 	}
 	return &i.local
+}
+
+// born is when i was made.
+func (i *incarnation) born() time.Time {
+	if i.cell != nil {
+		return i.cell.Born()
+	}
+	return i.session.born
 }
 
 // label names i for people.
@@ -109,19 +171,28 @@ func (i *incarnation) lifeState() cell.State {
 	return cell.State(i.state.Load())
 }
 
+// wasReady reports whether i has ever been ready.
+func (i *incarnation) wasReady() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.lived
+}
+
 // markReady tells whoever waits for the start. Once.
 func (i *incarnation) markReady() {
 	i.mu.Lock()
-	first := !i.begun
-	i.begun = true
-	if first {
+	first := i.beginsLocked()
+	i.lived = i.lived || first
+	if first && i.seat != nil {
 		i.since = time.Now()
 	}
 	i.mu.Unlock()
-	if first && i.ready != nil {
+	if first {
 		i.state.CompareAndSwap(int32(cell.Starting), int32(cell.Running))
-		close(i.ready)
-		i.arb.events.add(actor.Event{Type: "ready", Actor: i.ref(), Kind: i.kind})
+		i.ready.pass()
+	}
+	if first && i != i.arb.self {
+		i.happened(actor.Event{Type: "ready", Actor: i.ref(), Kind: i.kind})
 	}
 }
 
@@ -136,10 +207,11 @@ func (i *incarnation) end(d *wire.Death) {
 	}
 	i.over = true
 	i.death = d
-	watchers, watches := i.watchers, i.watches
-	i.watchers, i.watches = nil, nil
-	begun := i.begun
-	i.begun = true
+	var had ties
+	if i.ties != nil {
+		had, i.ties = *i.ties, nil
+	}
+	unready := i.beginsLocked()
 	i.mu.Unlock()
 
 	state := cell.Terminated
@@ -147,32 +219,31 @@ func (i *incarnation) end(d *wire.Death) {
 		state = cell.Closed
 	}
 	i.state.Store(int32(state))
-	var next *incarnation
 	var then verdict
 	if i.slot != nil {
-		next, then = i.slot.ended(i, d)
+		then = i.slot.ended(i, d)
+	} else {
+		i.arb.registry.succeed(i, nil)
 	}
-	i.arb.registry.succeed(i, next)
 	i.arb.counts.ended(i)
 	i.arb.dead.remember(i)
 	i.calls().End(func(n peer.Note) *wire.Error { return i.downError(d, n) })
 	if i.session != nil {
 		i.session.withdraw()
+		i.session.letters.bury(i, d)
 	}
-	for w, to := range watches {
+	for w, to := range had.watches {
 		to.removeWatcher(func(have watcher) bool { return have.watch == w })
 	}
-	for _, w := range watchers {
+	for _, w := range had.watchers {
 		i.tell(w)
 	}
 	i.arb.ended(i, d)
 	i.carryOut(then)
-	if !begun && i.ready != nil {
-		close(i.ready)
+	if unready {
+		i.ready.pass()
 	}
-	if i.ended != nil {
-		close(i.ended)
-	}
+	i.ended.pass()
 }
 
 // downError is how a call in flight on i fails when i ends.
@@ -207,14 +278,17 @@ func (i *incarnation) addWatcher(w watcher) *wire.Death {
 	if i.over {
 		return i.death
 	}
-	i.watchers = append(i.watchers, w)
+	t := i.tiesLocked()
+	t.watchers = append(t.watchers, w)
 	return nil
 }
 
 func (i *incarnation) removeWatcher(match func(watcher) bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.watchers = slices.DeleteFunc(i.watchers, match)
+	if i.ties != nil {
+		i.ties.watchers = slices.DeleteFunc(i.ties.watchers, match)
+	}
 }
 
 // stop asks i to stop, and returns at once.
@@ -224,7 +298,7 @@ func (i *incarnation) stop(reason string) {
 		return
 	}
 	if i.lifeState() < cell.Stopping {
-		i.arb.events.add(actor.Event{Type: "stopping", Actor: i.ref(), Kind: i.kind, Text: reason})
+		i.happened(actor.Event{Type: "stopping", Actor: i.ref(), Kind: i.kind, Text: reason})
 	}
 	if i.cell != nil {
 		i.cell.Stop(reason, 0)
@@ -232,6 +306,50 @@ func (i *incarnation) stop(reason string) {
 	}
 	i.state.CompareAndSwap(int32(cell.Running), int32(cell.Stopping))
 	i.session.stop(reason)
+	i.watchStop()
+}
+
+// stopMargin is what an actor that sees to its grace itself has beyond it.
+const stopMargin = 500 * time.Millisecond
+
+// watchStop ends i, which was asked to stop, if it has not when its grace is over.
+// What joined has a grace of its own, which is not known here.
+func (i *incarnation) watchStop() {
+	if !i.inOwnProcess() {
+		return
+	}
+	i.mu.Lock()
+	watched := i.stopWatched
+	i.stopWatched = true
+	i.mu.Unlock()
+	if watched {
+		return
+	}
+	grace := i.args.Grace
+	if grace == 0 && i.spec != nil {
+		grace = i.spec.Grace
+	}
+	grace = cmp.Or(grace, cell.DefaultGrace)
+	limit := grace
+	if i.place == inProcess {
+		limit += stopMargin
+	}
+	i.arb.background(func() {
+		p := &patience{timer: time.NewTimer(limit), limit: limit, due: time.Now().Add(limit)}
+		defer p.timer.Stop()
+		ended := i.ended.until()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-p.timer.C:
+				if !p.excused() {
+					i.kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was asked to stop and had not after %v", grace)})
+					return
+				}
+			}
+		}
+	})
 }
 
 // kill ends i at once.

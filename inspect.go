@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 func (i *incarnation) info() actor.Info {
 	info := actor.Info{
 		AID: i.aid, Name: i.name, Kind: i.kind, State: i.lifeState().String(), Mode: cell.Mode(i.mode.Load()).String(),
-		In: placeNames[i.place], PID: os.Getpid(), Uptime: time.Since(i.born), InFlight: i.calls().Len(),
+		In: placeNames[i.place], PID: os.Getpid(), Uptime: time.Since(i.born()), InFlight: i.calls().Len(),
 	}
 	if i.cell != nil {
 		i.describeCell(&info)
@@ -35,10 +36,10 @@ func (i *incarnation) info() actor.Info {
 	}
 	if i.slot != nil {
 		s := i.slot.info()
-		info.Restarts = s.Restarts
+		info.Restarts, info.Last = s.Restarts, lastLineOnly(s.Last)
 		if s.AID == i.aid && s.State == "waiting" {
 			info.State = s.State
-			info.Reason = "is started in " + s.Waits.Round(time.Millisecond).String()
+			info.Reason = "is started in " + roughly(s.Waits)
 			if s.Last != nil {
 				info.Reason += ": it " + s.Last.String()
 			}
@@ -48,6 +49,28 @@ func (i *incarnation) info() actor.Info {
 		i.pool.describe(&info)
 	}
 	return info
+}
+
+// lastLineOnly is d without all but the last line of what it said: a list of actors
+// has a death for each.
+func lastLineOnly(d *actor.Death) *actor.Death {
+	if d == nil || len(d.Stderr) < 2 {
+		return d
+	}
+	c := *d
+	c.Stderr = d.Stderr[len(d.Stderr)-1:]
+	return &c
+}
+
+// roughly writes a time of which nobody wants to know more.
+func roughly(d time.Duration) string {
+	switch {
+	case d > 10*time.Second:
+		return d.Round(time.Second).String()
+	case d > time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Millisecond).String()
 }
 
 func (i *incarnation) describeCell(info *actor.Info) {
@@ -76,18 +99,24 @@ func (p *pool) describe(info *actor.Info) {
 	p.mu.Unlock()
 	p.row.mu.Lock()
 	defer p.row.mu.Unlock()
-	failed := 0
+	empty := make(map[string]int) // how many slots, by their state
 	for _, s := range p.row.slots {
-		if s.current != nil && s.current.runs() {
+		if s.current == nil {
+			empty[s.status]++
+		} else if s.current.runs() {
 			info.Workers++
 		}
 		if s.status == "failed" {
-			failed++
 			info.Reason = s.reason
 		}
 	}
-	if failed == len(p.row.slots) && failed > 0 && info.State == "running" {
-		info.State = "failed"
+	if info.State != "running" {
+		return
+	}
+	for status, n := range empty {
+		if n == len(p.row.slots) {
+			info.State = status
+		}
 	}
 }
 
@@ -95,15 +124,36 @@ func (p *pool) describe(info *actor.Info) {
 // that only call are left out.
 func (a *Arbiter) ps() []actor.Info {
 	var list []actor.Info
+	now := time.Now() // one for all: the order is that of their births
 	for i := range a.registry.all() {
 		if s := i.session; s != nil && s.client() {
 			continue
 		}
-		list = append(list, i.info())
+		info := i.info()
+		info.Uptime = max(now.Sub(i.born()), 0)
+		list = append(list, info)
 	}
 	list = append(list, a.emptySlots()...)
+	pools := make(map[string]actor.Info)
+	for _, i := range list {
+		if i.Kind == "pool" && i.Name != "" {
+			pools[i.Name] = i
+		}
+	}
+	// A worker has the place of its pool, and among its own that of its slot.
+	place := func(i actor.Info) (uptime time.Duration, aid string, index int) {
+		if name, slot, ok := strings.Cut(i.Name, "/"); ok {
+			if pool, ok := pools[name]; ok {
+				index, _ := strconv.Atoi(slot)
+				return pool.Uptime, pool.AID, index
+			}
+		}
+		return i.Uptime, i.AID, 0
+	}
 	slices.SortFunc(list, func(x, y actor.Info) int {
-		return cmp.Or(cmp.Compare(y.Uptime, x.Uptime), cmp.Compare(x.AID, y.AID))
+		age, aid, index := place(x)
+		age2, aid2, index2 := place(y)
+		return cmp.Or(cmp.Compare(age2, age), cmp.Compare(aid, aid2), cmp.Compare(index, index2), cmp.Compare(x.AID, y.AID))
 	})
 	return list
 }
@@ -119,6 +169,8 @@ func (a *Arbiter) emptySlots() (list []actor.Info) {
 			info := actor.Info{Name: s.name, Kind: s.args.Kind, State: s.status, In: s.args.In, Restarts: s.restarts, Reason: s.reason}
 			if s.last != nil {
 				info.Reason = strings.TrimPrefix(info.Reason+"; it "+s.last.String(), "; ")
+				d := actorDeath(s.last)
+				info.Last = lastLineOnly(&d)
 			}
 			list = append(list, info)
 		}
@@ -200,7 +252,9 @@ func (a *Arbiter) inspectLiving(out *actor.Inspection, i *incarnation) {
 		}
 	}
 	i.mu.Lock()
-	out.Watchers = len(i.watchers)
+	if i.ties != nil {
+		out.Watchers = len(i.ties.watchers)
+	}
 	i.mu.Unlock()
 	if i.session != nil {
 		out.Commands = append(out.Commands, i.session.commandNames()...)
@@ -265,8 +319,11 @@ func (s *slot) emptyError() *wire.Error {
 		return nil
 	}
 	d := *s.last
-	if s.status == "failed" {
+	switch s.status {
+	case "failed":
 		d.Reason = strings.TrimSuffix("given up: "+s.reason+"; "+d.Reason, "; ")
+	case "stopped":
+		d = wire.Death{Cause: wire.CauseStopped, Reason: s.reason}
 	}
 	e := &wire.Error{Code: wire.CodeDown, Target: s.name, Death: &d, Message: "it " + d.String()}
 	return e.NotStarted()
@@ -293,12 +350,14 @@ func (a *Arbiter) stopActor(ctx context.Context, target actor.Ref) (actor.Death,
 			return actor.Death{}, err
 		}
 		return actorDeath(d), nil
+	case i != nil && i.pool != nil:
+		return actor.Death{Cause: actor.CauseStopped, Reason: reason}, i.pool.row.stop(ctx, reason)
 	case i == nil:
 		return actor.Death{}, a.unknownActor(name)
 	}
 	i.stop(reason)
 	select {
-	case <-i.ended:
+	case <-i.ended.until():
 		return actorDeath(i.death), nil
 	case <-ctx.Done():
 		return actor.Death{}, ctx.Err()

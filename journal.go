@@ -95,7 +95,7 @@ const maxLogLines = 1000
 func (j *journal) since(args actor.LogsArgs) (out actor.LogLines, news <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	out.Lines, out.Next = []actor.LogLine{}, max(args.Since, 0)
+	out.Lines, out.Next, out.End = []actor.LogLine{}, args.Since, j.seq
 	for label, p := range j.of {
 		if args.Target != "" && label != args.Target && !strings.HasPrefix(label, args.Target+"/") {
 			continue
@@ -106,6 +106,12 @@ func (j *journal) since(args actor.LogsArgs) (out actor.LogLines, news <-chan st
 		at, _ := slices.BinarySearchFunc(p.lines, args.Since+1, func(l actor.LogLine, seq uint64) int {
 			return int(int64(l.Seq) - int64(seq))
 		})
+		if args.Within > 0 {
+			oldest := time.Now().Add(-args.Within)
+			for at < len(p.lines) && p.lines[at].Time.Before(oldest) {
+				at++
+			}
+		}
 		out.Lines = append(out.Lines, p.lines[at:]...)
 	}
 	slices.SortFunc(out.Lines, func(a, b actor.LogLine) int { return int(int64(a.Seq) - int64(b.Seq)) })

@@ -399,6 +399,22 @@ func TestTypistAcks(t *testing.T) {
 	}
 }
 
+// TestTypistKilled: who is killed is told so, as far as it reads.
+func TestTypistKilled(t *testing.T) {
+	w := newWorld(t)
+	p := w.typist()
+	aid := p.join("")
+	if _, err := w.arb.Kill(w.ctx, actor.To(aid)); err != nil {
+		t.Fatal(err)
+	}
+	if m := p.await("goodbye"); m["death"].(map[string]any)["cause"] != "killed" {
+		t.Errorf("goodbye: %v", m)
+	}
+	if p.end(); p.closed != frame.CloseGoingAway {
+		t.Errorf("closed with %d %q", p.closed, p.reason)
+	}
+}
+
 // TestTypistReady: with "ready": false an actor starts when it says so.
 func TestTypistReady(t *testing.T) {
 	w := newWorld(t)

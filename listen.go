@@ -112,8 +112,9 @@ func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(c net.Conn
 // receive serves whoever connected by c, until that has ended.
 func (a *Arbiter) receive(c net.Conn, admit admit, greeted func()) {
 	t := peer.Choose(peer.NewTransport(c), a.options.HTTP != nil)
-	conn := a.newConn(t, nil)
-	s, err := a.introduce(conn, t, func(h *wire.Hello) *wire.Error { return admit(c, h) })
+	l := new(letters)
+	conn := a.newConn(t, nil, l.add)
+	s, err := a.introduce(conn, t, l, func(h *wire.Hello) *wire.Error { return admit(c, h) })
 	if errors.Is(err, peer.ErrHTTP) {
 		g := &webGuest{Conn: c, read: t.ReadAlready(), greeted: sync.OnceFunc(greeted)}
 		defer g.greeted()
@@ -171,8 +172,9 @@ func (g *webGuest) Read(b []byte) (int, error) {
 // greet takes the hello of whoever is at t, and serves it until it ends. greeted
 // is called once the hello is over.
 func (a *Arbiter) greet(t peer.Transport, admit func(*wire.Hello) *wire.Error, greeted func()) {
-	conn := a.newConn(t, nil)
-	s, err := a.introduce(conn, t, admit)
+	l := new(letters)
+	conn := a.newConn(t, nil, l.add)
+	s, err := a.introduce(conn, t, l, admit)
 	greeted()
 	a.serveGuest(conn, s, err)
 }
@@ -194,7 +196,7 @@ func (a *Arbiter) serveGuest(conn *peer.Conn, s *session, err error) {
 
 // introduce makes a session of whoever says hello. It is nil, without an error, for
 // a program that the arbiter has started: that has one already.
-func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, admit func(*wire.Hello) *wire.Error) (*session, error) {
+func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, admit func(*wire.Hello) *wire.Error) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), helloWait)
 	defer cancel()
 	hello, err := conn.AwaitHello(ctx)
@@ -220,12 +222,11 @@ func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, admit func(*wire.
 		aid = a.newAID(hello.Kind)
 	}
 	i := &incarnation{
-		arb: a, aid: aid, name: hello.Name, kind: hello.Kind, place: remote, born: time.Now(),
-		ready: make(chan struct{}), ended: make(chan struct{}),
+		arb: a, aid: aid, name: hello.Name, kind: hello.Kind, place: remote,
 	}
 	i.state.Store(int32(cell.Starting))
 	i.mode.Store(uint32(cell.ParseMode(hello.Mode)))
-	s := a.newSession(i, conn)
+	s := a.newSession(i, conn, l)
 	s.hello = hello
 	if p, ok := t.(*peer.Pulsar); ok {
 		i.pulsar = true
@@ -240,6 +241,6 @@ func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, admit func(*wire.
 		return nil, err
 	}
 	i.watchStart()
-	a.events.add(actor.Event{Type: "joined", Actor: i.ref(), Kind: i.kind, Text: conn.Info().Network + " " + conn.Info().Remote})
+	i.happened(actor.Event{Type: "joined", Actor: i.ref(), Kind: i.kind, Text: conn.Info().Network + " " + conn.Info().Remote})
 	return s, nil
 }

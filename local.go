@@ -268,6 +268,9 @@ func (i *incarnation) endProcess(p *proc.Process, d *wire.Death) *wire.Death {
 	if err := p.Kill(); err != nil {
 		i.arb.log.Warn("a process could not be killed", "actor", i.label(), "pid", c.PID, "error", err)
 	}
+	if within(exitWait, p.Exited()) {
+		c.Signal = p.Exit().Signal
+	}
 	if c.Cause != wire.CauseStopped && c.Stderr == nil {
 		c.Stderr = p.Tail()
 	}
@@ -308,17 +311,20 @@ func (i *incarnation) noteWatch(w *cell.Watch, to *incarnation) bool {
 	if i.over {
 		return false
 	}
-	if i.watches == nil {
-		i.watches = make(map[*cell.Watch]*incarnation)
+	t := i.tiesLocked()
+	if t.watches == nil {
+		t.watches = make(map[*cell.Watch]*incarnation)
 	}
-	i.watches[w] = to
+	t.watches[w] = to
 	return true
 }
 
 func (i *incarnation) forgetWatch(w *cell.Watch) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	delete(i.watches, w)
+	if i.ties != nil {
+		delete(i.ties.watches, w)
+	}
 }
 
 // Reply hands the result of one of i's handlers to its caller.
@@ -381,10 +387,10 @@ func (i *incarnation) Ended(c *cell.Cell, d *wire.Death) {
 	if p := i.process.Load(); p != nil {
 		d = i.endProcess(p, d)
 	}
-	i.end(d)
 	if i.pool != nil {
-		i.pool.ended()
+		i.pool.ended() // first: who is told finds its name and its addresses free
 	}
+	i.end(d)
 	if i == i.arb.self {
 		// Somebody told the actor "arbiter" to stop: that is all of it.
 		go func() { _ = i.arb.Stop(context.Background()) }() // whoever waits for Done learns of it

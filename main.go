@@ -73,8 +73,11 @@ func runChild(name string, kinds []actor.Behaviour) int {
 			time.Sleep(deathWatch)
 			os.Exit(exitFailed)
 		}()
-		if err := m.Serve(ctx); err != nil {
+		err := m.Serve(ctx)
+		if own := (*actor.DownError)(nil); err != nil && !errors.As(err, &own) { // its own end it has told its arbiter
 			fmt.Fprintln(os.Stderr, "arbiter:", err)
+		}
+		if err != nil {
 			return exitFailed
 		}
 		return 0

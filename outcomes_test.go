@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -131,6 +132,8 @@ var (
 var child *arbiter.ChildHook
 
 func TestMain(m *testing.M) {
+	// The race detector sleeps for a second at the end of every program, by default.
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
 	if os.Getenv(envHost) != "" {
 		host()
 	}
@@ -140,8 +143,17 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envTypist) != "" {
 		typistChild()
 	}
-	child = arbiter.Child(Subject, Weaver, Broken, Ordered)
-	os.Exit(m.Run())
+	playScene()
+	endEarly()
+	child = arbiter.Child(append(sceneKinds(), Subject, Weaver, Broken, Ordered, Victim, One)...)
+	actAs()
+	_ = os.Setenv(envRun, strconv.Itoa(os.Getpid()))
+	code := m.Run()
+	if text := left(); text != "" && code == 0 {
+		fmt.Fprintln(os.Stderr, "the tests left behind:", text)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // world is one arbiter and ways to put actors near it.

@@ -37,6 +37,9 @@ func takePIDFile(path string) error {
 	for range 3 {
 		// Made whole before it has its name, so that nobody reads half of it.
 		made, err := os.CreateTemp(filepath.Dir(path), ".pid-*")
+		if e := (*fs.PathError)(nil); errors.As(err, &e) {
+			return fmt.Errorf("nothing can be made in %s: %w", filepath.Dir(path), e.Err)
+		}
 		if err != nil {
 			return err
 		}

@@ -36,6 +36,7 @@ type pool struct {
 	mu     sync.Mutex // guards what follows; one change of size at a time
 	wanted int
 	idle   time.Time // since when there has been nothing to do
+	grown  time.Time // when it chose to grow last
 }
 
 // maxWorkers is how many workers a pool may have.
@@ -43,14 +44,14 @@ const maxWorkers = 4096
 
 // spawnPool answers the command pool.
 func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref, error) {
-	if failed := a.onSpawn(ctx, &args.Worker); failed != nil {
+	parent := a.spawner(ctx)
+	if failed := a.onSpawn(parent, &args.Worker); failed != nil {
 		return actor.Ref{}, failed
 	}
 	spec, failed := a.checkPool(&args)
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
-	parent := a.spawner(ctx)
 	if failed := parent.maySpawn(&args.Worker, args.Workers); failed != nil {
 		return actor.Ref{}, failed
 	}
@@ -71,10 +72,6 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	}
 	p.monitor = a.incarnate(monitorSpec, monitorArgs, parent, args.Name)
 	p.monitor.pool = p
-	if failed := a.enlist(p.monitor); failed != nil {
-		p.closeFiles()
-		return actor.Ref{}, failed
-	}
 	for n := range args.Workers {
 		p.row.add(n+1, p.slotName(n+1), spec, &args.Worker, p.monitor)
 	}
@@ -82,7 +79,12 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	p.regroup()
 	p.row.mu.Unlock()
 	if failed := a.enlistRow(&p.row); failed != nil {
-		p.monitor.kill(&wire.Death{Cause: wire.CauseStart, Reason: failed.Message})
+		p.closeFiles()
+		return actor.Ref{}, failed
+	}
+	// After its row: who can stop it finds all its workers.
+	if failed := a.enlist(p.monitor); failed != nil {
+		p.ended()
 		return actor.Ref{}, failed
 	}
 	p.monitor.begin()
@@ -136,7 +138,7 @@ func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
 		return nil, invalid("recycle: age and memory must not be negative, and jitter at most 1")
 	}
 	if watched := args.Max > 0 || args.Recycle != (actor.Recycle{}); watched && w.Heartbeat == 0 {
-		w.Heartbeat = time.Second
+		w.Heartbeat = watchEvery(args)
 	}
 	spec, failed := a.checkSpawn(w)
 	if failed == nil && w.In == "goroutine" && len(args.Bind)+len(args.WorkerEnv) > 0 {
@@ -147,7 +149,9 @@ func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
 
 // bind opens the sockets that the workers inherit.
 func (p *pool) bind(ctx context.Context) error {
-	for _, address := range p.args.Bind {
+	wanted := p.args.Bind
+	p.args.Bind = nil // what is open
+	for _, address := range wanted {
 		network := "tcp"
 		if name, rest, ok := strings.Cut(address, ":"); ok && (name == "unix" || name == "tcp") {
 			network, address = name, rest
@@ -159,15 +163,21 @@ func (p *pool) bind(ctx context.Context) error {
 			return invalid("cannot listen at %q for the workers: %v", address, err)
 		}
 		f, err := l.(interface{ File() (*os.File, error) }).File()
-		if u, ok := l.(*net.UnixListener); ok {
+		if u, ok := l.(*net.UnixListener); ok && err == nil {
 			u.SetUnlinkOnClose(false) // the file's copy goes on
 		}
 		_ = l.Close()
+		if err == nil {
+			if err = block(f); err != nil {
+				_ = f.Close()
+			}
+		}
 		if err != nil {
 			p.closeFiles()
 			return invalid("cannot hand over the socket at %q: %v", address, err)
 		}
 		p.files = append(p.files, f)
+		p.args.Bind = append(p.args.Bind, network+":"+l.Addr().String())
 	}
 	return nil
 }
@@ -184,8 +194,15 @@ func (p *pool) closeFiles() {
 }
 
 // watchEvery is how often a pool looks whether it has the right size, and whether a
-// worker has done enough.
-const watchEvery = time.Second
+// worker has done enough, and how often workers elsewhere say what they are at: how
+// long a message has waited is known from when it was looked at before.
+func watchEvery(args *actor.PoolArgs) time.Duration {
+	const least, most = 50 * time.Millisecond, time.Second
+	if args.Max == 0 {
+		return most
+	}
+	return min(max(args.QueueAge/2, least), most)
+}
 
 // kind is the behaviour of the monitor.
 func (p *pool) kind() *actor.Kind[*pool] {
@@ -204,7 +221,7 @@ func (p *pool) kind() *actor.Kind[*pool] {
 		},
 	}
 	if p.args.Max > 0 || p.args.Recycle != (actor.Recycle{}) {
-		k.Periodic = []actor.Task[*pool]{{Every: watchEvery, Do: (*pool).watch}}
+		k.Periodic = []actor.Task[*pool]{{Every: watchEvery(&p.args), Do: (*pool).watch}}
 	}
 	return k
 }
@@ -218,7 +235,7 @@ func (p *pool) shutDown(ctx context.Context) {
 	}
 	for _, i := range all {
 		select {
-		case <-i.ended:
+		case <-i.ended.until():
 		case <-ctx.Done():
 			return // the monitor's end kills them
 		}
@@ -275,35 +292,50 @@ func (p *pool) pick(key string) *incarnation {
 }
 
 // least returns who has the fewest calls unanswered: of those that run, or if none
-// does, of those that start. Among equals it takes turns.
+// does, of those that start. Among equals it takes turns. Whose connection is lost
+// has none unanswered, and would draw all calls until its end is known: it is the
+// last resort.
 func (p *pool) least(members []*incarnation) (best *incarnation) {
 	if len(members) == 0 {
 		return nil
 	}
 	first := int(p.turn.Add(1) % uint32(len(members)))
-	bestRuns, bestLoad := false, 0
+	var bestFit fitness
+	bestLoad := 0
 	for n := range members {
 		w := members[(first+n)%len(members)]
-		runs, load := w.readyNow(), w.calls().Len()
-		if best == nil || runs && !bestRuns || runs == bestRuns && load < bestLoad {
-			best, bestRuns, bestLoad = w, runs, load
+		fit, load := w.fitness(), w.calls().Len()
+		if best == nil || fit > bestFit || fit == bestFit && load < bestLoad {
+			best, bestFit, bestLoad = w, fit, load
 		}
-		if bestRuns && bestLoad == 0 {
+		if bestFit == runsNow && bestLoad == 0 {
 			break
 		}
 	}
 	return best
 }
 
-// readyNow reports whether i has been ready. It takes no lock.
-func (i *incarnation) readyNow() bool {
-	select {
-	case <-i.ready:
-		return true
-	default:
-		return false
+// fitness says how good it is to hand a worker a message.
+type fitness uint8
+
+const (
+	isLost fitness = iota
+	starts
+	runsNow
+)
+
+func (i *incarnation) fitness() fitness {
+	switch {
+	case i.lost.Load():
+		return isLost
+	case i.readyNow():
+		return runsNow
 	}
+	return starts
 }
+
+// readyNow reports whether i has been ready. It takes no lock.
+func (i *incarnation) readyNow() bool { return i.ready.passed() }
 
 // keyed returns whose the key is: the slot with the highest hash of both, so that
 // when there is one more or less, few keys move.
@@ -328,6 +360,9 @@ func (p *pool) nobody() *wire.Error {
 	defer p.row.mu.Unlock()
 	d := &wire.Death{Cause: wire.CauseStopped, Reason: "it has no workers"}
 	for _, s := range p.row.slots {
+		if s.status == "stopped" {
+			d.Reason = "its workers were stopped"
+		}
 		if s.status == "failed" {
 			d = s.last
 			c := *d
@@ -463,7 +498,7 @@ func (p *pool) scale(ctx context.Context, n int, why string) (int, error) {
 	}
 	for _, i := range leaving {
 		select {
-		case <-i.ended:
+		case <-i.ended.until():
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
@@ -482,22 +517,26 @@ func (p *pool) grow() (fresh []*incarnation, failed *wire.Error) {
 				free++
 			}
 		}
-		p.row.mu.Unlock()
 		if over {
+			p.row.mu.Unlock()
 			return fresh, wire.Errorf(wire.CodeClosed, "the pool %q is stopping", p.args.Name).NotStarted()
 		}
 		if have >= p.wanted {
+			p.row.mu.Unlock()
 			return fresh, nil
 		}
-		s := p.row.add(free, p.slotName(free), p.spec, &p.args.Worker, p.monitor)
+		s := p.row.addLocked(free, p.slotName(free), p.spec, &p.args.Worker, p.monitor)
 		i := s.current
-		if failed := p.row.arb.enlist(i); failed != nil {
-			p.row.remove(s)
-			return fresh, failed
+		failed := p.row.arb.admit(i)
+		if failed != nil {
+			p.row.removeLocked(s)
 		}
-		p.row.mu.Lock()
 		p.regroup()
 		p.row.mu.Unlock()
+		if failed != nil {
+			i.stillbornUnseen(failed)
+			return fresh, failed
+		}
 		p.row.arb.background(i.begin)
 		fresh = append(fresh, i)
 	}
@@ -516,12 +555,7 @@ func (p *pool) shrink() (leaving []*incarnation) {
 		gone = order[:excess]
 	}
 	for _, s := range gone {
-		s.removed = true
-		r.slots = slices.DeleteFunc(r.slots, func(have *slot) bool { return have == s })
-		r.group.Forget(s.name)
-		if s.timer != nil {
-			s.timer.Stop()
-		}
+		r.removeLocked(s)
 		for _, i := range [...]*incarnation{s.current, s.successor} {
 			if i != nil {
 				leaving = append(leaving, i)
@@ -545,14 +579,5 @@ func (s *slot) rank() time.Time {
 	if s.current == nil || !s.current.embryoless() {
 		return time.Time{}
 	}
-	return s.current.born
-}
-
-// remove takes a slot out that nobody has found.
-func (r *row) remove(s *slot) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s.removed = true
-	r.slots = slices.DeleteFunc(r.slots, func(have *slot) bool { return have == s })
-	r.group.Forget(s.name)
+	return s.current.born()
 }

@@ -195,6 +195,104 @@ func TestPoolGivesUp(t *testing.T) {
 	})
 }
 
+// TestPoolGivesUpOnWaiting: who only waited to be started when the supervisor gave up
+// has failed, too, and what is told of it is how it really ended.
+func TestPoolGivesUpOnWaiting(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 2, Worker: actor.SpawnArgs{Restart: &supervise.Policy{MaxCrashes: 1, Jitter: -1}}})
+		for _, name := range []string{"web/1", "web/2"} {
+			if _, err := poolPanic.Call(ctx, actor.To(name), actor.None{}); !errors.Is(err, actor.ErrDown) {
+				t.Fatal(err)
+			}
+		}
+		for _, i := range ps(t, ctx) {
+			if strings.HasPrefix(i.Name, "web/") && (i.State != "failed" || i.Last == nil || i.Last.Cause != actor.CausePanic || !strings.HasPrefix(i.Reason, "1 crash within 1m")) {
+				t.Errorf("ps says of %s: %+v, last: %v", i.Name, i, i.Last)
+			}
+		}
+	})
+}
+
+// TestPoolStopped: a pool whose workers were stopped by hand stays, empty and visible,
+// until it is started.
+func TestPoolStopped(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 2, Worker: actor.SpawnArgs{Restart: &supervise.Policy{Restart: supervise.Always}}})
+		if d, err := actor.StopActor.Call(ctx, actor.Arbiter, actor.To("web")); d.Cause != actor.CauseStopped || err != nil {
+			t.Fatalf("stop: %v, %v", d, err)
+		}
+		time.Sleep(time.Minute)
+		for _, i := range ps(t, ctx) {
+			if i.Name != "" && i.State != "stopped" {
+				t.Errorf("%s is %s", i.Name, i.State)
+			}
+		}
+		if _, err := poolWho.Call(ctx, actor.To("web"), actor.None{}); !errors.Is(err, actor.ErrDown) || !strings.Contains(err.Error(), "stopped") {
+			t.Errorf("a call to a stopped pool: %v", err)
+		}
+		if _, err := actor.StartActor.Call(ctx, actor.Arbiter, actor.To("web")); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"web/1", "web/2"} {
+			if got, err := poolWho.Call(ctx, actor.To(name), actor.None{}); got != name || err != nil {
+				t.Errorf("%s after the start: %q, %v", name, got, err)
+			}
+		}
+	})
+}
+
+// TestPs: workers stand below their pool in the order of their slots, whoever is the
+// oldest, and say how the one before them ended.
+func TestPs(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 11})
+		time.Sleep(time.Second)
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "a", Workers: 2})
+		if _, err := poolPanic.Call(ctx, actor.To("web/2"), actor.None{}); err == nil {
+			t.Fatal("a panic came to nothing")
+		}
+		var names []string
+		for _, i := range ps(t, ctx) {
+			if i.Name != "" {
+				names = append(names, i.Name)
+			}
+			if i.Name == "web/2" && (i.State != "waiting" || i.Last == nil || i.Last.Cause != actor.CausePanic) {
+				t.Errorf("ps says of web/2: %+v", i)
+			}
+		}
+		want := "web web/1 web/2 web/3 web/4 web/5 web/6 web/7 web/8 web/9 web/10 web/11 a a/1 a/2"
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("ps lists\n%s, want\n%s", got, want)
+		}
+		if _, err := actor.RestartActor.Call(ctx, actor.Arbiter, actor.To("a/1")); err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range ps(t, ctx) {
+			if i.Name == "a/1" && (i.State != "running" || i.Restarts != 1 || i.Last == nil || i.Last.Cause != actor.CauseStopped) {
+				t.Errorf("ps says of a worker that was replaced: %+v", i)
+			}
+		}
+		time.Sleep(time.Minute)
+		for _, i := range ps(t, ctx) {
+			if i.Name == "web/2" && (i.State != "running" || i.Restarts != 1 || i.Last == nil || i.Last.Cause != actor.CausePanic) {
+				t.Errorf("ps says of web/2 when it runs again: %+v", i)
+			}
+		}
+	})
+}
+
+func ps(t *testing.T, ctx context.Context) []actor.Info {
+	t.Helper()
+	list, err := actor.Ps.Call(ctx, actor.Arbiter, actor.None{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
 // TestPoolDoNotRestart: who retires leaves its slot empty.
 func TestPoolDoNotRestart(t *testing.T) {
 	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
@@ -255,4 +353,33 @@ func TestPoolScales(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPoolNamesTheWorker: who calls a pool, and is told of a worker's end, is told
+// which one it was, wherever that lives and however far the message came.
+func TestPoolNamesTheWorker(t *testing.T) {
+	for _, in := range []string{"goroutine", "process"} {
+		t.Run(in, func(t *testing.T) {
+			w := newWorld(t)
+			pool, err := w.arb.Pool(w.ctx, Subject, actor.PoolArgs{Name: "web", Worker: actor.SpawnArgs{In: in, Budget: 100 * time.Millisecond}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := Block.Start(w.ctx, pool, actor.None{})
+			var behind []*actor.Pending[int]
+			for n := range 3 {
+				behind = append(behind, Double.Start(w.ctx, pool, n))
+			}
+			_, err = at.Wait()
+			var down *actor.DownError
+			if !errors.As(err, &down) || down.Err.Target != "web/1" || down.Cause != actor.CauseHung {
+				t.Errorf("the call that hung: %v, of %+v", err, down)
+			}
+			for _, p := range behind {
+				if _, err := p.Wait(); !errors.As(err, &down) || down.Err.Target != "web/1" || down.Err.Started != actor.StartedNo {
+					t.Errorf("a call behind it: %v, of %+v", err, down)
+				}
+			}
+		})
+	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // watch looks whether the pool has the right size and whether a worker has done
-// enough. It runs every second.
+// enough. It runs as often as watchEvery says.
 func (p *pool) watch(ctx context.Context) {
 	p.recycleOne()
 	if p.args.Max > 0 {
@@ -20,6 +20,9 @@ func (p *pool) watch(ctx context.Context) {
 
 // idleBefore is how long a pool has had nothing to do before it shrinks.
 const idleBefore = 30 * time.Second
+
+// growPause is how long one worker more has, at least, to show that it is enough.
+const growPause = time.Second
 
 // autoscale has one worker more, when messages wait for too long, or one less, when
 // there was nothing to do.
@@ -38,8 +41,9 @@ func (p *pool) autoscale() {
 	n := p.wanted
 	why := ""
 	switch {
-	case oldest >= p.args.QueueAge && n < p.args.Max && p.settled(members):
+	case oldest >= p.args.QueueAge && n < p.args.Max && p.settled(members) && now.Sub(p.grown) >= max(growPause, p.args.QueueAge):
 		n++
+		p.grown = now
 		why = fmt.Sprintf("a message has waited for %v", oldest.Round(time.Millisecond))
 	case now.Sub(p.idle) >= idleBefore && n > p.args.Min:
 		n--

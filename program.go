@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/cell"
@@ -61,17 +60,12 @@ func silentProgram(i *incarnation) *cell.Spec {
 // attend ends the actor when its process has ended.
 func (p *program) attend() {
 	<-p.process.Exited()
-	timer := time.NewTimer(lastWords)
-	defer timer.Stop()
-	select {
-	case <-p.process.Done():
-	case <-timer.C:
-	}
+	within(lastWords, p.process.Done())
 	if p.inc.cell.State() == cell.Stopping {
 		return // the stop hook has seen it
 	}
 	d := &wire.Death{Cause: wire.CauseConnection, PID: p.process.PID(), Stderr: p.process.Tail()}
-	exitDeath(d, p.process.Exit())
+	p.inc.exitDeath(d, p.process.Exit())
 	p.inc.cell.Kill(d)
 }
 

@@ -156,13 +156,14 @@ func (g *pulsarGate) greet(c net.Conn, greeted func()) {
 	}
 	if spawned != nil {
 		spawned.session.pulsar.Store(p)
-		if !spawned.pulsarDoor.enter(p, nil) {
+		if !spawned.session.door.enter(p, nil) {
 			_ = p.Close()
 		}
 		return
 	}
-	conn := a.newPulsarConn(p, nil)
-	s, err := a.introduce(conn, p, func(*wire.Hello) *wire.Error { return nil })
+	l := new(letters)
+	conn := a.newPulsarConn(p, nil, l.add)
+	s, err := a.introduce(conn, p, l, func(*wire.Hello) *wire.Error { return nil })
 	if err != nil {
 		a.log.Warn("an actor of pulsar was refused", "aid", p.AID(), "error", err)
 		conn.Close(err)
@@ -253,14 +254,14 @@ func (u *unheard) CloseWrite() error {
 var pulsarOutbox = peer.Limits{Data: 64 << 20, DataHard: 64 << 20, Reply: 128 << 20}
 
 // newPulsarConn makes the connection of an actor of pulsar.
-func (a *Arbiter) newPulsarConn(t peer.Transport, args *actor.SpawnArgs) *peer.Conn {
+func (a *Arbiter) newPulsarConn(t peer.Transport, args *actor.SpawnArgs, lost func(*wire.Message)) *peer.Conn {
 	timeout := a.options.Pulsar.Timeout
 	if args != nil && args.HeartbeatTimeout > 0 {
 		timeout = args.HeartbeatTimeout
 	}
 	return peer.New(t, peer.Options{
 		MaxMessage: a.options.MaxMessage, Window: peer.PulsarWindow, Outbox: pulsarOutbox, Logger: a.log, OwnsEnd: true,
-		Timeout: timeout,
+		Timeout: timeout, Lost: lost,
 	})
 }
 
@@ -282,20 +283,19 @@ func (a *Arbiter) checkPulsar(args *actor.SpawnArgs) *wire.Error {
 }
 
 // nowhere is the transport of an actor of pulsar that has not come yet.
-type nowhere struct{ closed chan struct{} }
+type nowhere struct {
+	closed chan struct{}
+	once   sync.Once
+}
 
 func (n *nowhere) Read([]byte) (int, error)     { <-n.closed; return 0, io.EOF }
 func (n *nowhere) Write([]byte) (int, error)    { <-n.closed; return 0, net.ErrClosed }
 func (n *nowhere) TryWrite([]byte) (int, error) { return 0, nil }
 func (n *nowhere) Info() peer.Info              { return peer.Info{Network: "nowhere", UID: -1} }
 
-// Close may be called more than once, by one at a time: the door's.
+// Close ends the wait of who reads.
 func (n *nowhere) Close() error {
-	select {
-	case <-n.closed:
-	default:
-		close(n.closed)
-	}
+	n.once.Do(func() { close(n.closed) })
 	return nil
 }
 

@@ -41,6 +41,15 @@ type spawns struct {
 	since time.Time
 }
 
+// spawns returns what i has spawned.
+func (i *incarnation) spawns() *spawns {
+	if s := i.spawned.Load(); s != nil {
+		return s
+	}
+	i.spawned.CompareAndSwap(nil, new(spawns))
+	return i.spawned.Load()
+}
+
 // take reports whether n more spawns are within perSecond.
 func (s *spawns) take(n, perSecond int) bool {
 	s.mu.Lock()
@@ -66,9 +75,9 @@ type census struct{ total atomic.Int64 }
 func (c *census) began(i *incarnation) {
 	c.total.Add(1)
 	if i.parent != nil {
-		i.parent.spawns.children.Add(1)
+		i.parent.spawns().children.Add(1)
 		if i.inOwnProcess() {
-			i.parent.spawns.processes.Add(1)
+			i.parent.spawns().processes.Add(1)
 		}
 	}
 }
@@ -77,9 +86,9 @@ func (c *census) began(i *incarnation) {
 func (c *census) ended(i *incarnation) {
 	c.total.Add(-1)
 	if i.parent != nil {
-		i.parent.spawns.children.Add(-1)
+		i.parent.spawns().children.Add(-1)
 		if i.inOwnProcess() {
-			i.parent.spawns.processes.Add(-1)
+			i.parent.spawns().processes.Add(-1)
 		}
 	}
 }
@@ -99,17 +108,17 @@ func (i *incarnation) maySpawn(args *actor.SpawnArgs, n int) *wire.Error {
 	if i.trusted() {
 		return nil
 	}
-	if q.Depth >= 0 && i.depth+1 > q.Depth {
+	if q.Depth >= 0 && int(i.depth)+1 > q.Depth {
 		return refuse("the quota is used up: %q was spawned by an actor that was spawned by an actor, and so on, %d deep (Quotas.Depth)", i.label(), q.Depth)
 	}
-	if have := int(i.spawns.children.Load()); beyond(have, q.Children) {
+	if have := int(i.spawns().children.Load()); beyond(have, q.Children) {
 		return refuse("the quota is used up: %q has %d children, of %d (Quotas.Children)", i.label(), have, q.Children)
 	}
 	process := args.In == "process" || args.In == "exec"
-	if have := int(i.spawns.processes.Load()); process && beyond(have, q.Processes) {
+	if have := int(i.spawns().processes.Load()); process && beyond(have, q.Processes) {
 		return refuse("the quota is used up: %q has %d children that are processes, of %d (Quotas.Processes)", i.label(), have, q.Processes)
 	}
-	if q.PerSecond >= 0 && !i.spawns.take(n, q.PerSecond) {
+	if q.PerSecond >= 0 && !i.spawns().take(n, q.PerSecond) {
 		return refuse("the quota is used up: %q spawns more than %d actors a second (Quotas.PerSecond)", i.label(), q.PerSecond)
 	}
 	return nil

@@ -48,7 +48,7 @@ func (i *incarnation) drain(ctx context.Context) {
 	for i.busy() {
 		select {
 		case <-timer.C:
-		case <-i.ended:
+		case <-i.ended.until():
 			return
 		case <-ctx.Done():
 			return
@@ -77,7 +77,7 @@ func (i *incarnation) retire(ctx context.Context, reason string) {
 		i.stop(reason)
 	}
 	select {
-	case <-i.ended:
+	case <-i.ended.until():
 	case <-ctx.Done():
 	}
 }
@@ -108,8 +108,8 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 	}
 	next := s.incarnate()
 	s.successor = next
-	r.mu.Unlock()
 	r.arb.registry.claim(next.aid, next)
+	r.mu.Unlock()
 	next.begin()
 	if err := r.arb.awaitReady(ctx, next); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 		r.mu.Unlock()
 		return nil
 	}
-	if s.successor != next || r.over || s.removed {
+	if s.successor != next || r.over || s.removed || s.held {
 		r.mu.Unlock()
 		next.stop(reason)
 		return errors.New("its successor has ended")
@@ -127,8 +127,8 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 	s.successor, s.current = nil, next
 	s.restarts++
 	r.changed()
-	r.mu.Unlock()
 	r.arb.registry.handOver(s.name, old, next)
+	r.mu.Unlock()
 	old.retire(ctx, reason)
 	return nil
 }

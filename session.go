@@ -22,6 +22,7 @@ type session struct {
 	arb  *Arbiter
 	inc  *incarnation
 	conn *peer.Conn
+	born time.Time
 
 	// owned by the reader
 	hello      *wire.Hello
@@ -30,17 +31,20 @@ type session struct {
 	askedOf    []*link // others' connections this one's requests wait in …
 	answeredBy []*link // … and those its replies do
 
-	routed atomic.Uint64               // messages handed to conn for its actor
-	pulsar atomic.Pointer[peer.Pulsar] // the transport of an actor of pulsar; or nil
+	routed  atomic.Uint64               // messages handed to conn for its actor
+	pulsar  atomic.Pointer[peer.Pulsar] // the transport of an actor of pulsar; or nil
+	door    *door                       // by which its program may come; or nil
+	letters *letters                    // those that the end of conn found on their way
 
 	mu       sync.Mutex // guards what follows
 	asked    map[uint64]asked
 	watching map[uint64]*incarnation
-	gone     bool        // withdraw was called
-	bye      *wire.Death // what its goodbye said
-	beat     actor.Info  // what its last heartbeat said
-	beatAt   time.Time   // when it came
-	used     proc.Usage  // what its process had used by then
+	gone     bool          // withdraw was called
+	bye      *wire.Death   // what its goodbye said
+	beat     actor.Info    // what its last heartbeat said
+	beatAt   time.Time     // when it came
+	used     proc.Usage    // what its process had used by then
+	wanted   time.Duration // see proc.Process.Wanted
 	usedAt   time.Time
 	marks    []mark // see queueAge
 	counts   sessionCounts
@@ -441,6 +445,10 @@ func (s *session) post(class peer.Class, m *wire.Message) {
 	}
 }
 
+// Expired tells this session's actor that nobody waits for the call id: its time is
+// up.
+func (s *session) Expired(id uint64, _ peer.Note) { s.tellCancel(id) }
+
 func (s *session) flush(more bool) {
 	if more {
 		s.conn.FlushSoon()
@@ -550,14 +558,17 @@ func (s *session) notify(m *wire.Message) {
 	s.inc.markReady()
 	now := time.Now()
 	var used proc.Usage
+	var wanted time.Duration
 	known := false
 	if p := s.inc.process.Load(); p != nil {
-		used, known = p.Usage()
+		if used, known = p.Usage(); known {
+			wanted = p.Wanted()
+		}
 	}
 	s.mu.Lock()
 	s.beat, s.beatAt = info, now
 	if known {
-		s.used, s.usedAt = used, now
+		s.used, s.wanted, s.usedAt = used, wanted, now
 	}
 	s.markLocked(now)
 	s.mu.Unlock()
@@ -661,6 +672,7 @@ func (s *session) kill(d *wire.Death) {
 			s.arb.log.Warn("a process could not be killed", "actor", s.inc.label(), "pid", p.PID(), "error", err)
 		}
 	}
+	s.conn.Farewell(d)
 	s.conn.Close(fmt.Errorf("it %s", d.String()))
 }
 
@@ -668,6 +680,7 @@ func (s *session) kill(d *wire.Death) {
 // its incarnation.
 func (s *session) serve() {
 	err := s.conn.Run(s)
+	s.inc.lost.Store(true)
 	s.Dry(s.conn)
 	s.inc.end(s.autopsy(err))
 }

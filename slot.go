@@ -3,6 +3,7 @@ package arbiter
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,10 +23,12 @@ type row struct {
 	name string
 	pool *pool // nil: of a single actor
 
-	mu    sync.Mutex // guards what follows, and what slots say so of
-	group *supervise.Group
-	slots []*slot // in the order of their numbers
-	over  bool    // nothing is started any more
+	mu      sync.Mutex // guards what follows, and what slots say so of
+	group   *supervise.Group
+	slots   []*slot // in the order of their numbers
+	over    bool    // nothing is started any more
+	untried bool    // the first start is under way: nobody follows one that fails
+	spent   string  // why group gave up
 }
 
 // slot is a place in which one incarnation follows another, under one name. Who
@@ -59,7 +62,6 @@ type verdict struct {
 	slot     *slot
 	decision supervise.Decision
 	decided  bool
-	next     *incarnation
 	others   []*incarnation // to be stopped, and started again
 }
 
@@ -72,7 +74,7 @@ func (a *Arbiter) supervised(spec *cell.Spec, args *actor.SpawnArgs, parent *inc
 	if err != nil {
 		return nil, invalid("restart: %v", err)
 	}
-	r := &row{arb: a, name: args.Name, group: group}
+	r := &row{arb: a, name: args.Name, group: group, untried: true}
 	s := r.add(1, args.Name, spec, args, parent)
 	i := s.current
 	if failed := a.enlistRow(r); failed != nil {
@@ -81,26 +83,55 @@ func (a *Arbiter) supervised(spec *cell.Spec, args *actor.SpawnArgs, parent *inc
 	return i, nil
 }
 
-// add makes a slot and its first incarnation.
+// tried ends the first start of r: an actor that has died of it leaves nothing behind.
+// If somebody only gave up waiting for it, it goes on.
+func (r *row) tried(i *incarnation) {
+	r.mu.Lock()
+	r.untried = false
+	died := r.slots[0].current == nil && !i.wasReady()
+	r.over = r.over || died
+	r.mu.Unlock()
+	if died {
+		r.arb.forgetRow(r)
+	}
+}
+
+// add makes a slot and its first incarnation, which nobody finds yet.
 func (r *row) add(index int, name string, spec *cell.Spec, args *actor.SpawnArgs, parent *incarnation) *slot {
-	s := &slot{row: r, name: name, index: index, spec: spec, args: *args, parent: parent}
-	s.args.GetOrCreate = false
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.addLocked(index, name, spec, args, parent)
+}
+
+func (r *row) addLocked(index int, name string, spec *cell.Spec, args *actor.SpawnArgs, parent *incarnation) *slot {
+	s := &slot{row: r, name: name, index: index, spec: spec, args: *args, parent: parent}
+	s.args.GetOrCreate = false
 	first := s.args
 	s.args.AID = "" // it is that of the first life only
 	s.current = r.arb.incarnate(spec, &first, parent, name)
-	s.current.slot = s
+	s.current.slot, s.current.seat = s, new(seat)
 	at := 0
 	for at < len(r.slots) && r.slots[at].index < index {
 		at++
 	}
-	r.slots = append(r.slots[:at], append([]*slot{s}, r.slots[at:]...)...)
+	r.slots = slices.Insert(r.slots, at, s)
 	r.group.Add(name)
 	return s
 }
 
-// enlistRow makes a new row findable, with all that is in it.
+// removeLocked takes a slot out.
+func (r *row) removeLocked(s *slot) {
+	s.removed = true
+	r.slots = slices.DeleteFunc(r.slots, func(have *slot) bool { return have == s })
+	r.group.Forget(s.name)
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
+
+// enlistRow makes a new row findable, with all that is in it. Who is in a slot is
+// findable, and the other way round, whenever row.mu is free: so whoever has closed the
+// row sees everybody there will be.
 func (a *Arbiter) enlistRow(r *row) *wire.Error {
 	a.mu.Lock()
 	taken := a.rows[r.name] != nil
@@ -112,37 +143,41 @@ func (a *Arbiter) enlistRow(r *row) *wire.Error {
 	if taken {
 		failed = wire.Errorf(wire.CodeExists, "%q belongs to a supervised actor or a pool", r.name).NotStarted()
 	}
+	var unseen, seen []*incarnation
 	r.mu.Lock()
-	var all []*incarnation
 	for _, s := range r.slots {
-		all = append(all, s.current)
-	}
-	r.mu.Unlock()
-	for n, i := range all {
+		i := s.current
 		if failed == nil {
-			failed = a.enlist(i)
-		} else {
-			i.stillbornUnseen(failed)
+			failed = a.admit(i)
 		}
-		if failed != nil && n > 0 {
-			for _, before := range all[:n] {
-				before.kill(&wire.Death{Cause: wire.CauseStopped, Reason: failed.Message})
-			}
+		if failed == nil {
+			seen = append(seen, i)
+			continue
 		}
+		s.current = nil
+		unseen = append(unseen, i)
 	}
-	if failed != nil {
-		r.close()
-		if !taken {
-			a.forgetRow(r)
-		}
+	r.over = r.over || failed != nil
+	r.mu.Unlock()
+	if failed == nil {
+		return nil
+	}
+	for _, i := range unseen {
+		i.stillbornUnseen(failed)
+	}
+	for _, i := range seen {
+		i.kill(&wire.Death{Cause: wire.CauseStopped, Reason: failed.Message})
+	}
+	if !taken {
+		a.forgetRow(r)
 	}
 	return failed
 }
 
 // stillbornUnseen lets go of an incarnation nobody could find.
 func (i *incarnation) stillbornUnseen(err *wire.Error) {
-	if i.embryo != nil {
-		i.embryo.discard(i, err)
+	if e := i.takeEmbryo(); e != nil {
+		e.discard(i, err)
 	}
 }
 
@@ -190,23 +225,28 @@ func (a *Arbiter) slotNamed(name string) *slot {
 	return nil
 }
 
-// ended takes the end of i, which has been in s, and returns who has its name now,
-// if anybody. What else is to be done comes after.
-func (s *slot) ended(i *incarnation, d *wire.Death) (next *incarnation, v verdict) {
+// ended takes the end of i, which has been in s, and gives its name to who follows,
+// if anybody does. What else is to be done comes after.
+func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	r := s.row
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var next *incarnation
+	defer func() { r.arb.registry.succeed(i, next) }()
 	if s.successor == i {
 		s.successor = nil // who waits for it sees that it has ended
-		return nil, v
+		return v
 	}
-	if s.current != i {
-		return nil, v
+	if s.last == nil || !i.neverBegan() { // or the last to live is what matters
+		s.last = d
 	}
-	s.current, s.last = nil, d
+	if s.current != i { // it was replaced, and has finished what it had
+		return v
+	}
+	s.current = nil
 	v.slot = s
 	switch {
-	case r.over || s.removed || s.held:
+	case r.over || s.removed || s.held || r.untried && !i.wasReady():
 		s.rest("stopped", d.Reason)
 	case s.successor != nil:
 		next = s.successor
@@ -216,10 +256,9 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (next *incarnation, v verdic
 	default:
 		v.decision, v.decided = r.group.Ended(s.name, endOf(i, d)), true
 		next = s.follow(&v)
-		v.next = next
 	}
 	r.changed()
-	return next, v
+	return v
 }
 
 // endOf describes an end to who decides.
@@ -241,14 +280,14 @@ func (s *slot) follow(v *verdict) *incarnation {
 	switch v.decision.Action {
 	case supervise.Stay:
 		if s.row.group.GaveUp() {
-			v.decided = s.status != "failed" // failRest has said it
-			s.rest("failed", v.decision.Reason)
+			s.rest("failed", s.row.spent)
 		} else {
 			s.rest("done", v.decision.Reason)
 		}
 		return nil
 	case supervise.GiveUp:
-		s.rest("failed", v.decision.Reason)
+		s.row.spent = v.decision.Reason
+		s.rest("failed", s.row.spent)
 		return nil
 	case supervise.StartAll:
 		for _, other := range s.row.slots {
@@ -276,7 +315,7 @@ func (s *slot) rest(status, reason string) {
 }
 
 // next puts a new incarnation into the slot, which begins after the wait. row.mu is
-// held; who calls makes it findable.
+// held until it is findable.
 func (s *slot) next(wait time.Duration) *incarnation {
 	i := s.incarnate()
 	s.current, s.status, s.reason = i, "", ""
@@ -293,7 +332,7 @@ func (s *slot) next(wait time.Duration) *incarnation {
 func (s *slot) incarnate() *incarnation {
 	args := s.args
 	i := s.row.arb.incarnate(s.spec, &args, s.parent, s.name)
-	i.slot = s
+	i.slot, i.seat = s, new(seat)
 	s.row.arb.counts.began(i)
 	return i
 }
@@ -322,7 +361,7 @@ func (i *incarnation) carryOut(v verdict) {
 			attrs = append(attrs, "line", line)
 		}
 		a.log.Error("given up", attrs...)
-		s.row.failRest(d.Reason)
+		s.row.failRest(i.death)
 	default:
 		a.events.add(actor.Event{Type: "restarting", Actor: ref, Kind: i.kind, Text: fmt.Sprintf("in %v: %s", d.After.Round(time.Millisecond), d.Reason)})
 		for _, other := range v.others {
@@ -331,19 +370,28 @@ func (i *incarnation) carryOut(v verdict) {
 	}
 }
 
-// failRest ends those that wait to be started: the supervisor has given up.
-func (r *row) failRest(reason string) {
+// failRest ends those that wait to be started: the supervisor has given up, after
+// the death last. What their slots know of the lives before stays.
+func (r *row) failRest(last *wire.Death) {
 	r.mu.Lock()
-	var waiting []*incarnation
+	quiet := *last
+	quiet.Stderr = nil // it is told beside the reason
+	d := &wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("its supervisor gave up: %s; the last one %s", r.spent, &quiet), Stderr: last.Stderr}
+	waiting := make(map[*incarnation]*embryo)
 	for _, s := range r.slots {
-		if s.current != nil && !s.current.embryoless() {
-			waiting = append(waiting, s.current)
-			s.rest("failed", reason)
+		if s.current == nil {
+			continue
+		}
+		if e := s.current.takeEmbryo(); e != nil {
+			waiting[s.current] = e
+			s.current = nil
+			s.rest("failed", r.spent)
 		}
 	}
+	r.changed()
 	r.mu.Unlock()
-	for _, i := range waiting {
-		i.stillborn(&wire.Death{Cause: wire.CauseStart, Reason: "its supervisor gave up: " + reason})
+	for i, e := range waiting {
+		i.bury(e, d)
 	}
 }
 
@@ -389,28 +437,65 @@ func (s *slot) furnish(spec *proc.Spec) {
 // stop empties the slot until it is started by hand, and returns how its actor
 // ended.
 func (s *slot) stop(ctx context.Context, reason string) (*wire.Death, error) {
+	leaving, last := s.hold(reason)
+	if len(leaving) == 0 {
+		return last, nil
+	}
+	if err := awaitAll(ctx, leaving); err != nil {
+		return nil, err
+	}
+	return leaving[0].death, nil
+}
+
+// hold asks who is in the slot to stop, and has nobody follow until it is started by
+// hand. If nobody is in it, it returns how the last one ended.
+func (s *slot) hold(reason string) (leaving []*incarnation, last *wire.Death) {
 	r := s.row
 	r.mu.Lock()
 	s.held = true
 	r.group.Forget(s.name) // or it would count as one that does not fail
-	i, last := s.current, s.last
-	r.mu.Unlock()
-	if i == nil {
-		r.mu.Lock()
-		s.rest("stopped", reason)
-		r.mu.Unlock()
-		if last == nil {
-			last = &wire.Death{Cause: wire.CauseStopped, Reason: reason}
+	for _, i := range [...]*incarnation{s.current, s.successor} {
+		if i != nil {
+			leaving = append(leaving, i)
 		}
-		return last, nil
 	}
-	i.stop(reason)
-	select {
-	case <-i.ended:
-		return i.death, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if s.current == nil {
+		s.rest("stopped", reason)
+		last = s.last
 	}
+	r.mu.Unlock()
+	if last == nil {
+		last = &wire.Death{Cause: wire.CauseStopped, Reason: reason}
+	}
+	for _, i := range leaving {
+		i.stop(reason)
+	}
+	return leaving, last
+}
+
+// stop empties all slots of r, at the same time, until they are started by hand.
+func (r *row) stop(ctx context.Context, reason string) error {
+	r.mu.Lock()
+	slots := slices.Clone(r.slots)
+	r.mu.Unlock()
+	var all []*incarnation
+	for _, s := range slots {
+		leaving, _ := s.hold(reason)
+		all = append(all, leaving...)
+	}
+	return awaitAll(ctx, all)
+}
+
+// awaitAll waits until all have ended, or ctx has.
+func awaitAll(ctx context.Context, all []*incarnation) error {
+	for _, i := range all {
+		select {
+		case <-i.ended.until():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // start fills an empty slot, and forgets that the supervisor gave up. It returns
@@ -436,9 +521,9 @@ func (s *slot) start() (*incarnation, *wire.Error) {
 	s.current, s.status, s.reason = i, "", ""
 	s.restarts++
 	r.changed()
-	r.mu.Unlock()
 	r.arb.registry.claim(i.aid, i)
 	r.arb.registry.claim(i.name, i)
+	r.mu.Unlock()
 	i.begin()
 	return i, nil
 }

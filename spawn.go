@@ -23,7 +23,25 @@ func (a *Arbiter) Spawn(ctx context.Context, kind actor.Behaviour, options ...ac
 	if _, err := a.learn(kind); err != nil {
 		return actor.Ref{}, err
 	}
-	return actor.Spawn(a.Context(ctx), kind.KindName(), options...)
+	args := &actor.SpawnArgs{Kind: kind.KindName()}
+	for _, o := range options {
+		o(args)
+	}
+	if s, ok := cell.ScopeOf(ctx); ok && s.Turn != nil {
+		return actor.SpawnActor.Call(a.Context(ctx), actor.Arbiter, *args) // a handler gives up its turn while it waits, where it can
+	}
+	if err := ctx.Err(); err != nil {
+		return actor.Ref{}, actor.Told(cell.ContextError(err, a.self.aid, "spawn").NotStarted(), a.self.aid, "spawn")
+	}
+	ref, err := a.spawn(ctx, a.self, args)
+	if err != nil {
+		failed := wire.AsError(err, wire.CodeApp)
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			failed = cell.ContextError(err, a.self.aid, "spawn")
+		}
+		return actor.Ref{}, actor.Told(failed, a.self.aid, "spawn")
+	}
+	return ref, nil
 }
 
 // SpawnProgram starts a program of any kind and language as an actor: see
@@ -45,12 +63,12 @@ func (a *Arbiter) Pool(ctx context.Context, kind actor.Behaviour, args actor.Poo
 	return actor.Pool(a.Context(ctx), args)
 }
 
-// spawn answers the command spawn.
-func (a *Arbiter) spawn(ctx context.Context, args actor.SpawnArgs) (actor.Ref, error) {
-	if failed := a.onSpawn(ctx, &args); failed != nil {
+// spawn answers the command spawn, of parent's.
+func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.SpawnArgs) (actor.Ref, error) {
+	if failed := a.onSpawn(parent, args); failed != nil {
 		return actor.Ref{}, failed
 	}
-	spec, failed := a.checkSpawn(&args)
+	spec, failed := a.checkSpawn(args)
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
@@ -58,42 +76,44 @@ func (a *Arbiter) spawn(ctx context.Context, args actor.SpawnArgs) (actor.Ref, e
 		return actor.Ref{}, failed
 	}
 	if args.GetOrCreate {
-		if ref, err, found := a.existing(ctx, &args); found {
+		if ref, err, found := a.existing(ctx, args); found {
 			return ref, err
 		}
 	}
-	parent := a.spawner(ctx)
 	if parent.pulsar && args.In == inPulsar && args.Name != "" && (a.registry.get(args.Name) != nil || checkNames(args.Name) != nil) {
 		args.Name = "" // to pulsar it is a label, which many may have
 	}
-	if failed := parent.maySpawn(&args, 1); failed != nil {
+	if failed := parent.maySpawn(args, 1); failed != nil {
 		return actor.Ref{}, failed
 	}
 	var i *incarnation
 	if args.Restart != nil {
-		i, failed = a.supervised(spec, &args, parent)
+		i, failed = a.supervised(spec, args, parent)
 	} else {
-		i = a.incarnate(spec, &args, parent, args.Name)
+		i = a.incarnate(spec, args, parent, args.Name)
 		failed = a.enlist(i)
 	}
 	if failed != nil {
 		if failed.Code == wire.CodeExists && args.GetOrCreate {
-			if ref, err, found := a.existing(ctx, &args); found {
+			if ref, err, found := a.existing(ctx, args); found {
 				return ref, err
 			}
 		}
 		return actor.Ref{}, failed
 	}
 	i.begin()
-	return i.ref(), a.awaitReady(ctx, i)
+	err := a.awaitReady(ctx, i)
+	if i.slot != nil {
+		i.slot.row.tried(i)
+	}
+	return i.ref(), err
 }
 
 // onSpawn asks the hook of the options.
-func (a *Arbiter) onSpawn(ctx context.Context, args *actor.SpawnArgs) *wire.Error {
+func (a *Arbiter) onSpawn(by *incarnation, args *actor.SpawnArgs) *wire.Error {
 	if a.options.OnSpawn == nil {
 		return nil
 	}
-	by := a.spawner(ctx)
 	if err := a.options.OnSpawn(by.ref(), args); err != nil {
 		return wire.Errorf(wire.CodeRefused, "%v", err).NotStarted()
 	}
@@ -176,12 +196,15 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 }
 
 func checkDurations(args *actor.SpawnArgs) *wire.Error {
-	for name, d := range map[string]time.Duration{
-		"startTimeout": args.StartTimeout, "heartbeat": args.Heartbeat, "heartbeatTimeout": args.HeartbeatTimeout,
-		"budget": args.Budget, "grace": args.Grace,
+	for _, f := range [...]struct {
+		name string
+		d    time.Duration
+	}{
+		{"startTimeout", args.StartTimeout}, {"heartbeat", args.Heartbeat}, {"heartbeatTimeout", args.HeartbeatTimeout},
+		{"budget", args.Budget}, {"grace", args.Grace},
 	} {
-		if d < 0 {
-			return invalid("%s is %v, and must not be negative", name, d)
+		if f.d < 0 {
+			return invalid("%s is %v, and must not be negative", f.name, f.d)
 		}
 	}
 	return nil
@@ -235,8 +258,11 @@ func kindOfProgram(path string) string {
 
 // awaitReady waits until i runs. What is not ready in time is killed.
 func (a *Arbiter) awaitReady(ctx context.Context, i *incarnation) error {
+	if i.readyNow() {
+		return i.startError()
+	}
 	select {
-	case <-i.ready:
+	case <-i.ready.until():
 	case <-ctx.Done():
 		// Somebody else may wait for an actor that is there by name.
 		if i.slot == nil && (i.args == nil || !i.args.GetOrCreate) {
@@ -247,12 +273,13 @@ func (a *Arbiter) awaitReady(ctx context.Context, i *incarnation) error {
 	return i.startError()
 }
 
-// startError is why i, which is ready or has ended, is not.
+// startError is why i, which was ready or has ended, never was ready. An end that
+// came after it was ready is no failed start, however soon it came.
 func (i *incarnation) startError() error {
 	i.mu.Lock()
-	d := i.death
+	d, ready := i.death, i.lived
 	i.mu.Unlock()
-	if d == nil {
+	if d == nil || ready {
 		return nil
 	}
 	c := *d
@@ -267,9 +294,9 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 		aid = a.newAID(args.Kind)
 	}
 	i := &incarnation{
-		arb: a, aid: aid, name: name, kind: args.Kind, spec: spec, args: args, born: time.Now(),
+		arb: a, aid: aid, name: name, kind: args.Kind, spec: spec, args: args,
 		parent: parent, depth: parent.depth + 1,
-		ready: make(chan struct{}), ended: make(chan struct{}), embryo: &embryo{},
+		embryo: &embryo{},
 	}
 	switch {
 	case args.In == "process":
@@ -286,7 +313,7 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 	if i.place == inGoroutine || args.Silent {
 		i.cell = cell.New(i.spec, i, a.self.cell.Base(), i.aid, i.name, a.log)
 		i.cell.Prepare(cell.Birth{Budget: args.Budget, Grace: args.Grace, Config: maps.Clone(args.Extra)})
-		i.local.Expired = i.expired
+		i.local.Owner = i
 	} else {
 		i.embryo.connect(i)
 	}
@@ -319,14 +346,20 @@ func checkNames(names ...string) *wire.Error {
 	return nil
 }
 
-// enlist makes i findable.
+// enlist makes i findable, or lets go of it.
 func (a *Arbiter) enlist(i *incarnation) *wire.Error {
+	failed := a.admit(i)
+	if failed != nil {
+		i.stillbornUnseen(failed)
+	}
+	return failed
+}
+
+// admit makes i findable.
+func (a *Arbiter) admit(i *incarnation) *wire.Error {
 	taken, err := a.tryEnlist(i)
 	if err == nil {
 		return nil
-	}
-	if i.embryo != nil {
-		i.embryo.discard(i, err)
 	}
 	if errors.Is(err, errTaken) {
 		return wire.Errorf(wire.CodeExists, "%q belongs to a living actor", taken).NotStarted()
@@ -347,7 +380,7 @@ func (a *Arbiter) tryEnlist(i *incarnation) (taken string, err error) {
 	if a.stopping {
 		return "", errStopping
 	}
-	if a.rows[i.name] != nil && i.slot == nil {
+	if r := a.rows[i.name]; r != nil && i.slot == nil && (i.pool == nil || r.pool != i.pool) {
 		return i.name, errTaken
 	}
 	taken, ok := a.registry.add(i)
@@ -358,8 +391,8 @@ func (a *Arbiter) tryEnlist(i *incarnation) (taken string, err error) {
 	return "", nil
 }
 
-// expired tells a cell that nobody waits for a request any longer: its time is up.
-func (i *incarnation) expired(id uint64, n peer.Note) {
+// Expired tells a cell that nobody waits for a request any longer: its time is up.
+func (i *incarnation) Expired(id uint64, n peer.Note) {
 	if l, ok := n.Caller.(*link); ok {
 		i.cell.Cancel(l.from.conn, id)
 		return

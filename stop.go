@@ -3,15 +3,29 @@ package arbiter
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 // termPart is the part of the time for a stop that is left for SIGTERM to work.
 const termPart = 5
+
+// stopCommand is the command stop as the actor "arbiter" answers it: by all the steps
+// of Stop. To others it means to finish what they have first; what the arbiter has
+// would be whoever waits for events or lines, and they wait for long.
+func (a *Arbiter) stopCommand(builtin *cell.Command) *cell.Command {
+	c := *builtin
+	c.Run = func(context.Context, any, *cell.Request) (cell.Value, error) {
+		go func() { _ = a.Stop(context.Background()) }() // whoever waits for Done learns of it
+		return nil, nil
+	}
+	return &c
+}
 
 // shutDown is Stop, once.
 func (a *Arbiter) shutDown(ctx context.Context) error {
@@ -35,6 +49,13 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 		r.close()
 	}
 	left := a.others()
+	for _, r := range rows {
+		for _, i := range r.living() { // who is about to be found
+			if !slices.Contains(left, i) {
+				left = append(left, i)
+			}
+		}
+	}
 	a.step("nothing is taken any more", began, "actors", len(left), "budget", budget)
 
 	for _, i := range left {
@@ -55,7 +76,7 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 		i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: "it had not stopped when the arbiter did"})
 	}
 	for _, i := range left {
-		<-i.ended
+		<-i.ended.until()
 	}
 	if len(killed) > 0 {
 		a.step("the rest was killed", began, "killed", strings.Join(killed, ", "))
@@ -107,13 +128,11 @@ func (a *Arbiter) others() (all []*incarnation) {
 // awaitEnds waits until all have ended or ctx has, and returns who has not.
 func awaitEnds(ctx context.Context, all []*incarnation) (left []*incarnation) {
 	for _, i := range all {
-		select {
-		case <-i.ended:
-			continue
-		default:
+		if i.ended.passed() {
+			continue // also if ctx has ended
 		}
 		select {
-		case <-i.ended:
+		case <-i.ended.until():
 		case <-ctx.Done():
 			left = append(left, i)
 		}
@@ -126,12 +145,10 @@ func awaitEnds(ctx context.Context, all []*incarnation) (left []*incarnation) {
 func terminate(all []*incarnation) (left []*incarnation) {
 	sig, _ := signalNamed("TERM")
 	for _, i := range all {
-		select {
-		case <-i.ended:
+		if i.ended.passed() {
 			continue
-		default:
-			left = append(left, i)
 		}
+		left = append(left, i)
 		if p := i.process.Load(); p != nil {
 			_ = p.Signal(sig) // if it fails, the kill that follows does not
 		}

@@ -72,6 +72,7 @@ type Info struct {
 	Workers  int            `cbor:"workers,omitempty" json:"workers,omitempty"`   // of a pool: those that run
 	Wanted   int            `cbor:"wanted,omitempty" json:"wanted,omitempty"`     // of a pool: those it is to have
 	Reason   string         `cbor:"reason,omitempty" json:"reason,omitempty"`     // why it is in this state, where that needs saying
+	Last     *Death         `cbor:"last,omitempty" json:"last,omitempty"`         // how the one before it in its slot ended, with one line of what it said
 	Extra    map[string]any `cbor:"extra,omitempty" json:"extra,omitempty"`       // what its kind's Info hook says
 }
 

@@ -217,7 +217,7 @@ func (e *DownError) Error() string {
 	case e.Err.Started == StartedNo:
 		b.WriteString(" before the handler started")
 	}
-	if n := len(e.Stderr); n > 0 {
+	if n := len(e.Stderr); n > 0 && e.Cause != CausePanic { // which has said it in the reason, and then logged its stack
 		fmt.Fprintf(&b, "; last line: %q", e.Stderr[n-1])
 	}
 	return b.String()

@@ -25,7 +25,8 @@ type EventsArgs struct {
 	Wait  time.Duration `cbor:"wait,omitempty" json:"wait,omitempty"` // nanoseconds
 }
 
-// Event is something that happened to an actor.
+// Event is something that happened to an actor. Of those that only call, such as the
+// command line, there are none.
 type Event struct {
 	Seq  uint64    `cbor:"seq" json:"seq"` // 1, 2, 3 …; a gap means that older ones are forgotten
 	Time time.Time `cbor:"time" json:"time"`

@@ -15,7 +15,7 @@ func (j *joined) Receive(c *peer.Conn, m *wire.Message) {
 	case wire.KindRequest:
 		j.request(c, m)
 	case wire.KindCancel:
-		j.cell.Cancel(c, m.ID)
+		j.cell.Cancel(j, m.ID)
 	case wire.KindUndelivered:
 		j.undelivered(wire.ParseError(m))
 	case wire.KindDown:
@@ -30,7 +30,7 @@ func (j *joined) Receive(c *peer.Conn, m *wire.Message) {
 
 // request delivers a command, or answers why not.
 func (j *joined) request(c *peer.Conn, m *wire.Message) {
-	r := j.cell.Receive(m, c, wire.Cost(m.Size()))
+	r := j.cell.Receive(m, j, wire.Cost(m.Size()))
 	r.Granted = true // the window is the inbox's bound, and given back as handlers begin
 	var err *wire.Error
 	if e := m.CheckExt(); e != nil {
@@ -41,6 +41,19 @@ func (j *joined) request(c *peer.Conn, m *wire.Message) {
 	if err != nil {
 		c.Credit(r.Cost)
 		j.member.Fail(r, err, false)
+	}
+}
+
+// Started and Credit make joined the cell.Source of what comes over its connection.
+
+// Started says that a handler begins.
+func (j *joined) Started() { j.conn.Started() }
+
+// Credit gives the arbiter its room back, unless the actor has ended: that would only
+// invite more for nobody.
+func (j *joined) Credit(cost int) {
+	if !j.cell.Ended() {
+		j.conn.Credit(cost)
 	}
 }
 

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -275,6 +276,11 @@ func (m *Member) Fail(r *cell.Request, e *wire.Error, more bool) {
 		}
 		return
 	default:
+		if e.Target == "" { // who called a pool is to know which worker it was
+			c := *e
+			c.Target = cmp.Or(j.cell.Name(), j.cell.AID())
+			e = &c
+		}
 		reply := e.Frame(wire.KindError, r.ID)
 		_ = j.conn.Post(peer.Reply, &reply, peer.Charge{})
 	}

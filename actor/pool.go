@@ -33,7 +33,8 @@ type PoolArgs struct {
 	QueueAge time.Duration `cbor:"queueAge,omitempty" json:"queueAge,omitempty"` // default 1 s
 	// Bind are addresses the workers listen at: "host:port", "tcp:host:port" or
 	// "unix:/path". They are opened once, and each worker inherits them as
-	// sd_listen_fds(3) describes: descriptors from 3 on, LISTEN_FDS and LISTEN_PID.
+	// sd_listen_fds(3) describes: descriptors from 3 on, LISTEN_FDS and LISTEN_PID. They block.
+	// An inspection says what they came to: port 0 is a free one.
 	Bind []string `cbor:"bind,omitempty" json:"bind,omitempty"`
 	// WorkerEnv is the environment in which workers differ: {index} is the number of
 	// the slot, from 1, {index0} from 0, {slot} its name, {pool} the pool's.
@@ -66,9 +67,9 @@ var (
 	// its successor is ready; a supervised actor is stopped and started again. What is
 	// not supervised is refused. It answers with the slots that were restarted.
 	RestartActor = NewCommand[Ref, []string]("restart", Doc("replaces the workers of a pool, one after the other"))
-	// StopActor stops an actor, a slot or a pool, and answers when it has ended. A slot
-	// stays empty until StartActor.
-	StopActor = NewCommand[Ref, Death]("stop_actor", Doc("stops an actor and waits for it; a slot stays empty"))
+	// StopActor stops an actor, a slot or all slots of a pool, and answers when that has
+	// ended. A slot stays empty until StartActor; the pool itself stays, too.
+	StopActor = NewCommand[Ref, Death]("stop_actor", Doc("stops an actor and waits for it; a slot, and all of a pool, stay empty until they are started"))
 	// StartActor starts what StopActor stopped, or a supervisor gave up on.
 	StartActor = NewCommand[Ref, Ref]("start", Doc("starts again what was stopped or given up on"))
 	// InspectActor answers all that is known of an actor, a slot or a pool, also of one
@@ -119,8 +120,9 @@ type Slot struct {
 type LogsArgs struct {
 	Target string        `cbor:"target,omitempty" json:"target,omitempty"`
 	Since  uint64        `cbor:"since,omitempty" json:"since,omitempty"`
-	Last   int           `cbor:"last,omitempty" json:"last,omitempty"` // default: all that is kept
-	Wait   time.Duration `cbor:"wait,omitempty" json:"wait,omitempty"` // at most a minute
+	Last   int           `cbor:"last,omitempty" json:"last,omitempty"`     // default: all that is kept
+	Within time.Duration `cbor:"within,omitempty" json:"within,omitempty"` // only what was printed no longer ago; default: all
+	Wait   time.Duration `cbor:"wait,omitempty" json:"wait,omitempty"`     // at most a minute
 }
 
 // LogLines are lines, oldest first. At most 1,000 come at a time; More says that
@@ -128,8 +130,9 @@ type LogsArgs struct {
 type LogLines struct {
 	Lines []LogLine `cbor:"lines" json:"lines"`
 	Next  uint64    `cbor:"next" json:"next"` // the Since of what comes next
+	End   uint64    `cbor:"end" json:"end"`   // the number of the newest line there is, of anybody
 	More  bool      `cbor:"more,omitempty" json:"more,omitempty"`
-	Lost  uint64    `cbor:"lost,omitempty" json:"lost,omitempty"` // lines after Since that are no longer kept
+	Lost  uint64    `cbor:"lost,omitempty" json:"lost,omitempty"` // of how many actors lines after Since are no longer kept
 }
 
 // LogLine is a line that a process printed.

@@ -3,6 +3,7 @@ package actor
 import (
 	"fmt"
 	"strings"
+	"unsafe"
 
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -35,6 +36,25 @@ func (t *typed[T]) Bytes() ([]byte, bool) {
 	return *b, true
 }
 
+// Size is that of the value itself, and of the bytes it is all about if it is a
+// []byte or a string. What other values point to is not looked at.
+func (t *typed[T]) Size() int { return int(unsafe.Sizeof(t.v)) + bytesOf(any(&t.v)) }
+
+// bytesOf is the length of what v is or points to, if that is a []byte or a string.
+func bytesOf(v any) int {
+	switch v := v.(type) {
+	case *[]byte:
+		return len(*v)
+	case *string:
+		return len(*v)
+	case []byte:
+		return len(v)
+	case string:
+		return len(v)
+	}
+	return 0
+}
+
 // arguments are the positional and keyword arguments of a dynamic call.
 type arguments struct {
 	args   []any
@@ -48,6 +68,18 @@ func (a *arguments) Encode(dst []byte, codec wire.Codec) (cell.Encoded, error) {
 	}
 	data, err := wire.EncodeArgs(codec, dst, a.args, a.kwargs)
 	return cell.Encoded{Codec: codec, Args: true, Data: data}, err
+}
+
+// Size is that of the bytes and strings among the arguments, and something for each.
+func (a *arguments) Size() (n int) {
+	const each = 16
+	for _, v := range a.args {
+		n += each + bytesOf(v)
+	}
+	for name, v := range a.kwargs {
+		n += each + len(name) + bytesOf(v)
+	}
+	return n
 }
 
 // take returns v as a T. A value of this process that is a T already is handed

@@ -23,7 +23,7 @@ func (a *app) attaching(cmd *cobra.Command) *cobra.Command {
 	a.timeout = 30 * time.Second
 	flags := cmd.Flags()
 	flags.StringVar(&a.addr, "addr", "", "talk to the arbiter at `ADDRESS`: unix:/path or host:port (default $ARBITER_ADDR, else your only one)")
-	flags.Var(&flag[time.Duration]{&a.timeout, parseTimeout, "DURATION"}, "timeout", "how long to wait for an answer")
+	flags.Var(&flag[time.Duration]{&a.timeout, parseDuration("timeout"), "DURATION"}, "timeout", "how long to wait for an answer")
 	return cmd
 }
 
@@ -47,8 +47,26 @@ type attached struct {
 	undelivered chan *actor.Error // what came back of what was sent: the first
 }
 
+// gone reports whether err is that the arbiter has ended, or is about to. A call may
+// learn of it before the member does.
+func (at *attached) gone(err error) bool {
+	select {
+	case <-at.member.Lost():
+		return true
+	default:
+		return errors.Is(err, actor.ErrClosed)
+	}
+}
+
 // attach runs do as a client of the arbiter, with a.timeout for all of it.
 func (a *app) attach(ctx context.Context, do func(ctx context.Context, at *attached) error) error {
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	return a.join(ctx, do)
+}
+
+// join runs do as a client of the arbiter, with a.timeout for the connection only.
+func (a *app) join(ctx context.Context, do func(ctx context.Context, at *attached) error) error {
 	address, origin, err := a.address()
 	if err != nil {
 		return err
@@ -56,9 +74,9 @@ func (a *app) attach(ctx context.Context, do func(ctx context.Context, at *attac
 	at := &attached{undelivered: make(chan *actor.Error, 1)}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	at.member = actor.NewMember(address, client(at.undelivered), actor.JoinOptions{Client: true, Logger: quiet, Timeout: a.timeout})
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	hello, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	if _, err := at.member.Ref(ctx); err != nil {
+	if _, err := at.member.Ref(hello); err != nil {
 		// Not closed: that waits for the dial, and this program ends anyway.
 		return a.explainJoin(address, origin, err)
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -31,9 +32,12 @@ JSON. The actor "arbiter" is the arbiter itself.
 			if err != nil {
 				return err
 			}
-			return a.attach(cmd.Context(), func(ctx context.Context, _ *attached) error {
+			return a.attach(cmd.Context(), func(ctx context.Context, at *attached) error {
 				v, err := arg.call(ctx, args[0], args[1])
-				if err != nil {
+				switch {
+				case errors.Is(err, actor.ErrDeadline):
+					return a.explainSlow(cmd.Context(), at, args[0], err)
+				case err != nil:
 					return a.explainKeywords(ctx, err, arg)
 				}
 				return a.print(jsonable(v))
@@ -54,6 +58,41 @@ func (a *argument) send(ctx context.Context, target, command string) error {
 		return actor.NewCommand[any, actor.None](command).Send(ctx, actor.To(target), a.whole)
 	}
 	return actor.Send(ctx, target, command, a.values()...)
+}
+
+// lookWait is how long the command line looks for the reason of what went wrong.
+const lookWait = 2 * time.Second
+
+// explainSlow says of a call that was not answered in time what its target is at.
+func (a *app) explainSlow(ctx context.Context, at *attached, target string, err error) error {
+	p := a.explain(ctx, err)
+	short, cancel := context.WithTimeout(at.member.Context(ctx), lookWait)
+	defer cancel()
+	i, lookErr := actor.InspectActor.Call(short, actor.Arbiter, actor.To(target))
+	if lookErr != nil || p.exit != exitTimeout {
+		return p
+	}
+	switch in := i.Info; {
+	case in.State != "running" && in.State != "failed":
+		p.because("%s is %s", nameOf(in), in.State)
+	case in.Handling != "":
+		p.because("%s has been inside %q for %s; %s for it", nameOf(in), in.Handling, used(in.Since), waits(in.Inbox))
+	case in.Inbox > 0:
+		p.because("%s for %s", waits(in.Inbox), nameOf(in))
+	}
+	pool, _, _ := strings.Cut(nameOf(i.Info), "/")
+	if i.Pool != nil || len(i.Slots) > 0 && pool != nameOf(i.Info) {
+		p.hint("more workers", a.program+" scale "+pool+"=+1")
+	}
+	return p
+}
+
+// waits is "1 message waits" or "2 messages wait".
+func waits(n int) string {
+	if n == 1 {
+		return "1 message waits"
+	}
+	return count(n, "message") + " wait"
 }
 
 // explainKeywords adds to an error about arguments that some were taken as

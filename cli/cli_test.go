@@ -4,7 +4,6 @@ package cli
 
 import (
 	"encoding/json"
-	"image/png"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -34,8 +33,6 @@ func TestUsage(t *testing.T) {
 		{"ps -o xml", []string{"xml", "table", "json", "[usage]"}},
 		{"call a b --timeout soon", []string{"soon", "[usage]"}},
 		{"call a b n=1 n=2", []string{`"n" is given twice`, "[usage]"}},
-		{"demo --workers 0", []string{"[usage]"}},
-		{"demo --size big", []string{`"big"`, "WIDTHxHEIGHT", "[usage]"}},
 		{"up --listen nowhere", []string{"nowhere", "host:port", "[usage]"}},
 		{"up --listen 127.0.0.1:0", []string{"needs a token", "ARBITER_TOKEN", "[usage]"}},
 		{"up --name a/b", []string{"--name", "[usage]"}},
@@ -52,7 +49,7 @@ func TestUsage(t *testing.T) {
 // Every command has a help whose examples begin with the program.
 func TestHelp(t *testing.T) {
 	w := newWorld(t)
-	for _, name := range []string{"", "demo", "up", "ps", "call", "send", "stop", "kill"} {
+	for _, name := range []string{"", "demo", "run", "up", "ps", "call", "send", "stop", "kill", "start", "restart", "scale", "inspect", "logs", "events"} {
 		args := []string{"--help"}
 		if name != "" {
 			args = []string{name, "--help"}
@@ -66,7 +63,7 @@ func TestHelp(t *testing.T) {
 
 func TestNoArbiter(t *testing.T) {
 	w := newWorld(t)
-	for _, args := range []string{"ps", "call arbiter ping", "send arbiter ping", "stop arbiter", "kill x"} {
+	for _, args := range []string{"ps", "call arbiter ping", "send arbiter ping", "stop arbiter", "kill x", "start x", "restart x", "scale x=1", "inspect x", "logs -f", "events -f"} {
 		w.expect(exitNoArbiter, "", []string{"[no-arbiter]", " up"}, strings.Fields(args)...)
 	}
 	w.expect(exitNoArbiter, "", []string{"[no-arbiter]"}, "ps", "--addr", "unix:"+filepath.Join(w.dir, "none"))
@@ -94,7 +91,7 @@ func TestSession(t *testing.T) {
 	if len(ps) != 2 || i < 0 || ps[i].State != "running" || ps[i].In != "process" || ps[i].PID == 0 {
 		t.Fatalf("ps lists %+v, want the arbiter and ada, a process", ps)
 	}
-	if out := w.run("ps").out; !strings.Contains(out, "NAME") || !strings.Contains(out, "process "+strconv.Itoa(ps[i].PID)) {
+	if out := squeezed(w.run("ps").out); !strings.Contains(out, "NAME") || !strings.Contains(out, "process "+strconv.Itoa(ps[i].PID)) {
 		t.Errorf("ps prints\n%s", out)
 	}
 
@@ -120,7 +117,7 @@ func TestSession(t *testing.T) {
 	w.expect(exitRefused, "", []string{"stop arbiter"}, "kill", "arbiter")
 
 	w.run("call", "arbiter", "spawn", "kind=staller", "name=slow")
-	w.expect(exitTimeout, "", []string{"not answered within 50ms", "[deadline]", "--timeout"}, "call", "slow", "stall", "--timeout", "50ms")
+	w.expect(exitTimeout, "", []string{"not answered within 50ms", "[deadline]", " inspect slow", "--timeout"}, "call", "slow", "stall", "--timeout", "50ms")
 	var e told
 	if got := w.run("call", "slow", "stall", "--timeout", "50ms", "-o", "json"); json.Unmarshal([]byte(got.errors), &e) != nil || e.Error.Code != "deadline" {
 		t.Errorf("a timeout with -o json: %q", got.errors)
@@ -212,6 +209,22 @@ func TestInterruptedCall(t *testing.T) {
 	}
 }
 
+// A call that is not answered in time says what its target is at.
+func TestSlowCall(t *testing.T) {
+	w := newWorld(t)
+	w.up()
+	w.run("call", "arbiter", "pool", "name=web", `worker={"kind":"staller"}`)
+	call, ended := w.begin("call", "web", "stall")
+	for result[actor.Info](w, "call", "web/1", "info").Started == 0 {
+	}
+	w.expect(exitTimeout, "", []string{"[deadline]", `web/1 has been inside "stall" for `, " inspect web/1", " scale web=+1"}, "call", "web/1", "echo", "1", "--timeout", "50ms")
+	w.expect(exitTimeout, "", []string{"[deadline]", " scale web=+1"}, "call", "web", "echo", "1", "--timeout", "50ms")
+	if err := call.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+}
+
 func TestListenByTCP(t *testing.T) {
 	w := newWorld(t)
 	w.env = append(w.env, "ARBITER_TOKEN=sesame")
@@ -243,155 +256,5 @@ func TestListenByTCP(t *testing.T) {
 	w.env = append(w.env, "ARBITER_TOKEN=wrong")
 	if got := w.run("ps", "--addr", tcp); got.code != exitRefused || !strings.Contains(got.errors, "token") {
 		t.Errorf("a wrong token: exit code %d\n%s", got.code, got.errors)
-	}
-}
-
-func TestDemo(t *testing.T) {
-	w := newWorld(t)
-	a := result[account](w, "demo", "--size", "300x200", "--workers", "3", "--out", "a.png")
-	total := 0
-	for _, n := range a.Workers {
-		total += n
-	}
-	if a.Tiles != 5*4 || total != a.Tiles || len(a.Workers) == 0 || a.Again != 0 {
-		t.Errorf("the account is %+v", a)
-	}
-	checkPicture(t, filepath.Join(w.dir, "a.png"), 300, 200)
-	w.expect(exitFailed, "", []string{"[not-written]", "mkdir -p"}, "demo", "--out", filepath.Join(w.dir, "none", "a.png"))
-	if _, err := os.Stat(filepath.Join(w.dir, "none")); err == nil {
-		t.Error("the folder was made")
-	}
-}
-
-// checkPicture compares a picture with what draw computes here.
-func checkPicture(t *testing.T, path string, width, height int) {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	img, err := png.Decode(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b := img.Bounds(); b.Dx() != width || b.Dy() != height {
-		t.Fatalf("the picture is %v", b)
-	}
-	for _, tl := range seahorse(width, height).tiles(tileSide) {
-		p, err := tl.draw(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, at := range [][2]int{{0, 0}, {tl.W - 1, tl.H - 1}} {
-			x, y := at[0], at[1]
-			r, g, b, _ := img.At(tl.X+x, tl.Y+y).RGBA()
-			want := p.RGB[3*(y*tl.W+x):]
-			if byte(r>>8) != want[0] || byte(g>>8) != want[1] || byte(b>>8) != want[2] {
-				t.Fatalf("pixel %d,%d of tile %d is %d %d %d, want %v", x, y, tl.N, r>>8, g>>8, b>>8, want[:3])
-			}
-		}
-	}
-}
-
-// Renderers that are killed -9 again and again cost tiles nothing but time.
-func TestDemoUnderFire(t *testing.T) {
-	w := newWorld(t)
-	cmd := w.command("demo", "--size", "960x640", "--workers", "3", "-o", "json")
-	var out, errs strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	killed := map[int]bool{}
-	var err error
-	for over := false; !over; {
-		select {
-		case err = <-ended:
-			over = true
-		default:
-			if len(killed) < 3 {
-				for _, pid := range childrenOf(cmd.Process.Pid) {
-					if len(killed) < 3 && !killed[pid] && syscall.Kill(pid, syscall.SIGKILL) == nil {
-						killed[pid] = true
-					}
-				}
-			} else {
-				err, over = <-ended, true
-			}
-		}
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, errs.String())
-	}
-	var a account
-	if err := json.Unmarshal([]byte(out.String()), &a); err != nil {
-		t.Fatal(err)
-	}
-	if len(killed) == 0 || a.Tiles != 15*10 {
-		t.Errorf("%d renderers were killed, and the account is %+v", len(killed), a)
-	}
-	checkPicture(t, filepath.Join(w.dir, "arbiter-demo.png"), 960, 640)
-}
-
-// childrenOf returns the processes whose parent is pid.
-func childrenOf(pid int) (list []int) {
-	dirs, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, name := range dirs {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			continue
-		}
-		_, rest, _ := strings.Cut(string(b), ") ")
-		f := strings.Fields(rest)
-		if len(f) > 1 && f[1] == strconv.Itoa(pid) {
-			if n, err := strconv.Atoi(strings.Split(name, "/")[2]); err == nil {
-				list = append(list, n)
-			}
-		}
-	}
-	return list
-}
-
-func TestLedger(t *testing.T) {
-	for _, test := range []struct {
-		came []int
-		want string
-	}{
-		{[]int{1, 1, 1}, ""},
-		{[]int{1, 0, 1}, "1 never came [1]"},
-		{[]int{1, 1, 2}, "1 came more than once [2]"},
-		{[]int{1}, "2 never came [1 2]"},
-	} {
-		err := ledger{Tiles: 3, Came: test.came}.check()
-		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
-			t.Errorf("%v: %v, want %q", test.came, err, test.want)
-		}
-	}
-}
-
-// Tiles cover the picture, each pixel once.
-func TestTiles(t *testing.T) {
-	v := seahorse(150, 70)
-	seen := make(map[[2]int]int)
-	for n, tl := range v.tiles(64) {
-		if tl.N != n {
-			t.Errorf("tile %d is number %d", n, tl.N)
-		}
-		for y := range tl.H {
-			for x := range tl.W {
-				seen[[2]int{tl.X + x, tl.Y + y}]++
-			}
-		}
-	}
-	if len(seen) != 150*70 {
-		t.Errorf("%d pixels are covered, want %d", len(seen), 150*70)
-	}
-	for at, n := range seen {
-		if n != 1 || at[0] >= 150 || at[1] >= 70 {
-			t.Errorf("pixel %v is covered %d times", at, n)
-		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,23 +18,29 @@ import (
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/supervise"
 	"github.com/spf13/cobra"
 )
 
-// demo is one run of the demonstration: actors in processes of their own render a
-// picture in tiles, and one in a goroutine assembles it.
+// demo is one run of the demonstration: a pool of workers in processes of their own
+// renders a zoom into a fractal, in tiles, while chaos strikes them; another colours
+// the tiles; an actor assembles the frames and keeps a ledger.
 type demo struct {
 	app     *app
 	workers int
-	view    view
+	size    size
+	long    time.Duration
+	seed    uint64
+	calm    bool // without chaos
 	out     string
-	picture bool
+	drawn   bool // on a terminal
 
-	arb     *arbiter.Arbiter
-	canvas  actor.Ref
-	tiles   []tile
-	done    atomic.Int64
-	retried atomic.Int64
+	began  time.Time
+	arb    *arbiter.Arbiter
+	canvas actor.Ref
+	driver *driver
+	story  story
+	phase  atomic.Pointer[string] // what it is at, for people
 }
 
 // size is that of a picture, in pixels.
@@ -53,37 +60,75 @@ func parseSize(text string) (size, error) {
 	return size{width, height}, nil
 }
 
+// howLong is for how long a demonstration is to go on.
+type howLong time.Duration
+
+func (h howLong) String() string { return time.Duration(h).String() }
+
+func parseHowLong(text string) (howLong, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		example := "20s or 5m"
+		if _, err := strconv.ParseUint(text, 10, 32); err == nil && text != "0" {
+			example = text + "s"
+		}
+		return 0, usage("%q is no time to go on for, such as %s", text, example)
+	}
+	return howLong(d), nil
+}
+
+func parseSeed(text string) (uint64, error) {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || n == 0 {
+		return 0, usage("%q is no seed: a whole number from 1 on", text)
+	}
+	return n, nil
+}
+
 func (a *app) demoCommand() *cobra.Command {
-	d := &demo{app: a, workers: min(max(runtime.GOMAXPROCS(0), 2), maxWorkers)}
-	picture := size{1280, 800}
+	d := &demo{app: a, workers: min(max(runtime.GOMAXPROCS(0), 4), 8), size: size{640, 400}}
+	long := howLong(20 * time.Second)
 	var quiet bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "render a picture with actors in many processes",
-		Long: `Starts an arbiter, renderer actors in processes of their own, and a canvas actor in
-a goroutine. The renderers compute the tiles of a fractal, the canvas assembles them
-and keeps a ledger. What a renderer was at when it died, another does again: kill
-some. The exit code is 0 only if the ledger shows that every tile came exactly once.
+		Short: "a render pool under attack: see it heal",
+		Long: `Zooms into a fractal. A pool of workers, each in a process of its own, renders it
+in tiles; a pool of goroutines colours them; an actor assembles the frames and keeps
+a ledger. Another, chaos, strikes a worker every second or two: it kills it, has it
+panic, freezes it or hangs it. The pool heals, and calls that ended with a death are
+made again. Kill some yourself, from a second terminal, by the commands it shows.
 
-A terminal shows the picture, in characters if $NO_COLOR is set. The file's name, or
-with -o json an account, goes to standard output.`,
+The exit code is 0 only if the ledger shows that every tile came exactly once, and
+the pool is whole again. What was lost is told otherwise.
+
+A terminal shows the picture, the workers, and what befell them; without colours if
+$NO_COLOR is set. Elsewhere there is a line a second. The latest frame is written as
+PNG; the file's name, or with -o json an account, goes to standard output.`,
 		Example: `  $0 demo
-  $0 demo --workers 8 --size 3840x2160 --out large.png`,
+  $0 demo --for 5m --seed 42    # time to kill some yourself
+  $0 demo --no-chaos --workers 8 --size 1920x1200 --out large.png`,
 		Args:        a.arguments(0, 0),
 		Annotations: map[string]string{"names": "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d.view = seahorse(picture.width, picture.height)
-			d.picture = !quiet && a.format == "table" && isTerminal(os.Stdout)
+			d.long = time.Duration(long)
+			d.drawn = !quiet && a.format == "table" && isTerminal(os.Stdout)
+			if d.seed == 0 {
+				d.seed = 1 + rand.Uint64N(99_999) // short enough to be typed
+			}
 			if err := d.checkOut(); err != nil {
 				return err
 			}
 			return d.run(cmd.Context())
 		},
 	}
-	cmd.Flags().VarP(&flag[int]{&d.workers, wholeNumber("is no number of workers", 1, maxWorkers), "NUMBER"}, "workers", "w", "renderer processes")
-	cmd.Flags().Var(&flag[size]{&picture, parseSize, "WIDTHxHEIGHT"}, "size", "of the picture, in pixels")
-	cmd.Flags().StringVar(&d.out, "out", "arbiter-demo.png", "write the picture to `FILE`, as PNG")
-	cmd.Flags().BoolVar(&quiet, "no-picture", false, "do not show the picture in the terminal")
+	flags := cmd.Flags()
+	flags.Var(&flag[howLong]{&long, parseHowLong, "DURATION"}, "for", "begin frames for so long")
+	flags.VarP(&flag[int]{&d.workers, wholeNumber("is no number of workers", 1, maxWorkers), "NUMBER"}, "workers", "w", "renderer processes")
+	flags.Var(&flag[uint64]{&d.seed, parseSeed, "NUMBER"}, "seed", "what chaos does, and to whom, follows from it (default one by chance, which is told)")
+	flags.BoolVar(&d.calm, "no-chaos", false, "without chaos")
+	flags.Var(&flag[size]{&d.size, parseSize, "WIDTHxHEIGHT"}, "size", "of the frames, in pixels")
+	flags.StringVar(&d.out, "out", "arbiter-demo.png", "write the latest frame to `FILE`, as PNG")
+	flags.BoolVar(&quiet, "no-picture", false, "a line a second, also on a terminal")
 	return cmd
 }
 
@@ -116,33 +161,6 @@ func (d *demo) cannotWrite(err error) error {
 	return p.hint("write it elsewhere", d.app.again("--out", quote(filepath.Join(os.TempDir(), "arbiter-demo.png"))))
 }
 
-func (d *demo) run(ctx context.Context) (err error) {
-	began := time.Now()
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	d.arb, err = arbiter.Start(ctx, arbiter.Options{Name: "demo", Child: d.app.hook, Kinds: d.app.kinds, Logger: quiet, Output: d.app.err})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.arb.Stop(context.WithoutCancel(ctx))) }()
-	ctx = d.arb.Context(ctx)
-	if d.canvas, err = d.arb.Spawn(ctx, painter, actor.Name("canvas")); err != nil {
-		return err
-	}
-	if _, err = begin.Call(ctx, d.canvas, d.view); err != nil {
-		return err
-	}
-	d.tiles = d.view.tiles(tileSide)
-	d.workers = min(d.workers, len(d.tiles))
-	fmt.Fprintf(d.app.err, "%s, each in a process of its own; a canvas in a goroutine\n", count(d.workers, "renderer"))
-	shown := d.progress()
-	err = d.render(ctx)
-	shown()
-	if err != nil {
-		return err
-	}
-	return d.finish(ctx, began)
-}
-
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -150,155 +168,154 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// render has every tile rendered and put in its place. The first thing to go wrong
-// ends it.
-func (d *demo) render(ctx context.Context) error {
-	work := make(chan tile, len(d.tiles))
-	for _, t := range d.tiles {
-		work <- t
-	}
-	close(work)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var wg sync.WaitGroup
-	for n := range d.workers {
-		wg.Go(func() {
-			w := &worker{demo: d, name: fmt.Sprintf("renderer-%d", n+1)}
-			if err := w.serve(ctx, work); err != nil {
-				cancel(err)
-			}
-		})
-	}
-	wg.Wait()
-	return context.Cause(ctx)
-}
+// hastily is how long the end of one that is interrupted may take: who is frozen
+// then, is killed.
+const hastily = 700 * time.Millisecond
 
-// worker keeps one renderer after the other busy: when one dies, another takes its
-// name. It belongs to one goroutine.
-type worker struct {
-	demo  *demo
-	name  string
-	actor actor.Ref // none: it has to be started
-}
-
-// maxTries is how often a tile is tried before it is taken to be what kills its
-// renderers.
-const maxTries = 10
-
-func (w *worker) serve(ctx context.Context, work <-chan tile) error {
-	for t := range work {
-		for try := 1; ; try++ {
-			err := w.render(ctx, t)
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, actor.ErrDown) || ctx.Err() != nil || try == maxTries {
-				return err
-			}
-			w.actor = actor.Ref{}
-			w.demo.retried.Add(1)
-		}
-		w.demo.done.Add(1)
+func (d *demo) run(ctx context.Context) (err error) {
+	if runtime.GOOS == "windows" {
+		return &problem{exit: exitFailed, code: "unsupported", text: "the demo needs actors in processes of their own, which there are not on Windows"}
 	}
-	return nil
-}
-
-// render has one tile rendered, and puts it in its place. Down means that the
-// renderer ended before the tile was there.
-func (w *worker) render(ctx context.Context, t tile) (err error) {
-	if w.actor.IsZero() {
-		if w.actor, err = w.demo.arb.Spawn(ctx, renderer, actor.Process(), actor.Name(w.name)); err != nil {
-			return err
-		}
-	}
-	p, err := render.Call(ctx, w.actor, t)
+	d.began = time.Now()
+	d.arb, err = arbiter.Start(ctx, arbiter.Options{
+		Name: "demo", Child: d.app.hook, Kinds: d.app.kinds, Control: true,
+		// What a worker prints when it panics is not for this terminal; the arbiter keeps
+		// it.
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Output: io.Discard,
+	})
 	if err != nil {
 		return err
 	}
-	if _, err := put.Call(ctx, w.demo.canvas, placed{t, p, w.name}); err != nil {
-		return fmt.Errorf("tile %d was not put in its place: %v", t.N, err) // not wrapped: another renderer does not help
+	defer func() { err = errors.Join(err, d.stop(ctx)) }()
+	if err := d.populate(d.arb.Context(ctx)); err != nil {
+		return err
 	}
-	return nil
-}
-
-// progress shows how far it is, until the function it returns is called: a line
-// that changes on a terminal, a line a second elsewhere.
-func (d *demo) progress() (stop func()) {
-	tty := isTerminal(os.Stderr)
-	every := time.Second
-	if tty {
-		every = 100 * time.Millisecond
-	}
-	quit, gone := make(chan struct{}), make(chan struct{})
-	show := func() {
-		done, total := int(d.done.Load()), len(d.tiles)
-		if tty {
-			const width = 40
-			fmt.Fprintf(d.app.err, "\r[%-*s] %d of %d tiles ", width, strings.Repeat("#", done*width/total), done, total)
-		} else {
-			fmt.Fprintf(d.app.err, "%d of %d tiles\n", done, total)
-		}
-	}
-	go func() {
-		defer close(gone)
-		t := time.NewTicker(every)
-		defer t.Stop()
-		for {
-			select {
-			case <-t.C:
-				show()
-			case <-quit:
-				show()
-				if tty {
-					fmt.Fprintln(d.app.err)
-				}
-				return
-			}
-		}
-	}()
-	return func() { close(quit); <-gone }
-}
-
-// account is what a demonstration came to.
-type account struct {
-	Picture string         `json:"picture"`
-	Width   int            `json:"width"`
-	Height  int            `json:"height"`
-	Tiles   int            `json:"tiles"`
-	Workers map[string]int `json:"workers"` // how many tiles came from whom
-	Again   int            `json:"again"`   // tiles rendered again because their renderer died
-	Seconds float64        `json:"seconds"`
-}
-
-// finish checks the ledger, and writes and shows the picture.
-func (d *demo) finish(ctx context.Context, began time.Time) error {
-	l, err := report.Call(ctx, d.canvas, actor.None{})
+	end, err := d.perform(d.arb.Context(ctx))
 	if err != nil {
 		return err
 	}
-	if err := l.check(); err != nil {
+	return d.tell(end)
+}
+
+// stop ends all that was started.
+func (d *demo) stop(ctx context.Context) error {
+	if !interrupted(ctx) {
+		return d.arb.Stop(context.WithoutCancel(ctx))
+	}
+	soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), hastily)
+	defer cancel()
+	return d.arb.Stop(soon)
+}
+
+// A worker that is silent or hangs is to be found dead soon, and followed soon.
+const (
+	beat    = 300 * time.Millisecond
+	silence = 1500 * time.Millisecond
+	budget  = time.Second // for one tile, which takes a few milliseconds
+)
+
+// populate starts those who live as long as the demonstration.
+func (d *demo) populate(ctx context.Context) (err error) {
+	if d.canvas, err = d.arb.Spawn(ctx, painter, actor.Name("canvas")); err != nil {
 		return err
 	}
-	if _, err := save.Call(ctx, d.canvas, d.out); err != nil {
-		return d.cannotWrite(err)
+	d.driver = newDriver(d.size, d.workers, d.canvas, d.story.again)
+	policy := &supervise.Policy{
+		MinBackoff: 100 * time.Millisecond, MaxBackoff: 500 * time.Millisecond,
+		MaxCrashes: -1, // it is attacked: to give up would be to lose
 	}
-	took := time.Since(began)
-	if d.picture {
-		lines, err := look.Call(ctx, d.canvas, lookArgs{Columns: 78, Plain: os.Getenv("NO_COLOR") != ""})
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(d.app.out, strings.Join(lines, "\n"))
+	_, err = d.arb.Pool(ctx, renderer, actor.PoolArgs{Name: renderPool, Workers: d.workers, Worker: actor.SpawnArgs{
+		In: "process", Restart: policy, Heartbeat: beat, HeartbeatTimeout: silence, Budget: budget, Grace: time.Second,
+	}})
+	if err != nil {
+		return err
 	}
-	again := int(d.retried.Load())
-	fmt.Fprintf(d.app.err, "%s, and each came exactly once, in %v", count(l.Tiles, "tile"), took.Round(10*time.Millisecond))
-	if again > 0 {
-		fmt.Fprintf(d.app.err, "; %d times a renderer died and another did its tile again", again)
-	}
-	fmt.Fprintln(d.app.err)
-	if d.app.asJSON() {
-		return d.app.print(account{d.out, d.view.Width, d.view.Height, l.Tiles, l.Workers, again, took.Seconds()})
-	}
-	_, err = fmt.Fprintln(d.app.out, d.out)
+	_, err = d.arb.Pool(ctx, colourist, actor.PoolArgs{Name: colourPool, Workers: colourists, Worker: actor.SpawnArgs{Restart: policy}})
 	return err
+}
+
+// colourists are enough for many renderers: to colour takes little.
+const colourists = 2
+
+// perform makes frames and lets chaos loose, shows it, and waits until all have
+// recovered.
+func (d *demo) perform(ctx context.Context) (end ending, err error) {
+	watching, unwatch := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { d.follow(watching) })
+	d.enter(phaseRendering)
+	showing, shown := context.WithCancel(ctx)
+	wg.Go(func() { d.show(showing) })
+	defer func() {
+		shown()
+		unwatch()
+		wg.Wait()
+	}()
+	if !d.calm {
+		loose := kindOfChaos(renderPool, newPlan(d.seed, d.workers), d.story.struck)
+		if _, err := d.arb.Spawn(ctx, loose, actor.Name("chaos")); err != nil {
+			return end, err
+		}
+	}
+	enough := make(chan struct{})
+	timer := time.AfterFunc(d.long, func() {
+		d.enter(phaseFinishing)
+		close(enough)
+	})
+	err = d.driver.run(ctx, enough)
+	timer.Stop() // a loss may have come first
+	if err != nil {
+		return end, err
+	}
+	if !d.calm {
+		if _, err := actor.StopActor.Call(ctx, actor.Arbiter, actor.To("chaos")); err != nil && !errors.Is(err, actor.ErrDown) && !errors.Is(err, actor.ErrUnknownActor) {
+			return end, err
+		}
+	}
+	d.enter(phaseHealing)
+	if end.totals, end.ill, err = d.heal(ctx); err != nil {
+		return end, err
+	}
+	if end.balance, err = report.Call(ctx, d.canvas, actor.None{}); err != nil {
+		return end, ledgerGone(err)
+	}
+	if end.balance.Complete > 0 {
+		_, end.unsaved = save.Call(ctx, d.canvas, d.out)
+	}
+	end.lost, end.took = d.driver.whyLost(), time.Since(d.began)
+	d.enter(phaseDone)
+	return end, nil
+}
+
+// What a demonstration is at.
+const (
+	phaseRendering = "rendering"
+	phaseFinishing = "finishing the frames begun"
+	phaseHealing   = "healing"
+	phaseDone      = "done"
+)
+
+// enter says what the demonstration is at from now on.
+func (d *demo) enter(phase string) { d.phase.Store(&phase) }
+
+// isSlot reports whether a name is that of a worker.
+func isSlot(name string) bool {
+	return strings.HasPrefix(name, renderPool+"/") || strings.HasPrefix(name, colourPool+"/")
+}
+
+// follow has the story told what the arbiter says of the workers, until ctx ends.
+func (d *demo) follow(ctx context.Context) {
+	var seq uint64
+	for {
+		list, err := actor.Events.Call(ctx, actor.Arbiter, actor.EventsArgs{Since: seq, Wait: time.Second})
+		if err != nil {
+			return // ctx has ended, or the arbiter
+		}
+		for _, ev := range list {
+			seq = ev.Seq
+			if isSlot(ev.Actor.Name) {
+				d.story.happened(ev)
+			}
+		}
+	}
 }

@@ -43,6 +43,11 @@ type hint struct {
 	Type string `json:"type"`
 }
 
+// interruptedQuietly is the end of what only ever ends by an interruption.
+func interruptedQuietly() *problem {
+	return &problem{exit: exitInterrupted, code: "interrupted", stands: true}
+}
+
 func (p *problem) Error() string { return p.text }
 
 func (p *problem) Unwrap() error { return p.err }
@@ -112,6 +117,14 @@ func (a *app) explainDown(err error, down *actor.DownError) *problem {
 			p.because("  | %s", line)
 		}
 	}
+	// What was stopped, or given up, is there to be started: the arbiter says so in words.
+	target := quote(down.Err.Target)
+	switch gaveUp := strings.HasPrefix(down.Reason, "given up: "); {
+	case down.Err.Started == actor.StartedNo && gaveUp:
+		p.hint("after fixing it", a.program+" start "+target).hint("full output", a.program+" logs "+target+" --since 2m")
+	case down.Err.Started == actor.StartedNo && down.Cause == actor.CauseStopped:
+		p.hint("start it", a.program+" start "+target)
+	}
 	return p.hint("see who is there", a.program+" ps")
 }
 
@@ -147,7 +160,7 @@ func (a *app) explainError(err error, e *actor.Error) *problem {
 		default:
 			p.because("its handler may run, or wait behind others; if it runs it has been told to give up")
 		}
-		p.hint("see what it is at", a.program+" call "+quote(e.Target)+" info")
+		p.hint("see what it is at", a.program+" inspect "+quote(e.Target))
 		p.hint("wait longer", a.again("--timeout", longer(a.timeout)))
 	case actor.Closed:
 		p.exit, p.code = exitNoArbiter, "no-arbiter"

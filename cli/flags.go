@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,12 +49,13 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 	return p.hint("see the flags", cmd.CommandPath()+" --help")
 }
 
+func formats() []string { return []string{"table", "wide", "json", "jsonl", "name"} }
+
 func parseFormat(text string) (string, error) {
-	switch text {
-	case "table", "json", "jsonl", "name":
+	if slices.Contains(formats(), text) {
 		return text, nil
 	}
-	return "", usage("no output format is called %q: table, json, jsonl or name", text)
+	return "", usage("no output format is called %q: table, wide, json, jsonl or name", text)
 }
 
 // formatIn finds the output format among arguments that may be wrong otherwise.
@@ -82,25 +84,16 @@ func formatIn(args []string) string {
 
 // checkFormat refuses a format that the command has nothing for.
 func (a *app) checkFormat(cmd *cobra.Command) error {
-	if a.format != "name" || cmd.Annotations["names"] != "" {
-		return nil
+	if !cmd.Flags().Changed("output") {
+		a.format = "table" // what looked like one is for the program of run, or an argument
 	}
-	return usage("%s has no names to print: table, json or jsonl", cmd.Name())
-}
-
-func parseTimeout(text string) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
 	switch {
-	case err != nil:
-		example := "30s or 2m"
-		if _, err := strconv.ParseUint(text, 10, 32); err == nil {
-			example = text + "s"
-		}
-		return 0, usage("the timeout %q is not a duration, such as %s", text, example)
-	case d <= 0:
-		return 0, usage("the timeout %q leaves no time", text)
+	case a.format == "name" && cmd.Annotations["names"] == "":
+		return usage("%s has no names to print: table, json or jsonl", cmd.Name())
+	case a.format == "wide" && cmd.Annotations["wide"] == "":
+		return usage("%s has nothing more to print: table, json or jsonl", cmd.Name())
 	}
-	return d, nil
+	return nil
 }
 
 // longer returns a timeout worth trying after d was too short.

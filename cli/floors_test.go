@@ -7,5 +7,5 @@ import (
 )
 
 func TestFloors(t *testing.T) {
-	floors.Check(t, ".", "actor", "websocket", "github.com/spf13/cobra")
+	floors.Check(t, ".", "actor", "supervise", "websocket", "github.com/spf13/cobra", "golang.org/x/sys/unix")
 }

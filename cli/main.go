@@ -50,15 +50,21 @@ func Main(kinds ...actor.Behaviour) {
 }
 
 // signalled returns a context that ends, with an interruption as its cause, at the
-// first SIGINT or SIGTERM. A second one ends the program at once. It is for a
+// first signal that asks for the end: also when the terminal goes away, unless that
+// is ignored, as under nohup. A SIGINT after that ends the program at once; the others
+// are not made more urgent by being sent twice, as service managers do. It is for a
 // program that exits when ctx is no longer of use.
 func signalled() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGABRT)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		cancel(interruption{<-signals})
-		<-signals
+		for <-signals != os.Interrupt {
+		}
 		os.Exit(exitInterrupted)
 	}()
 	return ctx
@@ -89,9 +95,10 @@ func (a *app) root() *cobra.Command {
 Data goes to standard output, everything else to standard error; with -o json
 errors are JSON too. Exit codes: 0 done, 1 failed, 2 usage, 4 no such actor or
 command, 5 no arbiter there, 6 refused, 7 timed out, 130 interrupted.`,
-		Example: `  $0 demo    # see it work: needs nothing else
-  $0 up      # an arbiter that waits for actors to join
-  $0 ps      # who is there, from another terminal`,
+		Example: `  $0 demo                   # see it work: needs nothing else
+  $0 run -w 4 -- CMD ARG…   # supervise a program
+  $0 up                     # an arbiter that waits for actors to join
+  $0 ps                     # who is there, from another terminal`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		Args:              a.knownCommand,
@@ -101,8 +108,9 @@ command, 5 no arbiter there, 6 refused, 7 timed out, 130 interrupted.`,
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(a.flagError)
-	root.PersistentFlags().VarP(&flag[string]{&a.format, parseFormat, "FORMAT"}, "output", "o", "table, json, jsonl (one value a line) or name")
-	root.AddCommand(a.demoCommand(), a.upCommand(), a.joinCommand(), a.psCommand(), a.callCommand(), a.sendCommand(), a.stopCommand(), a.killCommand())
+	root.PersistentFlags().VarP(&flag[string]{&a.format, parseFormat, "FORMAT"}, "output", "o", "table, wide, json, jsonl (one value a line) or name")
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	root.AddCommand(a.demoCommand(), a.runCommand(), a.upCommand(), a.joinCommand(), a.psCommand(), a.callCommand(), a.sendCommand(), a.stopCommand(), a.killCommand(), a.startCommand(), a.restartCommand(), a.scaleCommand(), a.inspectCommand(), a.logsCommand(), a.eventsCommand())
 	root.SetHelpCommand(a.helpCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"text/tabwriter"
 
 	"github.com/arbiter-go/arbiter/actor"
 )
@@ -122,19 +121,13 @@ func (p *problem) failure() failure {
 	return f
 }
 
-// table writes rows in columns.
-func table(w io.Writer, header []string, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	for _, row := range append([][]string{header}, rows...) {
-		for i, cell := range row {
-			if i > 0 {
-				fmt.Fprint(t, "\t")
-			}
-			fmt.Fprint(t, cell)
-		}
-		fmt.Fprintln(t)
+// printEnd says how an actor ended.
+func (a *app) printEnd(name string, d actor.Death) error {
+	if a.asJSON() {
+		return a.print(d)
 	}
-	return t.Flush() // it keeps the first error
+	_, err := fmt.Fprintf(a.out, "%s %s\n", name, d)
+	return err
 }
 
 // isTerminal reports whether f is one that can do more than print lines.

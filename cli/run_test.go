@@ -3,213 +3,277 @@
 package cli
 
 import (
-	"bufio"
-	"bytes"
-	"context"
 	"encoding/json"
+	"io"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
 )
 
-// The test binary is the program arbiter when this is set.
-const envProgram = "ARBITER_TEST_PROGRAM"
-
-// stall keeps its actor busy until nobody waits any more.
-var stall = actor.NewCommand[actor.None, actor.None]("stall")
-
-// staller is a kind of the program under test, beside its own.
-var staller = &actor.Kind[actor.None]{Name: "staller", Handlers: []actor.Handler[actor.None]{
-	actor.On(stall, func(_ actor.None, ctx context.Context, _ actor.None) error { <-ctx.Done(); return ctx.Err() }),
-}}
-
-func TestMain(m *testing.M) {
-	if os.Getenv(envProgram) != "" {
-		Main(staller)
-	}
-	os.Exit(m.Run())
-}
-
-// world is a place in which the program runs: a folder for its sockets, and one to
-// work in.
-type world struct {
-	t   *testing.T
-	dir string
-	env []string
-}
-
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	run, err := os.MkdirTemp("", "cli") // short: a socket's path has 104 bytes at most
-	if err != nil {
+// What a command line of run cannot mean is refused before anything is started.
+func TestRunRefuses(t *testing.T) {
+	w := newWorld(t)
+	if err := os.WriteFile(filepath.Join(w.dir, "data"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(run) })
-	// The race detector has a program that ends wait for a second.
-	env := []string{envProgram + "=1", "XDG_RUNTIME_DIR=" + run, "GORACE=atexit_sleep_ms=0"}
-	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "XDG_RUNTIME_DIR=") && !strings.HasPrefix(e, "ARBITER_") {
-			env = append(env, e)
-		}
+	for _, test := range []struct {
+		args string
+		errs []string
+	}{
+		{"", []string{"missing", "CMD", "[usage]"}},
+		{"-- no-such-program", []string{`"no-such-program"`, "PATH", "[no-program]"}},
+		{"-- ./no-such-program x", []string{"no-such-program", "[no-program]"}},
+		{"-- .", []string{"[no-program]"}},
+		{"-- data", []string{"PATH", "./data", "[no-program]"}},
+		{"-- ./data", []string{"not executable", "chmod +x", "[no-program]"}},
+		{"-w 0 -- sh", []string{`"0"`, "auto", "[usage]"}},
+		{"-b 8080 -- sh", []string{":8080", "[usage]"}},
+		{"-b localhost:httpp -- sh", []string{"httpp", "[usage]"}},
+		{"--messages -t 30 -- sh", []string{"30s", "[usage]"}},
+		{"-t 30s -- sh", []string{"--messages", "run --messages -t 30s -- sh", "[usage]"}},
+		{"--max 4 -- sh", []string{"--messages", "[usage]"}},
+		{"--messages --min 4 --max 2 -- sh", []string{"--min", "--max", "[usage]"}},
+		{"--messages --min 4 -- sh", []string{"--max", "[usage]"}},
+		{"--messages --max-requests-jitter 4 -- sh", []string{"--max-requests", "[usage]"}},
+		{"--messages --stop-signal INT -- sh", []string{"--stop-signal", "[usage]"}},
+		{"--stop-signal FOO -- sh", []string{"FOO", "TERM", "[usage]"}},
+		{"--restart sometimes -- sh", []string{"always, on-failure", "[usage]"}},
+		{"--give-up 5 -- sh", []string{"5/1m", "[usage]"}},
+		{"--backoff 2s-1s -- sh", []string{"2s-1s", "[usage]"}},
+		{"--memory lots -- sh", []string{"512MiB", "[usage]"}},
+		{"--env X -- sh", []string{`"X"`, "NAME=value", "[usage]"}},
+		{"--worker-env X -- sh", []string{`"X"`, "[usage]"}},
+		{"--cwd none -- sh", []string{"none", "[usage]"}},
+		{"--user nobody-is-called-so -- sh", []string{"nobody-is-called-so", "[usage]"}},
+		{"--name a/b -- sh", []string{"--name", "[usage]"}},
+		{"--name arbiter -- sh", []string{"--name", "reserved", "[usage]"}},
+		{"--workerz 2 -- sh", []string{"--workerz", "[usage]"}},
+	} {
+		w.expect(exitUsage, "", test.errs, append([]string{"run"}, strings.Fields(test.args)...)...)
 	}
-	return &world{t, t.TempDir(), env}
+	w.expect(exitNoArbiter, "", []string{"[no-arbiter]"}, "ps")
 }
 
-func (w *world) command(args ...string) *exec.Cmd {
-	w.t.Helper()
-	exe, err := os.Executable()
+// A program that crashes again and again is given up: why, its last exit and lines,
+// and what to type.
+func TestRunGivesUp(t *testing.T) {
+	w := newWorld(t)
+	flags := []string{"-w", "2", "--name", "web", "--backoff", "1ms-2ms", "--give-up", "3/1m"}
+	crash := []string{"--", "sh", "-c", "echo begins; echo 'no such table' >&2; exit 3"}
+	args := append(append([]string{"run"}, flags...), crash...)
+	w.expect(exitFailed, "", []string{
+		"web/1 | no such table", "web/2 | begins", // as they came
+		"pool web failed: 3 crashes within 1m", "giving up  [crash-loop]", "last exit: code 3 after ", "  | no such table\n",
+		"after fixing it:  ", " run -w 2 --name web ", "keep the full output:  ", " run --log-dir logs -w 2 ",
+	}, args...)
+	w.expect(exitNoArbiter, "", []string{"[no-arbiter]"}, "ps")
+
+	got := w.run(append(append([]string{"run", "-o", "json", "--log-dir", "logs"}, flags...), crash...)...)
+	at := strings.LastIndex(got.errors, "\n{\n")
+	var e struct {
+		Error struct {
+			Code  string
+			Why   []string
+			Hints []hint
+			Exit  int
+		}
+	}
+	if at < 0 || json.Unmarshal([]byte(got.errors[at:]), &e) != nil || e.Error.Code != "crash-loop" || e.Error.Exit != exitFailed ||
+		len(e.Error.Why) < 2 || len(e.Error.Hints) != 2 || !strings.Contains(e.Error.Hints[1].Type, filepath.Join("logs", "web-")) {
+		t.Errorf("with -o json: %+v\n%s", e, got.errors)
+	}
+	for _, name := range []string{"web-1.log", "web-2.log"} {
+		if b, err := os.ReadFile(filepath.Join(w.dir, "logs", name)); err != nil || !strings.Contains(string(b), "no such table") {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+	// Flags of the program are not ours.
+	w.expect(exitFailed, "", []string{"  | -o\n", "[crash-loop]", " run -o table --give-up 1/1m sh -c "}, "-o", "table", "run", "--give-up", "1/1m", "sh", "-c", "echo $0; exit 3", "-o", "json")
+	// What it complained of on its standard output is told, too; and that it said nothing.
+	w.expect(exitFailed, "", []string{"  | so there\n", "[crash-loop]"}, "run", "--give-up", "1/1m", "--", "sh", "-c", "echo so there; exit 3")
+	w.expect(exitFailed, "", []string{"last exit: by signal segmentation fault", "printed nothing", "[crash-loop]"}, "run", "--give-up", "1/1m", "--", "sh", "-c", "kill -SEGV $$")
+}
+
+// When all workers have ended for good, so does run, and its exit code says how they
+// did.
+func TestRunEndsWithItsProgram(t *testing.T) {
+	w := newWorld(t)
+	w.expect(exitOK, "", []string{"all workers have exited", "on-failure"}, "run", "-w", "2", "--", "true")
+	w.expect(exitFailed, "", []string{"exited with code 4", "--restart never", "[exit]"}, "run", "-w", "2", "--restart", "never", "--", "sh", "-c", "exit 4")
+	once := filepath.Join(w.dir, "once")
+	w.expect(exitOK, "", []string{"was here"}, "run", "--backoff", "1ms", "--", "sh", "-c", "test -e '"+once+"' && echo was here && exit 0; touch '"+once+"'; exit 1")
+}
+
+// A signal ends run and all its workers; a second interrupt does so at once; a kill
+// leaves nothing, not even what has left its group and session.
+func TestEndOfRun(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		mode    string
+		signals []syscall.Signal
+		code    int
+		says    string
+	}{
+		{"interrupt", "obeys", []syscall.Signal{syscall.SIGINT}, exitInterrupted, "web/2 | bye on terminated"},
+		{"terminate", "obeys", []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, exitOK, "web/2 | bye on terminated"},
+		{"interrupt twice", "stubborn", []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, exitInterrupted, ""},
+		{"kill", "stubborn", []syscall.Signal{syscall.SIGKILL}, -1, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			run, _ := w.supervise(workerFlags(test.mode, "-w", "2", "--grace", "1m")...)
+			ps := w.until("both have begun", func(ps map[string]actor.Info) bool {
+				return len(result[[]actor.LogLine](w, "logs", "web")) >= 2
+			})
+			pids := []int{ps["web/1"].PID, ps["web/2"].PID}
+			if runtime.GOOS == "linux" && test.mode == "stubborn" {
+				for _, line := range result[[]actor.LogLine](w, "logs", "web") {
+					pid, err := strconv.Atoi(strings.TrimPrefix(line.Text, "grandchild "))
+					if err != nil {
+						t.Fatalf("a worker printed %q", line.Text)
+					}
+					pids = append(pids, pid)
+				}
+			}
+			for n, s := range test.signals {
+				if n > 0 && s == syscall.SIGINT { // the first one was seen, and workers do not stop
+					run.says(t, "stopping\n")
+				}
+				if err := run.Process.Signal(s); err != nil && n == 0 {
+					t.Fatal(err)
+				}
+			}
+			for run.lines.Scan() {
+			}
+			_ = run.Wait()
+			if code := run.ProcessState.ExitCode(); code != test.code || !strings.Contains(run.errs.String(), test.says) {
+				t.Errorf("run ended with exit code %d, want %d\n%s", code, test.code, run.errs)
+			}
+			for _, pid := range pids {
+				dead(t, pid)
+			}
+			w.expect(exitNoArbiter, "", []string{"[no-arbiter]"}, "ps")
+		})
+	}
+}
+
+// Each worker inherits the sockets, and goes on with them when it was replaced.
+func TestRunBind(t *testing.T) {
+	w := newWorld(t)
+	_, at := w.supervise(workerFlags("serves", "-w", "3", "-b", "127.0.0.1:0", "-b", "unix:"+filepath.Join(w.dir, "s"))...)
+	if len(at.Bind) != 2 || !strings.HasPrefix(at.Bind[0], "tcp:127.0.0.1:") || strings.HasSuffix(at.Bind[0], ":0") {
+		t.Fatalf("it listens at %v", at.Bind)
+	}
+	address := strings.TrimPrefix(at.Bind[0], "tcp:")
+	everyone := func() {
+		t.Helper()
+		seen := map[string]bool{}
+		for n := 0; len(seen) < 3; n++ {
+			if n > 10_000 {
+				t.Fatalf("only %v answer", seen)
+			}
+			c, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(c)
+			_ = c.Close()
+			if err == nil { // else its worker was killed in between
+				seen[string(b)] = true
+			}
+		}
+	}
+	everyone()
+	w.run("kill", "web/2")
+	w.until("all run again", func(ps map[string]actor.Info) bool { return ps["web"].Workers == 3 })
+	everyone()
+	// Who comes second is refused, and takes nothing away from the first.
+	socket := filepath.Join(w.dir, "s")
+	w.expect(exitFailed, "", []string{"[port-in-use]", socket}, "run", "--name", "other", "-b", "unix:"+socket, "--", "sh")
+	if _, err := os.Stat(socket); err != nil {
+		t.Error(err)
+	}
+	w.expect(exitFailed, "", []string{"[port-in-use]", address}, "run", "--name", "other", "-b", address, "--", "sh")
+}
+
+// A program that does not know of sockets handed to it in another mode can use them:
+// they block.
+func TestRunBindPython(t *testing.T) {
+	python, err := exec.LookPath("python3")
 	if err != nil {
-		w.t.Fatal(err)
+		t.Skip("no python3")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	w.t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, exe, args...)
-	cmd.Env, cmd.Dir = w.env, w.dir
-	return cmd
-}
-
-// output is what a command came to.
-type output struct {
-	code        int
-	out, errors string
-}
-
-// run runs one command to its end.
-func (w *world) run(args ...string) output {
-	w.t.Helper()
-	return w.finish(w.command(args...))
-}
-
-func (w *world) finish(cmd *exec.Cmd) output {
-	w.t.Helper()
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
-		w.t.Fatal(err)
-	}
-	return output{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
-}
-
-// begin starts a command that goes on, and tells what it came to.
-func (w *world) begin(args ...string) (*os.Process, <-chan output) {
-	w.t.Helper()
-	cmd := w.command(args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Start(); err != nil {
-		w.t.Fatal(err)
-	}
-	ended := make(chan output, 1)
-	go func() {
-		_ = cmd.Wait() // the exit code says it
-		ended <- output{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
-	}()
-	return cmd.Process, ended
-}
-
-// expect runs a command and checks its exit code, its output, and that what it
-// says of errors has all of these.
-func (w *world) expect(code int, out string, errs []string, args ...string) {
-	w.t.Helper()
-	got := w.run(args...)
-	if got.code != code || got.out != out {
-		w.t.Errorf("arbiter %s: exit code %d, output %q; want %d, %q\n%s", strings.Join(args, " "), got.code, got.out, code, out, got.errors)
-	}
-	for _, want := range errs {
-		if !strings.Contains(got.errors, want) {
-			w.t.Errorf("arbiter %s: %q\nwant it to have %q", strings.Join(args, " "), got.errors, want)
+	w := newWorld(t)
+	server := "import socket\ns = socket.socket(fileno=3)\nwhile True:\n  c, _ = s.accept()\n  c.sendall(b'hello')\n  c.close()\n"
+	_, at := w.supervise("-b", "127.0.0.1:0", "--", python, "-c", server)
+	for range 20 { // in between it waits for the next one
+		c, err := net.Dial("tcp", strings.TrimPrefix(at.Bind[0], "tcp:"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(c)
+		_ = c.Close()
+		if string(b) != "hello" || err != nil {
+			t.Fatalf("it answered %q, %v", b, err)
 		}
 	}
-	if len(errs) == 0 && got.errors != "" {
-		w.t.Errorf("arbiter %s: %q on standard error, want nothing", strings.Join(args, " "), got.errors)
+	if i := result[actor.Inspection](w, "inspect", "web/1"); i.Info.Restarts != 0 {
+		t.Errorf("it was restarted: %v", i.Death)
 	}
 }
 
-// result runs a command that succeeds with -o json, and decodes what it prints.
-func result[T any](w *world, args ...string) (v T) {
-	w.t.Helper()
-	got := w.run(append(args, "-o", "json")...)
-	if got.code != exitOK {
-		w.t.Fatalf("arbiter %s: exit code %d\n%s", strings.Join(args, " "), got.code, got.errors)
+// With --messages the program is an actor; one that says no hello is refused.
+func TestRunMessages(t *testing.T) {
+	w := newWorld(t)
+	w.supervise(workerFlags("speaks", "--messages", "--min", "2", "--max", "3", "--max-requests", "3", "--max-requests-jitter", "0", "-t", "5s")...)
+	for n := range 8 {
+		w.expect(exitOK, strconv.Itoa(n)+"\n", nil, "call", "web", "echo", strconv.Itoa(n))
 	}
-	if err := json.Unmarshal([]byte(got.out), &v); err != nil {
-		w.t.Fatalf("arbiter %s: %v in %q", strings.Join(args, " "), err, got.out)
-	}
-	return v
+	w.until("one was replaced after its messages", func(ps map[string]actor.Info) bool {
+		return ps["web/1"].Restarts+ps["web/2"].Restarts > 0 && ps["web"].Workers == 2
+	})
+	w.expect(exitFailed, "", []string{"other/1 could not start: it was not ready after 300ms", "--messages", "hello", "[start]"},
+		"run", "--name", "other", "--messages", "--start-timeout", "300ms", "--", "sleep", "100")
+	w.expect(exitFailed, "", []string{"other/1 could not start", "exited with code 3", "| no module", "[start]"},
+		"run", "--name", "other", "--messages", "--", "sh", "-c", "echo no module >&2; exit 3")
 }
 
-// running is a command that goes on.
-type running struct {
-	*exec.Cmd
-	lines *bufio.Scanner // of its standard output
-	errs  *bytes.Buffer
-}
-
-// up starts an arbiter and waits until it listens.
-func (w *world) up(args ...string) (*running, started) {
-	w.t.Helper()
-	cmd := w.command(append([]string{"up", "-o", "json"}, args...)...)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	r := &running{cmd, bufio.NewScanner(out), new(bytes.Buffer)}
-	cmd.Stderr = r.errs
-	if err := cmd.Start(); err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	var text string
-	for r.lines.Scan() {
-		text += r.lines.Text()
-		var s started
-		if json.Unmarshal([]byte(text), &s) == nil {
-			return r, s
-		}
-	}
-	w.t.Fatalf("up printed %q and ended: %v\n%s", text, cmd.Wait(), r.errs)
-	return nil, started{}
-}
-
-// started is what up prints.
-type started struct {
-	Name      string
-	PID       int
-	Addresses []string
-}
-
-// end sends the signal and returns the exit code.
-func (r *running) end(t *testing.T, s os.Signal) int {
-	t.Helper()
-	if err := r.Process.Signal(s); err != nil {
+// What flags say of where and how it runs reaches the program.
+func TestRunPlace(t *testing.T) {
+	w := newWorld(t)
+	if err := os.Mkdir(filepath.Join(w.dir, "sub"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for r.lines.Scan() { // up to its end
+	run, at := w.supervise("-w", "2", "-e", "A=1", "--env", "B={index}", "--worker-env", "PORT=800{index}", "--cwd", "sub",
+		"--pid-file", "pid", "--log-dir", "logs/web", "--stop-signal", "sigusr1",
+		"--", "sh", "-c", `trap 'echo usr1; exit' USR1; echo "$A $B $PORT $(basename "$PWD") $ARBITER_NAME $1"; while :; do sleep 0.05; done`, "sh", "-w")
+	b, err := os.ReadFile(filepath.Join(w.dir, "pid"))
+	if strings.TrimSpace(string(b)) != strconv.Itoa(at.PID) || err != nil {
+		t.Errorf("the pid file says %q, %v", b, err)
 	}
-	_ = r.Wait()
-	return r.ProcessState.ExitCode()
-}
-
-// told is an error with -o json.
-type told struct {
-	Error struct {
-		Code    string
-		Message string
+	w.expect(exitFailed, "", []string{"pid file", strconv.Itoa(at.PID)}, "run", "--name", "other", "--pid-file", "pid", "--", "sh")
+	w.until("they have begun", func(map[string]actor.Info) bool {
+		return len(result[[]actor.LogLine](w, "logs", "web")) == 2
+	})
+	for n, line := range []string{"1 {index} 8001 sub web/1 -w\n", "1 {index} 8002 sub web/2 -w\n"} {
+		slot := "web/" + strconv.Itoa(n+1)
+		w.expect(exitOK, slot+" | "+line, nil, "logs", slot)
 	}
-}
-
-// dead waits until a process is gone.
-func dead(t *testing.T, pid int) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Second); syscall.Kill(pid, 0) == nil; {
-		if time.Now().After(end) {
-			t.Fatalf("the process %d is still there", pid)
-		}
-		<-time.After(time.Millisecond)
+	if code := run.end(t, syscall.SIGTERM); code != exitOK || strings.Count(run.errs.String(), "| usr1\n") != 2 {
+		t.Errorf("exit code %d\n%s", code, run.errs)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "pid")); !os.IsNotExist(err) {
+		t.Errorf("the pid file is still there: %v", err)
+	}
+	if b, err := os.ReadFile(filepath.Join(w.dir, "logs", "web", "web-2.log")); err != nil || !strings.Contains(string(b), "8002") {
+		t.Errorf("the log has %q, %v", b, err)
 	}
 }

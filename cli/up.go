@@ -2,13 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
 	"net"
 	"os"
-	"runtime"
-	"syscall"
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
@@ -81,79 +76,11 @@ func (a *app) checkUp(name, listen, token string) error {
 }
 
 func (a *app) up(ctx context.Context, o arbiter.Options) error {
-	o.Child, o.Kinds, o.Output = a.hook, a.kinds, a.err
-	o.Control = true
-	o.Logger = slog.New(slog.NewTextHandler(a.err, nil))
-	arb, err := arbiter.Start(ctx, o)
-	if err != nil {
-		return a.explainStart(o, err)
-	}
-	err = a.printUp(arb, o.Name)
-	if err == nil {
-		select {
-		case <-ctx.Done():
-		case <-arb.Done():
+	return a.host(ctx, o, func(arb *arbiter.Arbiter) error {
+		if err := a.printHost(arb, o.Name, nil); err != nil {
+			return err
 		}
-		fmt.Fprintln(a.err, "stopping")
-	}
-	if killed := arb.Stop(context.WithoutCancel(ctx)); killed != nil {
-		err = errors.Join(err, &problem{exit: exitFailed, code: "killed", text: killed.Error(), err: killed, stands: true})
-	}
-	var by interruption
-	if err == nil && errors.As(context.Cause(ctx), &by) && by.signal == os.Interrupt {
-		return &problem{exit: exitInterrupted, code: "interrupted", stands: true} // it is how up ends: nothing to say
-	}
-	return err
-}
-
-// printUp says where arb can be found.
-func (a *app) printUp(arb *arbiter.Arbiter, name string) error {
-	switch {
-	case a.asJSON():
-		return a.print(struct {
-			Name      string   `json:"name"`
-			PID       int      `json:"pid"`
-			Addresses []string `json:"addresses"`
-		}{name, os.Getpid(), arb.Addresses()})
-	case a.format == "name":
-		for _, at := range arb.Addresses() {
-			if _, err := fmt.Fprintln(a.out, at); err != nil {
-				return err
-			}
-		}
+		a.untilEnd(ctx, arb)
 		return nil
-	}
-	for _, at := range arb.Addresses() {
-		fmt.Fprintln(a.err, "listening at", at)
-	}
-	fmt.Fprintf(a.err, "see who is there, from another terminal:  %s ps\n", a.program)
-	return nil
-}
-
-// explainStart says why an arbiter could not be started.
-func (a *app) explainStart(o arbiter.Options, err error) error {
-	_, port, _ := net.SplitHostPort(o.Listen)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE) && o.Listen != "":
-		p := &problem{exit: exitFailed, code: "port-in-use", text: "cannot listen at " + o.Listen + ": the port is taken", err: err}
-		return p.hint("see by whom", whoListens(port)).hint("take a free one", a.again("--listen", "127.0.0.1:0"))
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		p := &problem{exit: exitFailed, code: "failed", text: "cannot listen at " + o.Listen + ": this machine does not have that address", err: err}
-		return p.hint("listen for this machine only", a.again("--listen", "127.0.0.1:"+port))
-	case errors.Is(err, syscall.EACCES) && o.Listen != "":
-		p := &problem{exit: exitFailed, code: "failed", text: err.Error(), err: err}
-		return p.because("ports below 1024 are for root").hint("take a free one", a.again("--listen", "127.0.0.1:0"))
-	}
-	return err
-}
-
-// whoListens is the command that says who has a TCP port.
-func whoListens(port string) string {
-	switch runtime.GOOS {
-	case "linux":
-		return "ss -ltnp 'sport = :" + port + "'"
-	case "windows":
-		return "netstat -ano | findstr :" + port
-	}
-	return "lsof -nP -iTCP:" + port + " -sTCP:LISTEN"
+	})
 }

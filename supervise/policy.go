@@ -26,38 +26,38 @@ const (
 // zero Policy is the default one; each field that is zero has its own default.
 type Policy struct {
 	// Restart says which ends are followed by a new start. Default: OnFailure.
-	Restart Restart
+	Restart Restart `cbor:"restart,omitempty" json:"restart,omitempty"`
 
 	// Strategy says who is started again. Default: OneForOne.
-	Strategy Strategy
+	Strategy Strategy `cbor:"strategy,omitempty" json:"strategy,omitempty"`
 
 	// MinBackoff is the wait before the first start after a crash, before Jitter
 	// takes its part. Default: 200 ms, or MaxBackoff if that is shorter. It cannot
 	// be switched off: what crashes at once and starts at once keeps a core busy.
-	MinBackoff time.Duration
+	MinBackoff time.Duration `cbor:"minBackoff,omitempty" json:"minBackoff,omitempty"`
 
 	// MaxBackoff is the longest wait. Default: 30 s, or MinBackoff if that is longer.
-	MaxBackoff time.Duration
+	MaxBackoff time.Duration `cbor:"maxBackoff,omitempty" json:"maxBackoff,omitempty"`
 
 	// Jitter is the part of each wait that is random, 0 to 1: a wait of 10 s with a
 	// Jitter of 0.2 is one between 8 s and 10 s. Default: 0.2; negative: none.
-	Jitter float64
+	Jitter float64 `cbor:"jitter,omitempty" json:"jitter,omitempty"`
 
 	// Healthy is how long a child must have lived, from ready to its end, for the
 	// next wait to be MinBackoff again. Default: 10 s. By then what fails at the
 	// start (configuration, imports, the first connection) has failed, however long
 	// the start took, since it does not count. It need not be longer to be safe: who
 	// lives for ten seconds and crashes, again and again, is held by MaxCrashes.
-	Healthy time.Duration
+	Healthy time.Duration `cbor:"healthy,omitempty" json:"healthy,omitempty"`
 
 	// MaxCrashes within Within make a child failing; a group whose children are all
 	// failing gives up. 1: at the first crash of each. Default: 5; negative: never;
 	// at most MostCrashes.
-	MaxCrashes int
+	MaxCrashes int `cbor:"maxCrashes,omitempty" json:"maxCrashes,omitempty"`
 
 	// Within is the time in which MaxCrashes count. Crashes that lie exactly this
 	// far apart do not count together. Default: 1 min.
-	Within time.Duration
+	Within time.Duration `cbor:"within,omitempty" json:"within,omitempty"`
 }
 
 // Validate returns all mistakes of p at once, joined as by [errors.Join], or nil.

@@ -73,8 +73,9 @@ type Call struct {
 	value Value
 	err   *wire.Error
 
-	turn    *Turn // it ends with this turn; guarded by turn.mu
-	sibling *Call
+	turn    *Turn                       // it ends with this turn; guarded by turn.mu
+	sibling *Call                       // the one before it that does, and still is in flight
+	younger *Call                       // the one after it
 	unbind  atomic.Pointer[func() bool] // ends the wait for the end of its context
 }
 
@@ -126,7 +127,7 @@ func SendIn(ctx context.Context, target, command string, v Value) *wire.Error {
 		return noScope(target, command)
 	}
 	if err := ctx.Err(); err != nil {
-		return ctxError(err, target, command).NotStarted()
+		return ContextError(err, target, command).NotStarted()
 	}
 	return s.Host.Send(ctx, s, target, command, v)
 }
@@ -232,10 +233,10 @@ func (c *Call) end(v Value, e *wire.Error) (was uint32) {
 	return was
 }
 
-func (c *Call) ctxError(err error) *wire.Error { return ctxError(err, c.Target, c.Command) }
+func (c *Call) ctxError(err error) *wire.Error { return ContextError(err, c.Target, c.Command) }
 
-// ctxError says that a call ended because its context did.
-func ctxError(err error, target, command string) *wire.Error {
+// ContextError says that a call ended because its context did.
+func ContextError(err error, target, command string) *wire.Error {
 	e := &wire.Error{Code: wire.CodeCanceled, Target: target, Command: command, Message: "the caller gave up"}
 	if errors.Is(err, context.DeadlineExceeded) {
 		e.Code, e.Message = wire.CodeDeadline, "no reply before the deadline"

@@ -208,6 +208,36 @@ func TestContextOfCall(t *testing.T) {
 	})
 }
 
+// Calls of a turn end in any order, and those that have not end with it.
+func TestCallsOfATurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turn := turnOf(time.Now().Add(time.Second))
+		turn.cell.host = &host{}
+		calls := make([]*Call, 6)
+		for i := range calls {
+			calls[i] = begin(turn, nil, false)
+		}
+		for _, i := range []int{2, 5, 0, 3} { // inside, the newest, the oldest, beside one that has ended
+			calls[i].Value(nil)
+		}
+		var left []*Call
+		for c := turn.rest.Load().nested; c != nil; c = c.sibling {
+			left = append(left, c)
+		}
+		if len(left) != 2 || left[0] != calls[4] || left[1] != calls[1] {
+			t.Errorf("%d calls are the turn's, want the two that have not ended", len(left))
+		}
+		<-turn.Done()
+		synctest.Wait()
+		for _, i := range []int{1, 4} {
+			wantCall(t, "with its turn", calls[i], nil, wire.CodeDeadline)
+			if calls[i].sibling != nil || calls[i].younger != nil {
+				t.Error("a call that has ended holds another")
+			}
+		}
+	})
+}
+
 // What a reply says is copied: the reader's buffer is used again.
 func TestResultIsCopied(t *testing.T) {
 	c := begin(t.Context(), &host{}, false)

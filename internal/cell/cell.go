@@ -44,7 +44,6 @@ type Cell struct {
 	inbox   mailbox.Queue[*Request]
 	active  int      // handlers that have the turn
 	working *Request // those whose turns are not over
-	waiting []*Turn  // interleaved handlers that want the turn back
 	room    chan struct{}
 	death   *wire.Death // how it ends, once it is stopping
 	grace   *time.Timer
@@ -54,16 +53,17 @@ type Cell struct {
 
 // extra is what most actors never have.
 type extra struct {
-	life   context.Context
-	end    context.CancelFunc
-	timers map[*Timer]struct{}
-	config map[string]any
-	early  []early     // cancels that came before their requests, a ring
-	oldest int         // in early
-	back   int         // messages that came back and wait for the hook
-	marks  []mark      // see Status
-	budget *time.Timer // of the handlers at work
-	due    time.Time   // when it fires; zero: it is not armed
+	waiting []*Turn // interleaved handlers that want the turn back
+	life    context.Context
+	end     context.CancelFunc
+	timers  map[*Timer]struct{}
+	config  map[string]any
+	early   []early     // cancels that came before their requests, a ring
+	oldest  int         // in early
+	back    int         // messages that came back and wait for the hook
+	marks   []mark      // see Status
+	budget  *time.Timer // of the handlers at work
+	due     time.Time   // when it fires; zero: it is not armed
 }
 
 // early is a cancel that overtook its request: control passes ahead of data.
@@ -123,6 +123,9 @@ func (c *Cell) State() State {
 	return c.state
 }
 
+// Ended reports whether the actor has ended.
+func (c *Cell) Ended() bool { return c.ended.Load() }
+
 // Counts returns what became of its messages so far.
 func (c *Cell) Counts() Counts {
 	c.mu.Lock()
@@ -175,6 +178,7 @@ func (c *Cell) start() {
 		return
 	}
 	c.finish(r)
+	c.spec.recycle(r)
 	c.mu.Lock()
 	c.begun = true
 	began := c.state == Starting
@@ -246,6 +250,9 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 		r.pay(true)
 		c.inPlace(r)
 		return nil
+	}
+	if r.Size == 0 {
+		r.Size = r.weigh()
 	}
 	c.mu.Lock()
 	if c.state >= Stopping {

@@ -162,12 +162,11 @@ func (c *Cell) Kill(d *wire.Death) {
 			c.counts.Dropped++
 		}
 	})
-	for _, t := range c.waiting {
+	for _, t := range c.waitingLocked() {
 		c.active++
 		t.away = false
 		close(t.more().resume)
 	}
-	c.waiting = nil
 	c.freeRoomLocked()
 	x := c.extra
 	c.extra = nil

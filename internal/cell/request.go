@@ -46,6 +46,25 @@ func (e *Encoded) Keep() bool {
 	return e.lease != borrowed
 }
 
+// Sized is a Value that can tell, roughly and at once, how many bytes it takes.
+type Sized interface {
+	Value
+	Size() int
+}
+
+// weigh is what a request that came by no connection is charged: as one that did, as
+// far as its value tells.
+func (r *Request) weigh() int {
+	n := wire.HeaderSize + len(r.Command) + len(r.Sender)
+	switch v := r.Value.(type) {
+	case *Encoded:
+		n += len(v.Data)
+	case Sized:
+		n += v.Size()
+	}
+	return n
+}
+
 // Request is a message in an inbox, or a turn the actor owes itself.
 type Request struct {
 	Command  string

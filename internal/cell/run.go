@@ -19,7 +19,7 @@ func (c *Cell) wakeLocked() {
 	if c.spec.Mode == Concurrent {
 		limit = max(c.spec.Limit, 1)
 	}
-	if c.active < limit && len(c.waiting) == 0 && c.readyLocked() > 0 {
+	if c.active < limit && len(c.waitingLocked()) == 0 && c.readyLocked() > 0 {
 		c.active++
 		go c.run()
 	}
@@ -57,6 +57,14 @@ func (c *Cell) nextLocked() (*Request, bool) {
 	return c.inbox.Pop()
 }
 
+// waitingLocked are the interleaved handlers that want the turn back, in order.
+func (c *Cell) waitingLocked() []*Turn {
+	if c.extra == nil {
+		return nil
+	}
+	return c.extra.waiting
+}
+
 // run has the turn, and works until the inbox is empty or the turn passes to a
 // handler that wants it back.
 func (c *Cell) run() {
@@ -64,7 +72,7 @@ func (c *Cell) run() {
 	held := true
 	c.mu.Lock()
 	for {
-		if len(c.waiting) > 0 || c.state >= Closed {
+		if len(c.waitingLocked()) > 0 || c.state >= Closed {
 			break
 		}
 		r, ok := c.nextLocked()
@@ -128,11 +136,11 @@ func (c *Cell) run() {
 // message.
 func (c *Cell) passLocked() {
 	c.active--
-	if len(c.waiting) > 0 {
-		t := c.waiting[0]
-		c.waiting = c.waiting[1:]
-		if len(c.waiting) == 0 {
-			c.waiting = nil
+	if waiting := c.waitingLocked(); len(waiting) > 0 {
+		t := waiting[0]
+		c.extra.waiting = waiting[1:]
+		if len(waiting) == 1 {
+			c.extra.waiting = nil
 		}
 		c.active++
 		t.away = false
@@ -151,8 +159,8 @@ func (c *Cell) leaveLocked(t *Turn) (kept bool) {
 		return true
 	}
 	t.away = false
-	if i := slices.Index(c.waiting, t); i >= 0 {
-		c.waiting = slices.Delete(c.waiting, i, i+1)
+	if i := slices.Index(c.waitingLocked(), t); i >= 0 {
+		c.extra.waiting = slices.Delete(c.extra.waiting, i, i+1)
 		close(t.more().resume)
 	}
 	return false

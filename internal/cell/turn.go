@@ -222,21 +222,28 @@ func (t *Turn) adopt(c *Call) bool {
 		return false
 	}
 	c.turn, c.sibling = t, m.nested
+	if c.sibling != nil {
+		c.sibling.younger = c
+	}
 	m.nested = c
 	return true
 }
 
-// forget is the reverse of adopt. A turn has few calls at a time.
+// forget is the reverse of adopt. A turn may have thousands of calls in flight, and
+// they may end in any order.
 func (t *Turn) forget(c *Call) {
 	m := t.more()
 	m.mu.Lock()
-	for p := &m.nested; *p != nil; p = &(*p).sibling {
-		if *p == c {
-			*p = c.sibling
-			break
-		}
+	defer m.mu.Unlock()
+	if c.younger != nil {
+		c.younger.sibling = c.sibling
+	} else if m.nested == c { // or the turn is over, and has let go of them all
+		m.nested = c.sibling
 	}
-	m.mu.Unlock()
+	if c.sibling != nil {
+		c.sibling.younger = c.younger
+	}
+	c.sibling, c.younger = nil, nil
 }
 
 // Sender returns the aid of who sent what the turn handles; "" if that is no actor.
@@ -305,7 +312,8 @@ func (t *Turn) retake() {
 	}
 	m := t.more()
 	m.resume = make(chan struct{})
-	c.waiting = append(c.waiting, t)
+	x := c.extraLocked()
+	x.waiting = append(x.waiting, t)
 	c.mu.Unlock()
 	<-m.resume
 }

@@ -226,6 +226,10 @@ func TestEndOfCalls(t *testing.T) {
 						t.Fatalf("%d calls are in flight and %d ended, want all left to the owner", n, o.len())
 					}
 					want = wire.CodeDown
+					// One that comes now is told of the same end, not of a connection.
+					if n, err := e.Request(request("ask", 1), Note{Caller: &o, ID: 5}, Charge{}); err != nil || !e.Calls().Has(n) {
+						t.Fatalf("a call between the end of the connection and that of the calls: %v", err)
+					}
 					e.Calls().End(func(n Note) *wire.Error { return wire.Errorf(wire.CodeDown, "it died") })
 				}
 				for id := uint64(1); id <= 4; id++ {
@@ -233,6 +237,9 @@ func TestEndOfCalls(t *testing.T) {
 					if certainly := err.Started == wire.StartedNo; !owns && certainly != (id > 2) {
 						t.Errorf("call %d certainly did not start: %v", id, certainly)
 					}
+				}
+				if owns {
+					wantCode(t, o.of(t, 5), wire.CodeDown)
 				}
 				if _, err := e.Request(request("ask", 1), Note{Caller: &o, ID: 9}, Charge{}); err == nil || err.Started != wire.StartedNo {
 					t.Errorf("a call after the end: %v, want an error that says it did not start", err)

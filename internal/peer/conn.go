@@ -32,8 +32,15 @@ type Options struct {
 	Window     wire.Window   // the room granted to the other end; default 8,192 messages, 1 MiB
 	Interval   time.Duration // between heartbeats; 0: what the welcome says, or none
 	Timeout    time.Duration // of silence; 0: likewise
-	Pool       *Pool         // of buffers; default one of its own
-	Logger     *slog.Logger  // default slog.Default()
+	// Trusting says that the end of the other end is always the end of the connection,
+	// as on one machine: its silence then means nothing, and Timeout is not looked at.
+	Trusting bool
+	Pool     *Pool        // of buffers; default one of its own
+	Logger   *slog.Logger // default slog.Default()
+	// Lost, if not nil, is told of each one-way request that was posted and, because the
+	// connection ended, not written. It is called by whoever ends that, before Run
+	// returns; m is valid only during the call. It must not block, nor use the Conn.
+	Lost func(m *wire.Message)
 	// OwnsEnd says that the owner ends Calls itself once Run has returned, because
 	// it can tell better why. Otherwise Run does.
 	OwnsEnd bool
@@ -128,6 +135,9 @@ func New(t Transport, o Options) *Conn {
 	c.out.limits = o.Outbox.withDefaults()
 	c.out.idle.L = &c.out.mu
 	c.room.window = o.Window
+	if o.Trusting {
+		o.Timeout = -1
+	}
 	c.alive.interval, c.alive.timeout = o.Interval, o.Timeout
 	c.flushLoop = c.flushRun
 	c.calls.started = func(n *Note) wire.Started {
@@ -175,7 +185,7 @@ func (c *Conn) Run(h Handler) error {
 	c.end(err)
 	var violation *wire.Error
 	if errors.As(err, &violation) {
-		c.reproach(violation)
+		c.Farewell(&wire.Death{Cause: wire.CauseProtocol, Reason: violation.Message})
 	}
 	close(c.ended)
 	_ = c.t.Close()
@@ -188,10 +198,9 @@ func (c *Conn) Run(h Handler) error {
 	return err
 }
 
-// reproach tells the other end why it is cut off, as far as that can be told at
-// once.
-func (c *Conn) reproach(e *wire.Error) {
-	d := wire.Death{Cause: wire.CauseProtocol, Reason: e.Message}
+// Farewell tells the other end why it is cut off, as far as that can be told at
+// once: the caller closes c next.
+func (c *Conn) Farewell(d *wire.Death) {
 	m := d.Message(wire.KindGoodbye, 0)
 	if c.Post(Control, &m, Charge{}) == nil {
 		c.Flush()

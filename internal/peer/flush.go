@@ -145,6 +145,9 @@ func (c *Conn) restLocked() {
 
 // written pays for a chunk that was written or dropped, and frees it.
 func (c *Conn) written(k *chunk) {
+	if c.options.Lost != nil && k.off < len(k.b) {
+		k.lost(c.options.Lost)
+	}
 	k.debts.pay()
 	if k.farewell {
 		close(c.said)

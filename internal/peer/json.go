@@ -85,9 +85,6 @@ func (j *jsonTransport) Info() Info {
 	return info
 }
 
-// limits are those of a value that a peer sends or gets.
-func (j *jsonTransport) limits() wire.Limits { return wire.Limits{} }
-
 // jsonSource is what the frames are read from: what was read before, then the
 // socket. Bytes that are no whole message yet are a sign of life, too.
 type jsonSource struct {
@@ -110,12 +107,13 @@ func (s *jsonSource) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// closing is a violation by the peer, and the code of the close frame it is told
-// with.
-func closing(code frame.CloseCode, format string, args ...any) *violation {
+// violates makes a violation.
+func violates(code frame.CloseCode, format string, args ...any) *violation {
 	return &violation{wire.Errorf(wire.CodeProtocol, format, args...), code}
 }
 
+// violation is what the peer did that cannot be answered, and the code of the close
+// frame it is told with.
 type violation struct {
 	*wire.Error
 	code frame.CloseCode
@@ -135,7 +133,7 @@ type jsonIn struct {
 	greeted  bool // the hello was read
 	notify   bool // a first heartbeat is to be made up
 	posted   bool // something waits for a flush
-	closing  bool // the peer has sent a close frame
+	parting  bool // the peer has sent a close frame
 	over     error
 	bye      *wire.Message // what is said before that; nil: nothing
 	hello    *wire.TextHello
@@ -169,7 +167,7 @@ func (j *jsonTransport) Read(b []byte) (int, error) {
 func (j *jsonTransport) more() error {
 	if j.notify {
 		j.notify = false
-		m := (&wire.Text{}).Info(j.hello.PID)
+		m := (&wire.Text{}).Info(j.hello.PID, j.requests.Load())
 		j.put(&m)
 		return nil
 	}
@@ -202,7 +200,7 @@ func (j *jsonTransport) more() error {
 func (j *jsonTransport) readError(err error) error {
 	var f *frame.Error
 	if errors.As(err, &f) {
-		return j.violate(closing(f.Close, "a frame that may not be: %s", f.Reason))
+		return j.violate(violates(f.Close, "a frame that may not be: %s", f.Reason))
 	}
 	return err
 }
@@ -237,7 +235,7 @@ func (j *jsonTransport) leave() {
 	case <-wait.C:
 		return
 	}
-	if j.closing {
+	if j.parting {
 		return // it knows
 	}
 	// A socket that is closed while unread bytes are in it may lose what was written.
@@ -298,7 +296,7 @@ func (j *jsonTransport) take(op frame.Opcode, payload []byte) error {
 	case frame.Close:
 		return j.closed(payload)
 	}
-	return j.violate(closing(frame.CloseUnsupported, "a %s frame, where only text is taken", op))
+	return j.violate(violates(frame.CloseUnsupported, "a %s frame, where only text is taken", op))
 }
 
 // closed answers the close frame of the peer with one, and is the end.
@@ -310,7 +308,7 @@ func (j *jsonTransport) closed(payload []byte) error {
 	if code == frame.CloseNoStatus {
 		code = frame.CloseNormal
 	}
-	j.closing = true
+	j.parting = true
 	return j.departed(code)
 }
 
@@ -347,7 +345,7 @@ func (j *jsonTransport) takeText(payload []byte) error {
 			j.put(&wire.Message{Kind: wire.KindUnwatch, ID: id})
 		}
 	case "notify":
-		m := t.Info(j.hello.PID)
+		m := t.Info(j.hello.PID, j.requests.Load())
 		j.put(&m)
 	case "undelivered":
 		if e := t.Error(); e != nil {
@@ -360,7 +358,7 @@ func (j *jsonTransport) takeText(payload []byte) error {
 		j.put(&m)
 		return j.departed(frame.CloseNormal)
 	case "hello", "welcome":
-		return j.violate(closing(frame.ClosePolicy, "a second %s", t.Command))
+		return j.violate(violates(frame.ClosePolicy, "a second %s", t.Command))
 	default:
 		return j.takeRequest(t) // which says what is wrong with it
 	}
@@ -386,7 +384,7 @@ func (j *jsonTransport) newID(t *wire.Text, watch bool) (uint64, error) {
 	id, free := j.acks.add(t.Ack, watch)
 	if !free {
 		// It cannot be answered: its answer would be taken for the other one's.
-		return 0, j.violate(closing(frame.ClosePolicy, "the ack %q belongs to another call or watch in flight", t.Ack))
+		return 0, j.violate(violates(frame.ClosePolicy, "the ack %q belongs to another call or watch in flight", t.Ack))
 	}
 	if id == 0 {
 		return 0, j.refuse(t, 0, wire.Errorf(wire.CodeOverloaded, "%d calls and watches of this actor are in flight", maxAcks).NotStarted())
@@ -403,7 +401,7 @@ func (j *jsonTransport) takeRequest(t *wire.Text) error {
 			return err
 		}
 	}
-	r, e := t.Request(j.limits())
+	r, e := t.Request(wire.Limits{})
 	if e != nil {
 		return j.refuse(t, id, e)
 	}
@@ -479,7 +477,11 @@ const extAck = 0x7f
 func (j *jsonTransport) takeCallback(t *wire.Text) error {
 	id, ok := idOf(t.Ack)
 	if !ok {
-		return j.violate(closing(frame.ClosePolicy, "a callback with the ack %.40q, which never was one", t.Ack))
+		return j.violate(violates(frame.ClosePolicy, "a callback with the ack %.40q, which never was one", t.Ack))
+	}
+	if j.conn.calls.status(id) == Never {
+		j.conn.in.never.Add(1)
+		return j.violate(violates(frame.ClosePolicy, "a reply to %d, which was never asked", id))
 	}
 	if e := t.Error(); e != nil {
 		m := e.Frame(wire.KindError, id)
@@ -487,7 +489,7 @@ func (j *jsonTransport) takeCallback(t *wire.Text) error {
 		return nil
 	}
 	m := wire.Message{Kind: wire.KindReply, ID: id, Codec: wire.CodecCBOR}
-	body, e := t.Result(j.limits())
+	body, e := t.Result(wire.Limits{})
 	if m.Body = body; e == nil && m.Size() > j.conn.options.MaxMessage {
 		e = wire.Errorf(wire.CodeTooLarge, "its result: the message has %d bytes, and the limit is %d", m.Size(), j.conn.options.MaxMessage).With(wire.StartedYes)
 	}

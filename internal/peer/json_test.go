@@ -15,7 +15,7 @@ import (
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// sink is a socket that takes what it likes, at most once for each call of fill.
+// sink is a socket that takes without waiting as much as room says.
 type sink struct {
 	Transport
 	took bytes.Buffer
@@ -25,8 +25,7 @@ type sink struct {
 func (s *sink) TryWrite(b []byte) (int, error) { return s.Write(b[:min(len(b), s.room())]) }
 func (s *sink) Write(b []byte) (int, error)    { return s.took.Write(b) }
 
-// native returns a stream of messages as an arbiter writes them, and how many calls
-// they belong to.
+// nativeStream returns messages as an arbiter's Conn writes them.
 func nativeStream(t *testing.T, j *jsonTransport) []byte {
 	w := wire.Welcome{Version: 1, AID: "me-1", Arbiter: "arbiter", MaxMessage: 1 << 20}
 	welcome, err := w.Message()

@@ -420,6 +420,22 @@ func (c *chunk) whole() (frames, data int) {
 	return frames, data
 }
 
+// lost tells of the one-way requests in the chunk that were not written whole.
+func (c *chunk) lost(tell func(m *wire.Message)) {
+	for at := 0; at < len(c.b); {
+		h, n, err := frame.ParseHeader(c.b[at:])
+		if err != nil || n == 0 {
+			return
+		}
+		body := at + n
+		at = body + int(h.Length)
+		var m wire.Message
+		if at > c.off && m.Parse(c.b[body:at]) == nil && m.Kind == wire.KindRequest && m.Flags&wire.FlagOneWay != 0 {
+			tell(&m)
+		}
+	}
+}
+
 // shutLocked ends the outbox: it takes everything out, for clear.
 func (o *outbox) shutLocked() (left leftover) {
 	o.shut = true
@@ -442,6 +458,9 @@ func (o *outbox) shutLocked() (left leftover) {
 		o.load[Data] -= r.cost
 		o.stats.dropped++
 		left.owed = left.owed.add(r.charge)
+	}
+	if k := o.held.frames.head; k != nil {
+		k.off = o.held.off // what is before that has gone to the lane
 	}
 	for k := o.held.frames.pop(); k != nil; k = o.held.frames.pop() {
 		left.chunks.push(k)

@@ -83,6 +83,9 @@ func (o *outbox) refusal() error {
 
 // Request notes a call and posts m, whose ID it sets, as data. If it fails the
 // call is not noted, and n.Caller told nothing. ch is Request's from here on.
+//
+// Where the owner ends the calls, one that comes between the end of the connection
+// and that is noted, though it goes nowhere: it is told the same as those before it.
 func (c *Conn) Request(m *wire.Message, n Note, ch Charge) (id uint64, err *wire.Error) {
 	size, err := c.check(m)
 	if err != nil {
@@ -95,7 +98,13 @@ func (c *Conn) Request(m *wire.Message, n Note, ch Charge) (id uint64, err *wire
 	if o.refusal() != nil {
 		o.mu.Unlock()
 		ch.Return()
-		return 0, c.refused(n)
+		if !c.options.OwnsEnd {
+			return 0, c.refused(n)
+		}
+		n.Sent = 0 // so it was not written
+		id, err = c.calls.Add(n)
+		m.ID = id
+		return id, err
 	}
 	room, owed := c.roomLocked(class, cost, false)
 	if !room {

@@ -27,6 +27,27 @@ type Usage struct {
 // debugger does, and not let it go on.
 func (u Usage) Stopped() bool { return u.State == 'T' || u.State == 't' }
 
+// Exiting reports whether the process is seen to exit, or has (Linux): before Exited
+// is closed, its files are.
+func (p *Process) Exiting() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reaped || exiting(p.os.Pid)
+}
+
+// Wanted is how long the threads the process has now have run, or were ready to run
+// and others were on the processor (Linux). Unlike Usage.CPU it grows as the time
+// does in a process that spins on a busy machine, too. It is 0 where that is not
+// told, and after the end; when a thread ends, it is less than before.
+func (p *Process) Wanted() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return 0
+	}
+	return wantedBy(p.os.Pid)
+}
+
 // Usage tells what the process uses now: some microseconds on Linux. It reports
 // false after its end. Elsewhere it does so always: who stopped a process, and
 // which one spins, is not told there.

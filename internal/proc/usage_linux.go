@@ -39,7 +39,8 @@ func readStat(pid int) (string, error) {
 // which the page calls the third.
 const (
 	statState   = 0
-	statParent  = 4 - 3  // its group and session come next
+	statParent  = 4 - 3 // its group and session come next
+	statFlags   = 9 - 3
 	statUser    = 14 - 3 // in ticks
 	statSystem  = 15 - 3
 	statThreads = 20 - 3
@@ -97,4 +98,44 @@ func parseUsage(stat string) (u Usage, ok bool) {
 		RSS:     numbers[3] * int64(os.Getpagesize()),
 		State:   f[statState][0],
 	}, true
+}
+
+// exiting reports whether pid has begun to exit: of the flags that proc_pid_stat(5)
+// shows, PF_EXITING of the kernel's sched.h.
+func exiting(pid int) bool {
+	const pfExiting = 0x4
+	stat, err := readStat(pid)
+	if err != nil {
+		return false
+	}
+	f, ok := splitStat(stat)
+	if !ok {
+		return false
+	}
+	flags, err := strconv.ParseUint(f[statFlags], 10, 64)
+	return err == nil && flags&pfExiting != 0 || f[statState] == "Z" || f[statState] == "X"
+}
+
+// wantedBy adds up what sched-stats.rst of the kernel calls time on the cpu and time
+// spent waiting on a runqueue, of each thread.
+func wantedBy(pid int) (sum time.Duration) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/task"
+	tasks, err := os.ReadDir(dir)
+	if err != nil {
+		return 0
+	}
+	for _, task := range tasks {
+		text, err := readString(dir + "/" + task.Name() + "/schedstat")
+		if err != nil {
+			continue // it has ended, or the kernel does not count
+		}
+		ran, rest, _ := strings.Cut(text, " ")
+		waited, _, _ := strings.Cut(rest, " ")
+		for _, field := range [...]string{ran, waited} {
+			if n, err := strconv.ParseInt(field, 10, 64); err == nil {
+				sum += time.Duration(n)
+			}
+		}
+	}
+	return sum
 }

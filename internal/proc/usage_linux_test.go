@@ -53,6 +53,52 @@ func TestUsageTellsStoppedFromSpinning(t *testing.T) {
 	eventually(t, "it goes on", func() bool { return usage(t, spins).CPU > before })
 }
 
+// TestExiting: a process that has ended and was not reaped is seen to exit, one that
+// runs is not.
+func TestExiting(t *testing.T) {
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if exiting(cmd.Process.Pid) {
+		t.Error("one that runs is said to exit")
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is seen to exit", func() bool { return exiting(cmd.Process.Pid) })
+	_ = cmd.Wait()
+	if exiting(cmd.Process.Pid) {
+		t.Error("one that was reaped is said to exit")
+	}
+}
+
+// TestWanted: it grows with the time in a process that spins, however busy the machine
+// is, and not in one that waits.
+func TestWanted(t *testing.T) {
+	if wantedBy(os.Getpid()) == 0 {
+		t.Skip("this kernel keeps no schedstat")
+	}
+	spins := start(t, shell("while :; do :; done"))
+	waits := start(t, Spec{Path: "sleep", Args: []string{"60"}})
+	eventually(t, "the other one waits", func() bool { return usage(t, waits).State == 'S' })
+	before, still, began := spins.Wanted(), waits.Wanted(), time.Now()
+	eventually(t, "it wants", func() bool { return spins.Wanted()-before > 100*time.Millisecond })
+	if took, wanted := time.Since(began), spins.Wanted()-before; wanted < took/2 || wanted > 2*took {
+		t.Errorf("in %v the one that spins wanted %v", took, wanted)
+	}
+	if now := waits.Wanted(); now != still {
+		t.Errorf("the one that waits wanted %v, and then %v", still, now)
+	}
+	if err := spins.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, spins.Exited(), "its end")
+	if w := spins.Wanted(); w != 0 {
+		t.Errorf("one that has ended wanted %v", w)
+	}
+}
+
 func TestUsageOfOneThatHasEnded(t *testing.T) {
 	p := start(t, shell("exit 0"))
 	receive(t, p.Exited(), "its end")

@@ -163,7 +163,7 @@ func (d Death) String() string {
 	if d.Reason != "" {
 		b.WriteString(": " + d.Reason)
 	}
-	if n := len(d.Stderr); n > 0 {
+	if n := len(d.Stderr); n > 0 && d.Cause != CausePanic { // which has said it in the reason, and then logged its stack
 		fmt.Fprintf(&b, "; last line: %q", d.Stderr[n-1])
 	}
 	return b.String()

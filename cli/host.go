@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"syscall"
+
+	"github.com/arbiter-go/arbiter"
+	"github.com/arbiter-go/arbiter/actor"
+)
+
+// host runs an arbiter as o says until do returns, and stops it. Its control socket
+// is open: the commands of a second terminal find it.
+func (a *app) host(ctx context.Context, o arbiter.Options, do func(arb *arbiter.Arbiter) error) error {
+	o.Child, o.Kinds, o.Output, o.Control = a.hook, a.kinds, a.err, true
+	level := new(slog.LevelVar)
+	level.Set(slog.LevelWarn) // if it does not start, why is what matters
+	o.Logger = slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+	arb, err := arbiter.Start(ctx, o)
+	if err != nil {
+		return a.explainStart(o, err)
+	}
+	level.Set(slog.LevelInfo)
+	if i, err := actor.InspectActor.Call(arb.Context(ctx), actor.Arbiter, actor.Arbiter); err == nil {
+		for _, weak := range i.Weak { // those noted so far
+			o.Logger.Info("processes are kept less well here", "why", weak)
+		}
+	}
+	if err = do(arb); err != nil {
+		level.Set(slog.LevelWarn) // likewise
+	}
+	if killed := arb.Stop(context.WithoutCancel(ctx)); killed != nil {
+		err = errors.Join(err, &problem{exit: exitFailed, code: "killed", text: killed.Error(), err: killed, stands: true})
+	}
+	var by interruption
+	if err == nil && errors.As(context.Cause(ctx), &by) && by.signal == os.Interrupt {
+		return interruptedQuietly()
+	}
+	return err
+}
+
+// untilEnd waits until the arbiter is to end.
+func (a *app) untilEnd(ctx context.Context, arb *arbiter.Arbiter) {
+	select {
+	case <-ctx.Done():
+	case <-arb.Done():
+	}
+	fmt.Fprintln(a.err, "stopping")
+}
+
+// printHost says where arb can be found, and what its workers listen at.
+func (a *app) printHost(arb *arbiter.Arbiter, name string, bind []string) error {
+	switch {
+	case a.asJSON():
+		return a.print(struct {
+			Name      string   `json:"name"`
+			PID       int      `json:"pid"`
+			Addresses []string `json:"addresses"`
+			Bind      []string `json:"bind,omitempty"`
+		}{name, os.Getpid(), arb.Addresses(), bind})
+	case a.format == "name":
+		for _, at := range arb.Addresses() {
+			if _, err := fmt.Fprintln(a.out, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, at := range arb.Addresses() {
+		fmt.Fprintln(a.err, "listening at", at)
+	}
+	fmt.Fprintf(a.err, "see who is there, from another terminal:  %s ps\n", a.program)
+	return nil
+}
+
+// explainStart says why an arbiter could not be started.
+func (a *app) explainStart(o arbiter.Options, err error) error {
+	_, port, _ := net.SplitHostPort(o.Listen)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE) && o.Listen != "":
+		p := &problem{exit: exitFailed, code: "port-in-use", text: "cannot listen at " + o.Listen + ": the port is taken", err: err}
+		return p.hint("see by whom", whoListens(port)).hint("take a free one", a.again("--listen", "127.0.0.1:0"))
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		p := &problem{exit: exitFailed, code: "failed", text: "cannot listen at " + o.Listen + ": this machine does not have that address", err: err}
+		return p.hint("listen for this machine only", a.again("--listen", "127.0.0.1:"+port))
+	case errors.Is(err, syscall.EACCES) && o.Listen != "":
+		p := &problem{exit: exitFailed, code: "failed", text: err.Error(), err: err}
+		return p.because("ports below 1024 are for root").hint("take a free one", a.again("--listen", "127.0.0.1:0"))
+	}
+	return err
+}
+
+// whoListens is the command that says who has a TCP port.
+func whoListens(port string) string {
+	switch runtime.GOOS {
+	case "linux":
+		return "ss -ltnp 'sport = :" + port + "'"
+	case "windows":
+		return "netstat -ano | findstr :" + port
+	}
+	return "lsof -nP -iTCP:" + port + " -sTCP:LISTEN"
+}
