@@ -46,8 +46,6 @@ type incarnation struct {
 	pool   *pool        // the workers it stands for; or nil
 	pulsar bool         // it is, or will be, a real actor of pulsar
 
-	pulsarDoor *door // by which it comes, where it was spawned; or nil
-
 	// One of the two carries its messages: a cell of this process, or a session.
 	cell    *cell.Cell
 	session *session

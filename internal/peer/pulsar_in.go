@@ -38,6 +38,7 @@ func (p *Pulsar) Await(admit func(aid string) bool) error {
 			p.answerNow(m.Ack, c, body)
 		default:
 			p.aid = m.Sender
+			p.frames.SetLimit(p.options.MaxMessage)
 			return p.greet(m)
 		}
 		if err := p.push(); err != nil {
@@ -163,10 +164,15 @@ func (p *Pulsar) take() {
 	case m == nil:
 	case m.Callback:
 		p.callback(m)
+	case p.joins() && !p.joined && len(p.early) < maxEarly:
+		p.early = append(p.early, m) // the welcome comes first
 	default:
 		p.request(m)
 	}
 }
+
+// maxEarly is how many requests may overtake the answer to the first notify.
+const maxEarly = 64
 
 // end notes the end of the connection. After a stop it is the answer to that.
 func (p *Pulsar) end(err error) {
@@ -189,6 +195,10 @@ func (p *Pulsar) callback(c *wire.PulsarMessage) {
 	if p.joins() && !p.joined && c.Ack == firstNotify {
 		p.joined = true
 		p.welcome()
+		for _, m := range p.early {
+			p.request(m)
+		}
+		p.early = nil
 		return
 	}
 	id, codec, ok := parseAck(c.Ack)
