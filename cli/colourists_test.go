@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
 )
 
 // Whatever a point's number of steps, its colour is the same in both languages.
@@ -149,5 +152,43 @@ func TestDemoWhosePythonFails(t *testing.T) {
 	w.expect(exitFailed, "", []string{"in Python 3.10.1, could not start", "exited with code 3", "no space left", "[start]", "demo --workers 1 --no-python"}, "demo", "--workers", "1")
 	if left, err := os.ReadDir(temp); err != nil || len(left) != 0 {
 		t.Errorf("%v were left: %v", left, err)
+	}
+}
+
+// A worker in Python that raises what nobody handles ends with its last line, one
+// that hangs is found to, and the demo gets over both.
+func TestColouristsEnd(t *testing.T) {
+	t.Parallel()
+	needPython(t)
+	w := newWorld(t)
+	d := w.demo("--no-chaos", "--for", "5s", "--workers", "2", "--out", "a.png")
+	for _, i := range d.workers(colourPool) {
+		if i.In != "exec" || !strings.HasPrefix(i.Language, "python 3.") {
+			t.Errorf("%s is in %s, %q", i.Name, i.In, i.Language)
+		}
+	}
+	ends := map[string]struct {
+		command string
+		cause   actor.Cause
+		last    string
+	}{"colour/1": {"panic", actor.CauseExit, "RuntimeError: told to raise"}, "colour/2": {"hang", actor.CauseHung, ""}}
+	for slot, end := range ends {
+		w.expect(exitOK, "", nil, "send", slot, end.command)
+	}
+	found := make(map[string]actor.Death)
+	for end := time.Now().Add(20 * time.Second); len(found) < len(ends) && time.Now().Before(end); {
+		for _, ev := range result[[]actor.Event](w, "events") {
+			if ev.Type == "ended" && ev.Death != nil && found[ev.Actor.Name].Cause == "" {
+				found[ev.Actor.Name] = *ev.Death
+			}
+		}
+	}
+	for slot, end := range ends {
+		if got := found[slot]; got.Cause != end.cause || lastWords(got) != end.last {
+			t.Errorf("%s, told to %s, ended as %+v", slot, end.command, got)
+		}
+	}
+	if got := <-d.ended; got.code != exitOK {
+		t.Errorf("exit code %d\n%s", got.code, got.errors)
 	}
 }
