@@ -432,23 +432,55 @@ func (a *Arbiter) allOf(address string) *pool {
 	return nil
 }
 
-// sendAll sends a one-way message of i's to every worker of p. It fails if one of
-// them cannot be sent it, and goes on to the others.
-func (i *incarnation) sendAll(ctx context.Context, s cell.Scope, p *pool, command string, v cell.Value) (failed *wire.Error) {
-	members := *p.members.Load()
-	if len(members) == 0 {
-		return p.nobody()
-	}
-	for _, w := range members {
-		if !w.gate.enter() {
+// sendAll sends a one-way message of i's to every worker of p, and waits for none. If
+// some cannot be sent it, the others have it all the same, and the error names those.
+func (i *incarnation) sendAll(ctx context.Context, s cell.Scope, p *pool, command string, v cell.Value) *wire.Error {
+	var failed []error
+	sent := 0
+	for _, w := range *p.members.Load() {
+		if w = w.heir(); w == nil {
 			continue
 		}
-		if err := i.send(ctx, s, w, w.aid, command, v); err != nil && failed == nil {
-			failed = err
+		sent++
+		if err := i.send(ctx, s, w, w.aid, command, v, false); err != nil {
+			failed = append(failed, err)
 		}
 		w.gate.leave()
 	}
-	return failed
+	if sent == 0 {
+		return p.nobody()
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	e := *wire.AsError(together(failed), wire.CodeApp)
+	if len(failed) < sent {
+		e.Message = fmt.Sprintf("%s; %d of %d workers have it", e.Message, sent-len(failed), sent)
+	}
+	return &e
+}
+
+// heir returns who has the place in a pool that w had when it was looked up, w itself or
+// another one. Its gate was entered. It is nil if nobody has.
+func (w *incarnation) heir() *incarnation {
+	for !w.gate.enter() {
+		now := w.slot.occupant()
+		if now == nil || now == w {
+			return nil
+		}
+		w = now
+	}
+	return w
+}
+
+// occupant returns who is in the slot, nil if nobody is or is to stay.
+func (s *slot) occupant() *incarnation {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	if s.removed || s.held {
+		return nil
+	}
+	return s.current
 }
 
 // poolAddress takes apart an address that means a pool in a special way: "web#KEY",

@@ -188,26 +188,25 @@ func (s *session) toAll(p *pool, m *wire.Message, charge peer.Charge) {
 		s.refuse(m, charge, needsOneWay(p))
 		return
 	}
-	members := *p.members.Load()
-	if len(members) == 0 {
+	original := *m
+	var last *incarnation
+	for _, w := range *p.members.Load() {
+		if w = w.heir(); w == nil {
+			continue
+		}
+		if last != nil {
+			s.route(s.linkTo(last), m, peer.Charge{})
+			last.gate.leave()
+			*m = original
+		}
+		last = w
+	}
+	if last == nil {
 		s.refuse(m, charge, p.nobody())
 		return
 	}
-	original := *m
-	for n, w := range members {
-		if !w.gate.enter() {
-			continue
-		}
-		*m = original
-		last := peer.Charge{}
-		if n == len(members)-1 {
-			last = charge // the room is the sender's again when the last one has it
-			charge = peer.Charge{}
-		}
-		s.route(s.linkTo(w), m, last)
-		w.gate.leave()
-	}
-	charge.Return()
+	s.route(s.linkTo(last), m, charge) // the room is the sender's again when the last one has it
+	last.gate.leave()
 }
 
 func needsOneWay(p *pool) *wire.Error {
@@ -362,7 +361,11 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 			to.routed.Add(1)
 		}
 	} else {
-		r := l.to.cell.Receive(m, s.conn, charge.Cost)
+		var source cell.Source
+		if charge.From != nil { // else it is one of several of the same message, and another one pays
+			source = s.conn
+		}
+		r := l.to.cell.Receive(m, source, charge.Cost)
 		r.Granted = true // it takes room in its sender's window until its handler begins: the sender waits
 		if err = l.to.cell.Put(r); err != nil {
 			charge.Return()
