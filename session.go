@@ -3,7 +3,6 @@ package arbiter
 import (
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -30,9 +29,8 @@ type session struct {
 	askedOf    []*link // others' connections this one's requests wait in …
 	answeredBy []*link // … and those its replies do
 
-	routed  atomic.Uint64 // messages handed to conn for its actor
-	door    *door         // by which its program may come; or nil
-	letters *letters      // those that the end of conn found on their way
+	door    *door    // by which its program may come; or nil
+	letters *letters // those that the end of conn found on their way
 
 	mu       sync.Mutex // guards what follows
 	asked    map[uint64]asked
@@ -44,8 +42,9 @@ type session struct {
 	used     proc.Usage    // what its process had used by then
 	wanted   time.Duration // see proc.Process.Wanted
 	usedAt   time.Time
-	marks    []mark // see queueAge
 	counts   sessionCounts
+
+	unsent, unstarted marks // see markLocked
 }
 
 // asked is a call this session's actor has in flight.
@@ -309,7 +308,6 @@ func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.
 	if to := l.to.session; to != nil {
 		id, err := to.conn.Request(m, note, charge)
 		if err == nil {
-			to.routed.Add(1)
 			s.use(l)
 		}
 		return id, at(err, l.to)
@@ -358,7 +356,6 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 		if e := to.conn.Post(peer.Data, m, charge); e != nil {
 			err = postError(e)
 		} else {
-			to.routed.Add(1)
 		}
 	} else {
 		var source cell.Source
@@ -581,28 +578,53 @@ func (s *session) notify(m *wire.Message) {
 	s.checkBudget(&info)
 }
 
-// mark is how many messages had gone to an actor at a time.
+// marks are how many messages there were at some times: when as many are over the
+// oldest of them waits no more. Nothing is noted with each message.
+type marks []mark
+
 type mark struct {
 	at   time.Time
-	sent uint64
+	upTo uint64
 }
 
 const maxMarks = 16
 
-// markLocked notes how far it has come with what it was sent.
-func (s *session) markLocked(now time.Time) {
-	over := s.beat.Started + s.beat.Refused
-	for len(s.marks) > 0 && s.marks[0].sent <= over {
-		s.marks = s.marks[1:]
+// note notes that there are upTo messages by now, of which over are over.
+func (m *marks) note(now time.Time, upTo, over uint64) {
+	for len(*m) > 0 && (*m)[0].upTo <= over {
+		*m = (*m)[1:]
 	}
-	sent := s.routed.Load()
-	if sent <= over {
+	if upTo <= over {
 		return
 	}
-	if len(s.marks) == maxMarks {
-		s.marks = s.marks[:maxMarks-1]
+	if len(*m) == maxMarks {
+		*m = (*m)[:maxMarks-1]
 	}
-	s.marks = append(s.marks, mark{now, sent})
+	*m = append(*m, mark{now, upTo})
+}
+
+// age is how long the oldest message has waited, roughly.
+func (m marks) age() time.Duration {
+	if len(m) == 0 {
+		return 0
+	}
+	return time.Since(m[0].at)
+}
+
+// markLocked notes how far the actor has come with what it was sent: what has not left
+// here yet, and what is in its inbox, by its heartbeat. Not all that is sent is ever
+// counted as started: some is answered at once, and some is dropped since nobody waits
+// any more. So both are forgotten when nothing waits, and what is compared with the
+// count of those that were started begins anew with each heartbeat.
+func (s *session) markLocked(now time.Time) {
+	placed, written := s.conn.Progress()
+	s.unsent.note(now, placed, written)
+	switch {
+	case s.beat.Inbox <= 0:
+		s.unstarted = nil
+	case s.beat.Started > 0: // else it does not count
+		s.unstarted.note(now, s.beat.Started+uint64(s.beat.Inbox), s.beat.Started)
+	}
 }
 
 // queueAge is how long the oldest message that was sent to the actor and not
@@ -614,10 +636,7 @@ func (s *session) queueAge() time.Duration {
 	if age > 0 {
 		age += time.Since(s.beatAt)
 	}
-	if len(s.marks) > 0 {
-		age = max(age, time.Since(s.marks[0].at))
-	}
-	return age
+	return max(age, s.unsent.age(), s.unstarted.age())
 }
 
 // checkBudget ends an actor that says itself that a handler has outlived its budget,
