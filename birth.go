@@ -30,6 +30,12 @@ type embryo struct {
 
 // connect makes i's connection, of which the process will get the other end.
 func (e *embryo) connect(i *incarnation) {
+	if i.pulsar {
+		i.pulsarDoor = newDoor(&nowhere{closed: make(chan struct{})})
+		l := new(letters)
+		i.arb.newSession(i, i.arb.newPulsarConn(i.pulsarDoor, i.args, l.add), l)
+		return
+	}
 	ours, theirs, err := proc.Socketpair()
 	if err != nil {
 		e.failed = err
@@ -199,6 +205,9 @@ func (p *patience) excused() bool {
 
 // startProcess starts the process i lives in.
 func (i *incarnation) startProcess(e *embryo) error {
+	if i.pulsar {
+		return i.startPulsar()
+	}
 	spec, err := i.processSpec()
 	if err != nil {
 		_ = e.theirs.Close()
@@ -300,8 +309,10 @@ func (a *Arbiter) nearestAddress() string {
 			return at
 		}
 	}
-	if len(all) > 0 {
-		return all[0]
+	for _, at := range all {
+		if !strings.HasPrefix(at, "pulsar:") { // who is told this speaks natively, or json
+			return at
+		}
 	}
 	return ""
 }
@@ -319,6 +330,7 @@ func (s *session) attend() {
 	i.arb.background(func() { s.outlive(p, gone) })
 	hello, err := s.conn.AwaitHello(ctx)
 	i.arb.tokens.revoke(i)
+	i.arb.pulsar.forget(i)
 	if err == nil {
 		var version uint32
 		var failed *wire.Error

@@ -44,6 +44,9 @@ type incarnation struct {
 	slot   *slot        // the place it is one in a row of; or nil
 	*seat               // what it has as such a one; nil likewise
 	pool   *pool        // the workers it stands for; or nil
+	pulsar bool         // it is, or will be, a real actor of pulsar
+
+	pulsarDoor *door // by which it comes, where it was spawned; or nil
 
 	// One of the two carries its messages: a cell of this process, or a session.
 	cell    *cell.Cell

@@ -83,8 +83,13 @@ func (i *incarnation) describeCell(info *actor.Info) {
 		info.Language = "go"
 	}
 	if i == i.arb.self {
-		if n := i.arb.leaks.count(); n > 0 {
-			info.Extra = map[string]any{"leaked handlers": n}
+		for what, n := range map[string]uint64{"leaked handlers": uint64(i.arb.leaks.count()), "refused connections": i.arb.refusals.total.Load()} {
+			if n > 0 {
+				if info.Extra == nil {
+					info.Extra = make(map[string]any)
+				}
+				info.Extra[what] = n
+			}
 		}
 		if u, ok := proc.OwnUsage(); ok {
 			info.RSS, info.CPU = u.RSS, u.CPU

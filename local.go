@@ -114,6 +114,7 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 		}
 		i.arb.buffers.put(buf, b)
 		if err == nil {
+			to.session.routed.Add(1)
 			to.session.conn.Flush()
 		}
 		return id, err
@@ -233,6 +234,7 @@ func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, t
 	}
 	err := i.post(ctx, to, s, target, command, v, wait)
 	if err == nil {
+		to.session.routed.Add(1)
 		to.session.conn.FlushSoon() // whoever sends one way usually sends more
 	}
 	return at(err, to)

@@ -137,6 +137,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envHost) != "" {
 		host()
 	}
+	if os.Getenv(envStandin) != "" {
+		beStandin()
+	}
 	if os.Getenv(envTypist) != "" {
 		typistChild()
 	}

@@ -44,7 +44,10 @@ const maxWorkers = 4096
 
 // spawnPool answers the command pool.
 func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref, error) {
-	parent := a.spawner(ctx)
+	parent, failed := a.spawner(ctx)
+	if failed != nil {
+		return actor.Ref{}, failed
+	}
 	if failed := a.onSpawn(parent, &args.Worker); failed != nil {
 		return actor.Ref{}, failed
 	}
@@ -52,7 +55,7 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
-	if failed := parent.maySpawn(&args.Worker, args.Workers); failed != nil {
+	if failed := parent.maySpawn(&args.Worker, args.Workers, 1); failed != nil {
 		return actor.Ref{}, failed
 	}
 	p := &pool{args: args, spec: spec, seed: maphash.MakeSeed(), wanted: args.Workers}
@@ -525,7 +528,7 @@ func (p *pool) scale(ctx context.Context, n int, why string) (int, error) {
 	var fresh, leaving []*incarnation
 	var failed *wire.Error
 	if n > before {
-		if failed = p.monitor.parent.maySpawn(&p.args.Worker, n-before); failed == nil {
+		if failed = p.monitor.parent.maySpawn(&p.args.Worker, n-before, 0); failed == nil {
 			fresh, failed = p.grow()
 		}
 		if failed != nil {

@@ -2,7 +2,9 @@ package arbiter
 
 import (
 	"fmt"
+	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -29,8 +31,10 @@ type session struct {
 	askedOf    []*link // others' connections this one's requests wait in …
 	answeredBy []*link // … and those its replies do
 
-	door    *door    // by which its program may come; or nil
-	letters *letters // those that the end of conn found on their way
+	routed  atomic.Uint64               // messages handed to conn for its actor
+	pulsar  atomic.Pointer[peer.Pulsar] // the transport of an actor of pulsar; or nil
+	door    *door                       // by which its program may come; or nil
+	letters *letters                    // those that the end of conn found on their way
 
 	mu       sync.Mutex // guards what follows
 	asked    map[uint64]asked
@@ -215,6 +219,10 @@ func needsOneWay(p *pool) *wire.Error {
 // request routes one request: road steps 5 to 8.
 func (s *session) request(m *wire.Message) {
 	charge := s.conn.Charge(m)
+	if m.Codec == wire.CodecPickle && !s.inc.pulsar {
+		s.refuse(m, charge, errNotPulsar())
+		return
+	}
 	l := s.link(m.Target)
 	if l == nil || l.to.pool != nil {
 		s.toPool(l, m, charge)
@@ -247,6 +255,12 @@ func (s *session) route(l *link, m *wire.Message, charge peer.Charge) {
 		m.Ext = nil
 	}
 	m.Sender = s.sender
+	if m.Codec == wire.CodecPickle && !l.to.pulsar {
+		if err := toCBOR(m); err != nil {
+			s.refuse(m, charge, err)
+			return
+		}
+	}
 	if m.Flags&(wire.FlagOneWay|wire.FlagAccept) != 0 {
 		s.oneWay(l, m, charge)
 		return
@@ -308,6 +322,7 @@ func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.
 	if to := l.to.session; to != nil {
 		id, err := to.conn.Request(m, note, charge)
 		if err == nil {
+			to.routed.Add(1)
 			s.use(l)
 		}
 		return id, at(err, l.to)
@@ -356,6 +371,7 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 		if e := to.conn.Post(peer.Data, m, charge); e != nil {
 			err = postError(e)
 		} else {
+			to.routed.Add(1)
 		}
 	} else {
 		var source cell.Source
@@ -512,11 +528,16 @@ func (s *session) watch(m *wire.Message) {
 		return
 	}
 	s.mu.Lock()
+	_, taken := s.watching[m.ID]
 	refused := s.gone || len(s.watching) >= maxWatches
-	if !refused {
+	if !refused && !taken {
 		s.watching[m.ID] = to
 	}
 	s.mu.Unlock()
+	if taken { // it would be a watch that nobody counts
+		s.fail(m.ID, invalid("the id %d belongs to another watch", m.ID))
+		return
+	}
 	if refused {
 		s.fail(m.ID, wire.Errorf(wire.CodeOverloaded, "it watches %d actors already", maxWatches).NotStarted())
 		return
@@ -668,8 +689,14 @@ func (s *session) describe(info *actor.Info) {
 	if at.Remote != "" {
 		info.Peer += ":" + at.Remote
 	}
+	info.Extra = maps.Clone(beat.Extra)
 	info.Inbox, info.Started = beat.Inbox, beat.Started
 	info.Accepted, info.Refused = beat.Accepted, beat.Refused+counts.refused+s.conn.Refused()
+	if p := s.pulsar.Load(); p != nil {
+		info.Accepted = s.routed.Load()
+		info.Started = info.Accepted // of an actor of pulsar it is taken that what is written is begun
+		describePulsar(info, p)
+	}
 	s.inc.mu.Lock()
 	defer s.inc.mu.Unlock()
 	if s.hello != nil {
@@ -685,6 +712,7 @@ func (s *session) stop(reason string) {
 
 // kill ends the process, if it is ours, and the connection.
 func (s *session) kill(d *wire.Death) {
+	s.pulsarLast()
 	if p := s.inc.process.Load(); p != nil {
 		if err := p.Kill(); err != nil {
 			s.arb.log.Warn("a process could not be killed", "actor", s.inc.label(), "pid", p.PID(), "error", err)

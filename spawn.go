@@ -72,6 +72,9 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
+	if parent.pulsar && args.In == inPulsar && args.Name != "" && (a.registry.get(args.Name) != nil || checkNames(args.Name) != nil) {
+		args.Name = "" // to pulsar it is a label, which many may have
+	}
 	if failed := checkNames(args.Name, args.AID); failed != nil {
 		return actor.Ref{}, failed
 	}
@@ -80,7 +83,7 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 			return ref, err
 		}
 	}
-	if failed := parent.maySpawn(args, 1); failed != nil {
+	if failed := parent.maySpawn(args, 1, 0); failed != nil {
 		return actor.Ref{}, failed
 	}
 	var i *incarnation
@@ -143,13 +146,16 @@ func (a *Arbiter) existing(ctx context.Context, args *actor.SpawnArgs) (ref acto
 }
 
 // spawner returns who asked for a spawn: the arbiter itself, where that is no actor.
-func (a *Arbiter) spawner(ctx context.Context) *incarnation {
-	if from, ok := actor.Caller(ctx); ok {
-		if i := a.registry.get(from.AID); i != nil {
-			return i
-		}
+// One that has ended meanwhile spawns nothing: no quota would hold for it.
+func (a *Arbiter) spawner(ctx context.Context) (*incarnation, *wire.Error) {
+	from, ok := actor.Caller(ctx)
+	if !ok {
+		return a.self, nil
 	}
-	return a.self
+	if i := a.registry.get(from.AID); i != nil {
+		return i, nil
+	}
+	return nil, wire.Errorf(wire.CodeClosed, "its spawner %q has ended", from.AID).NotStarted()
 }
 
 // checkSpawn refuses what cannot be spawned, and completes args. The spec is nil for
@@ -179,8 +185,10 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 		}
 	case "exec":
 		return nil, a.checkProgram(args)
+	case inPulsar:
+		return nil, a.checkPulsar(args)
 	default:
-		return nil, invalid("an actor lives in a \"goroutine\", a \"process\" or by \"exec\", not in %q", args.In)
+		return nil, invalid("an actor lives in a \"goroutine\", a \"process\", by \"exec\" or in \"pulsar\", not in %q", args.In)
 	}
 	kind, failed := a.kindNamed(args.Kind)
 	if failed != nil {
@@ -307,6 +315,8 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 		i.place = inProcess
 	case args.In == "exec":
 		i.place = inProgram
+	case args.In == inPulsar:
+		i.place, i.pulsar = inProgram, true
 	}
 	i.state.Store(int32(cell.Initial))
 	if i.place == inProgram && args.Silent {

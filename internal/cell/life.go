@@ -66,6 +66,7 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 		if !ok {
 			break
 		}
+		c.tookLocked(r)
 		c.inbox.Release(r.Size)
 		c.counts.Dropped++
 		left = append(left, r)

@@ -114,15 +114,20 @@ func (c *Conn) flushRun() {
 // there is none the caller is no longer the flusher.
 func (c *Conn) nextChunk(k *chunk) *chunk {
 	o := &c.out
+	var owed debts
 	o.mu.Lock()
 	if k != nil {
 		o.finishLocked(k)
+		if !o.waiters.empty() {
+			owed = c.releaseLocked() // they may wait for room here, not at the other end
+		}
 	}
 	next := c.takeLocked()
 	if next == nil {
 		c.restLocked()
 	}
 	o.mu.Unlock()
+	owed.pay()
 	if k != nil {
 		c.written(k)
 	}

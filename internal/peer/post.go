@@ -154,7 +154,7 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 		o.mu.Unlock()
 		return err
 	}
-	if cost == 0 || (o.direct(cost) && o.waiters.empty()) {
+	if cost == 0 || o.waiters.empty() && o.free(cost) {
 		o.place++
 		o.appendData(m, size, cost, Charge{}, 0)
 		o.mu.Unlock()
@@ -180,7 +180,7 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 		o.mu.Unlock()
 		return 0, c.refused(n)
 	}
-	direct := cost == 0 || (o.direct(cost) && o.waiters.empty())
+	direct := cost == 0 || o.waiters.empty() && o.free(cost)
 	n.Sent = 0
 	if direct {
 		n.Sent = o.place + 1

@@ -956,7 +956,7 @@ class Life {
     const { target, command } = call
     if (m.error) call.reject(ArbiterError.parse(m.error, target, command))
     else if (wrong) call.reject(new ArbiterError('invalid', `its result cannot be read: ${wrong}`, { started: true, target, command }))
-    else call.resolve(m.result)
+    else call.resolve(m.result ?? null)
   }
 
   undelivered (e) {
