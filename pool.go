@@ -370,8 +370,10 @@ func (p *pool) nobody() *wire.Error {
 			d.Reason = "its workers were stopped"
 		}
 		if s.status == "failed" {
-			d = s.last
-			c := *d
+			c := wire.Death{Cause: wire.CauseStart} // of one that was given up on before it began
+			if s.last != nil {
+				c = *s.last
+			}
 			c.Reason = strings.TrimSuffix("given up: "+s.reason+"; "+c.Reason, "; ")
 			d = &c
 			break
@@ -507,23 +509,21 @@ func (a *Arbiter) scale(ctx context.Context, args actor.ScaleArgs) (int, error) 
 	if i.pool == nil {
 		return 0, wire.Errorf(wire.CodeRefused, "%q is not a pool, so it has no number of workers", args.Pool).NotStarted()
 	}
-	n := args.Workers
-	if args.Delta != 0 {
-		i.pool.mu.Lock()
-		n = i.pool.wanted + args.Delta
-		i.pool.mu.Unlock()
-	}
-	return i.pool.scale(ctx, n, "asked to")
+	return i.pool.scale(ctx, args, "asked to")
 }
 
-// scale gives the pool n workers: new ones in the lowest free slots, or the oldest
-// fewer. It returns when they are ready, or have ended.
-func (p *pool) scale(ctx context.Context, n int, why string) (int, error) {
+// scale gives the pool as many workers as args say: new ones in the lowest free slots,
+// or the oldest fewer. It returns when they are ready, or have ended.
+func (p *pool) scale(ctx context.Context, args actor.ScaleArgs, why string) (int, error) {
+	p.mu.Lock()
+	before, n := p.wanted, args.Workers
+	if args.Delta != 0 {
+		n = before + args.Delta
+	}
 	if n < 0 || n > maxWorkers {
+		p.mu.Unlock()
 		return 0, invalid("a pool has 0 to %d workers, not %d", maxWorkers, n)
 	}
-	p.mu.Lock()
-	before := p.wanted
 	p.wanted = n
 	var fresh, leaving []*incarnation
 	var failed *wire.Error
@@ -571,8 +571,9 @@ func (p *pool) grow() (fresh []*incarnation, failed *wire.Error) {
 			}
 		}
 		if over {
+			failed := p.row.overError()
 			p.row.mu.Unlock()
-			return fresh, wire.Errorf(wire.CodeClosed, "the pool %q is stopping", p.args.Name).NotStarted()
+			return fresh, failed
 		}
 		if have >= p.wanted {
 			p.row.mu.Unlock()
