@@ -346,3 +346,60 @@ func TestFallenAndGone(t *testing.T) {
 		}
 	})
 }
+
+// TestProcessesGiveWay: what holds of goroutines holds of processes, which messages are
+// on their way to: while one stops its pool's messages go to the other, and who calls a
+// slot by its name does not notice that it is restarted.
+func TestProcessesGiveWay(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	web, err := w.arb.Pool(w.ctx, Victim, actor.PoolArgs{Name: "web", Workers: 2, Worker: actor.SpawnArgs{In: "process"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.spawn(Victim, actor.Process(), actor.Name("tally"), actor.Restart(supervise.Policy{}))
+	m := w.member(w.address("unix:"), Caller, actor.JoinOptions{})
+	for who, ctx := range map[string]context.Context{"the arbiter": w.ctx, "a member": m.Context(w.ctx)} {
+		for _, name := range []string{"web/1", "tally"} {
+			quit := make(chan struct{})
+			var calling sync.WaitGroup
+			calls := 0
+			calling.Go(func() {
+				for {
+					select {
+					case <-quit:
+						return
+					default:
+					}
+					if n, err := Double.Call(ctx, actor.To(name), 4); n != 8 || err != nil {
+						t.Errorf("%s calls %s: %d, %v", who, name, n, err)
+						return
+					}
+					calls++
+				}
+			})
+			for range 3 {
+				if _, err := actor.RestartActor.Call(w.ctx, actor.Arbiter, actor.To(name)); err != nil {
+					t.Error(err)
+				}
+			}
+			close(quit)
+			calling.Wait()
+			t.Logf("%s has called %s %d times", who, name, calls)
+		}
+	}
+	// One way, so that no call is unanswered; who stops finishes what it has.
+	if err := Slow.Send(w.ctx, actor.To("web/1"), time.Second); err != nil {
+		t.Fatal(err)
+	}
+	stop := actor.StopActor.Start(w.ctx, actor.Arbiter, actor.To("web/1"))
+	eventually(t, "web/1 stops", func() bool { return w.inspect(t, actor.To("web/1")).Info.State == "stopping" })
+	for range 20 {
+		if n, err := Double.Call(w.ctx, web, 4); n != 8 || err != nil {
+			t.Fatalf("a call to the pool, of which one stops: %d, %v", n, err)
+		}
+	}
+	if _, err := stop.Wait(); err != nil {
+		t.Error(err)
+	}
+}

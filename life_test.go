@@ -537,7 +537,7 @@ func TestBetweenLives(t *testing.T) {
 		for who, ctx := range map[string]context.Context{"the arbiter": w.ctx, "a member": m.Context(w.ctx)} {
 			w.arb.Logger().Info("next", "who", who)
 			name := fmt.Sprintf("s%d", time.Now().UnixNano())
-			w.spawn(Victim, place, actor.Name(name), restart)
+			first := w.spawn(Witness, place, actor.Name(name), restart) // which does one thing at a time
 			to := actor.To(name)
 			if _, err := Die.Call(ctx, to, "panic"); !errors.Is(err, actor.ErrDown) {
 				t.Fatal(err)
@@ -555,23 +555,23 @@ func TestBetweenLives(t *testing.T) {
 				t.Errorf("%s: a call that waited: %d, %v", who, n, err)
 			}
 			t.Logf("%s: answered after %v", who, time.Since(began))
-			eventually(t, "all have come", func() bool {
-				notes, err := Noted.Call(ctx, to, actor.None{})
-				slices.Sort(notes) // it handles several at a time
-				return err == nil && slices.Equal(notes, []string{"0", "1", "2", "3", "4"})
-			})
-			// A call to the life that is over is told so at once.
-			short, cancel := context.WithTimeout(ctx, 5*time.Second)
-			if _, err := Die.Call(short, to, "panic"); !errors.Is(err, actor.ErrDown) {
+			if notes, err := Noted.Call(ctx, to, actor.None{}); err != nil || !slices.Equal(notes, []string{"0", "1", "2", "3", "4"}) {
+				t.Errorf("%s: what it was sent first came as %q, %v", who, notes, err)
+			}
+			// A call to the life that is over is told so, whoever has the name by now.
+			var down *actor.DownError
+			if n, err := Double.Call(ctx, actor.Ref{AID: first.AID}, 4); !errors.As(err, &down) || down.Cause != actor.CausePanic || down.Err.Started != actor.StartedNo {
+				t.Errorf("%s: a call to a life that is over: %d, %v", who, n, err)
+			}
+			// And one to the name whose time is up while it waits is told that.
+			if _, err := Die.Call(ctx, to, "panic"); !errors.Is(err, actor.ErrDown) {
 				t.Error(err)
 			}
-			// And one whose time is up while it waits is told that.
-			short2, cancel2 := context.WithTimeout(ctx, 20*time.Millisecond)
-			if _, err := Double.Call(short2, to, 4); !errors.Is(err, actor.ErrDeadline) {
+			short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			if _, err := Double.Call(short, to, 4); !errors.Is(err, actor.ErrDeadline) {
 				t.Errorf("a call whose time is up: %v", err)
 			}
 			cancel()
-			cancel2()
 		}
 	}
 }

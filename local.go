@@ -222,21 +222,22 @@ func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command st
 	if entered {
 		defer to.gate.leave()
 	}
-	return i.send(ctx, s, to, target, command, v)
+	return i.send(ctx, s, to, target, command, v, true)
 }
 
-// send sends a one-way message to one actor.
-func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value) *wire.Error {
+// send sends a one-way message to one actor. With wait it waits for room until ctx
+// ends.
+func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value, wait bool) *wire.Error {
 	if to.session == nil {
 		r := to.cell.Spec().NewRequest()
 		r.Command, r.Value, r.Sender = command, v, i.aid
-		err := i.deliver(ctx, to, s, r, true)
+		err := i.deliver(ctx, to, s, r, wait)
 		if err == nil {
 			i.arb.ledger.local.add()
 		}
 		return at(err, to)
 	}
-	err := i.post(ctx, to, s, target, command, v, true)
+	err := i.post(ctx, to, s, target, command, v, wait)
 	if err == nil {
 		i.arb.ledger.local.add()
 		to.session.conn.FlushSoon() // whoever sends one way usually sends more

@@ -370,8 +370,10 @@ func (p *pool) nobody() *wire.Error {
 			d.Reason = "its workers were stopped"
 		}
 		if s.status == "failed" {
-			d = s.last
-			c := *d
+			c := wire.Death{Cause: wire.CauseStart} // of one that was given up on before it began
+			if s.last != nil {
+				c = *s.last
+			}
 			c.Reason = strings.TrimSuffix("given up: "+s.reason+"; "+c.Reason, "; ")
 			d = &c
 			break
@@ -435,28 +437,56 @@ func (a *Arbiter) allOf(address string) *pool {
 	return nil
 }
 
-// sendAll sends a one-way message of i's to every worker of p. It fails if one of
-// them cannot be sent it, and goes on to the others.
-func (i *incarnation) sendAll(ctx context.Context, s cell.Scope, p *pool, command string, v cell.Value) (failed *wire.Error) {
-	took := 0
+// sendAll sends a one-way message of i's to every worker of p, and waits for none. If
+// some cannot be sent it, the others have it all the same, and the error names those.
+func (i *incarnation) sendAll(ctx context.Context, s cell.Scope, p *pool, command string, v cell.Value) *wire.Error {
+	var failed []error
+	sent := 0
 	for _, w := range *p.members.Load() {
-		if !w.gate.enter() {
+		if w = w.heir(); w == nil {
 			continue
 		}
-		if err := i.send(ctx, s, w, w.aid, command, v); err == nil {
-			took++
-		} else if failed == nil {
-			failed = err
+		sent++
+		if err := i.send(ctx, s, w, w.aid, command, v, false); err != nil {
+			failed = append(failed, err)
 		}
 		w.gate.leave()
 	}
-	switch {
-	case failed != nil && took > 0:
-		return failed.With(wire.StartedUnknown) // of the others' handlers
-	case failed == nil && took == 0: // there is nobody, or they all leave
+	if sent == 0 {
 		return p.nobody()
 	}
-	return failed
+	if len(failed) == 0 {
+		return nil
+	}
+	e := *wire.AsError(together(failed), wire.CodeApp)
+	if len(failed) < sent {
+		e.Started = wire.StartedUnknown // of the others' handlers
+		e.Message = fmt.Sprintf("%s; %d of %d workers have it", e.Message, sent-len(failed), sent)
+	}
+	return &e
+}
+
+// heir returns who has the place in a pool that w had when it was looked up, w itself or
+// another one. Its gate was entered. It is nil if nobody has.
+func (w *incarnation) heir() *incarnation {
+	for !w.gate.enter() {
+		now := w.slot.occupant()
+		if now == nil || now == w {
+			return nil
+		}
+		w = now
+	}
+	return w
+}
+
+// occupant returns who is in the slot, nil if nobody is or is to stay.
+func (s *slot) occupant() *incarnation {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	if s.removed || s.held {
+		return nil
+	}
+	return s.current
 }
 
 // poolAddress takes apart an address that means a pool in a special way: "web#KEY",
@@ -480,23 +510,21 @@ func (a *Arbiter) scale(ctx context.Context, args actor.ScaleArgs) (int, error) 
 	if i.pool == nil {
 		return 0, wire.Errorf(wire.CodeRefused, "%q is not a pool, so it has no number of workers", args.Pool).NotStarted()
 	}
-	n := args.Workers
-	if args.Delta != 0 {
-		i.pool.mu.Lock()
-		n = i.pool.wanted + args.Delta
-		i.pool.mu.Unlock()
-	}
-	return i.pool.scale(ctx, n, "asked to")
+	return i.pool.scale(ctx, args, "asked to")
 }
 
-// scale gives the pool n workers: new ones in the lowest free slots, or the oldest
-// fewer. It returns when they are ready, or have ended.
-func (p *pool) scale(ctx context.Context, n int, why string) (int, error) {
+// scale gives the pool as many workers as args say: new ones in the lowest free slots,
+// or the oldest fewer. It returns when they are ready, or have ended.
+func (p *pool) scale(ctx context.Context, args actor.ScaleArgs, why string) (int, error) {
+	p.mu.Lock()
+	before, n := p.wanted, args.Workers
+	if args.Delta != 0 {
+		n = before + args.Delta
+	}
 	if n < 0 || n > maxWorkers {
+		p.mu.Unlock()
 		return 0, invalid("a pool has 0 to %d workers, not %d", maxWorkers, n)
 	}
-	p.mu.Lock()
-	before := p.wanted
 	p.wanted = n
 	var fresh, leaving []*incarnation
 	var failed *wire.Error
@@ -544,8 +572,9 @@ func (p *pool) grow() (fresh []*incarnation, failed *wire.Error) {
 			}
 		}
 		if over {
+			failed := p.row.overError()
 			p.row.mu.Unlock()
-			return fresh, wire.Errorf(wire.CodeClosed, "the pool %q is stopping", p.args.Name).NotStarted()
+			return fresh, failed
 		}
 		if have >= p.wanted {
 			p.row.mu.Unlock()

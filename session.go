@@ -46,7 +46,8 @@ type session struct {
 	used     proc.Usage    // what its process had used by then
 	wanted   time.Duration // see proc.Process.Wanted
 	usedAt   time.Time
-	marks    []mark // see queueAge
+
+	unsent, unstarted marks // see markLocked
 }
 
 // asked is a call this session's actor has in flight.
@@ -194,34 +195,26 @@ func (s *session) toAll(p *pool, m *wire.Message, charge peer.Charge) {
 		s.refuse(m, charge, needsOneWay(p))
 		return
 	}
-	members := *p.members.Load()
-	if len(members) == 0 {
-		s.refuse(m, charge, p.nobody())
-		return
-	}
 	original := *m
-	took := 0
-	for n, w := range members {
-		if !w.gate.enter() {
+	var last *incarnation
+	for _, w := range *p.members.Load() {
+		if w = w.heir(); w == nil {
 			continue
 		}
-		if took++; took > 1 {
+		if last != nil {
+			s.route(s.linkTo(last), m, peer.Charge{})
+			last.gate.leave()
+			*m = original
 			s.counts.read.Add(1) // it is one message for each
 		}
-		*m = original
-		last := peer.Charge{}
-		if n == len(members)-1 {
-			last = charge // the room is the sender's again when the last one has it
-			charge = peer.Charge{}
-		}
-		s.route(s.linkTo(w), m, last)
-		w.gate.leave()
+		last = w
 	}
-	if took == 0 { // they all leave, and who follows them is not there yet
+	if last == nil {
 		s.refuse(m, charge, p.nobody())
 		return
 	}
-	charge.Return()
+	s.route(s.linkTo(last), m, charge) // the room is the sender's again when the last one has it
+	last.gate.leave()
 }
 
 func needsOneWay(p *pool) *wire.Error {
@@ -384,8 +377,8 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 		}
 	} else {
 		var source cell.Source
-		if charge.From != nil {
-			source = s.conn // else it is a copy: the room is given back with the last one
+		if charge.From != nil { // else it is one of several of the same message, and another one pays
+			source = s.conn
 		}
 		r := l.to.cell.Receive(m, source, charge.Cost)
 		r.Granted = true // it takes room in its sender's window until its handler begins: the sender waits
@@ -598,29 +591,53 @@ func (s *session) notify(m *wire.Message) {
 	s.checkBudget(&info)
 }
 
-// mark is how many messages had gone to an actor at a time.
+// marks are how many messages there were at some times: when as many are over the
+// oldest of them waits no more. Nothing is noted with each message.
+type marks []mark
+
 type mark struct {
 	at   time.Time
-	sent uint64
+	upTo uint64
 }
 
 const maxMarks = 16
 
-// markLocked notes how far it has come with what it was sent.
-func (s *session) markLocked(now time.Time) {
-	k := s.conn.Account()
-	over := max(s.beat.Started+s.beat.Refused, k.Credited) + k.Withdrawn
-	for len(s.marks) > 0 && s.marks[0].sent <= over {
-		s.marks = s.marks[1:]
+// note notes that there are upTo messages by now, of which over are over.
+func (m *marks) note(now time.Time, upTo, over uint64) {
+	for len(*m) > 0 && (*m)[0].upTo <= over {
+		*m = (*m)[1:]
 	}
-	sent := k.Taken
-	if sent <= over {
+	if upTo <= over {
 		return
 	}
-	if len(s.marks) == maxMarks {
-		s.marks = s.marks[:maxMarks-1]
+	if len(*m) == maxMarks {
+		*m = (*m)[:maxMarks-1]
 	}
-	s.marks = append(s.marks, mark{now, sent})
+	*m = append(*m, mark{now, upTo})
+}
+
+// age is how long the oldest message has waited, roughly.
+func (m marks) age() time.Duration {
+	if len(m) == 0 {
+		return 0
+	}
+	return time.Since(m[0].at)
+}
+
+// markLocked notes how far the actor has come with what it was sent: what has not left
+// here yet, and what is in its inbox, by its heartbeat. Not all that is sent is ever
+// counted as started: some is answered at once, and some is dropped since nobody waits
+// any more. So both are forgotten when nothing waits, and what is compared with the
+// count of those that were started begins anew with each heartbeat.
+func (s *session) markLocked(now time.Time) {
+	placed, written := s.conn.Progress()
+	s.unsent.note(now, placed, written)
+	switch {
+	case s.beat.Inbox <= 0:
+		s.unstarted = nil
+	case s.beat.Started > 0: // else it does not count
+		s.unstarted.note(now, s.beat.Started+uint64(s.beat.Inbox), s.beat.Started)
+	}
 }
 
 // queueAge is how long the oldest message that was sent to the actor and not
@@ -632,10 +649,7 @@ func (s *session) queueAge() time.Duration {
 	if age > 0 {
 		age += time.Since(s.beatAt)
 	}
-	if len(s.marks) > 0 {
-		age = max(age, time.Since(s.marks[0].at))
-	}
-	return age
+	return max(age, s.unsent.age(), s.unstarted.age())
 }
 
 // checkBudget ends an actor that says itself that a handler has outlived its budget,

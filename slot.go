@@ -61,6 +61,7 @@ type slot struct {
 	last      *wire.Death // how the one before ended
 	held      bool        // stopped by hand: nobody follows
 	removed   bool        // the row has lost it
+	failing   failing     // tries to recycle who is in it
 	status    string      // why there is nobody: "stopped", "failed", "done"
 	reason    string      // in words
 }
@@ -694,17 +695,21 @@ func (s *slot) tryStart() (i, end *incarnation, failed *wire.Error) {
 // isEnding reports whether i lives only until its end is known.
 func (i *incarnation) isEnding() bool { return i.leaves() || i.lost.Load() || i.killed() != nil }
 
+// overError is why nothing is started in r any more. mu is held.
+func (r *row) overError() *wire.Error {
+	r.arb.mu.Lock()
+	stopping := r.arb.stopping
+	r.arb.mu.Unlock()
+	if stopping {
+		return wire.Errorf(wire.CodeClosed, "the arbiter is stopping").NotStarted()
+	}
+	return wire.Errorf(wire.CodeRefused, "%q is stopping", r.name).NotStarted()
+}
+
 // goneError is why nothing is started in the slot any more. row.mu is held.
 func (s *slot) goneError() *wire.Error {
-	a := s.row.arb
-	a.mu.Lock()
-	stopping := a.stopping
-	a.mu.Unlock()
-	switch {
-	case stopping:
-		return wire.Errorf(wire.CodeClosed, "the arbiter is stopping").NotStarted()
-	case s.row.over:
-		return wire.Errorf(wire.CodeRefused, "%q is stopping", s.row.name).NotStarted()
+	if s.row.over {
+		return s.row.overError()
 	}
 	return wire.Errorf(wire.CodeRefused, "%q is not there any more: its pool has fewer workers now", s.name).NotStarted()
 }

@@ -230,6 +230,18 @@ func waitError(err error) error {
 	return wire.Errorf(wire.CodeCanceled, "the caller gave up while there was no room on the way").NotStarted()
 }
 
+// Progress returns how many messages there have been in the data stream, and how many of
+// them, from the first on, wait no more to be written.
+func (c *Conn) Progress() (placed, written uint64) {
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.load[Data] == 0 {
+		return o.place, o.place // the newest may have been dropped
+	}
+	return o.place, o.written
+}
+
 // Written reports whether the message at the place sent in the data stream may
 // have reached the other end. Once the connection has ended, false is certain.
 func (c *Conn) Written(sent uint64) bool {
