@@ -75,10 +75,12 @@ type Options struct {
 	// Reap makes this process the one that waits for orphans among the descendants of
 	// its actors (Linux). Default: only if it is process 1, as in a container.
 	Reap bool
-	// Logger is where the arbiter and its actors log. Default: slog.Default.
+	// Logger is where the arbiter and its actors log. It is called in the middle of
+	// things, so one that blocks keeps others waiting. Default: slog.Default.
 	Logger *slog.Logger
 	// Output is where lines that process actors print go, each with the actor's
-	// name before it. Default: standard error.
+	// name before it, from one goroutine. One that does not take them keeps nobody: when
+	// 1 MiB waits, lines are lost, and it is told how many. Default: standard error.
 	Output io.Writer
 	// Strict encodes what goes between actors of this process too, so that nothing
 	// works there that would not elsewhere. For tests; it costs time.
@@ -99,20 +101,21 @@ type Arbiter struct {
 	tag      string // tells this arbiter's aids from those of others
 
 	// each safe by itself
-	waits   waits
-	events  events
-	dead    dead
-	names   names
-	buffers buffers
-	serial  atomic.Uint64 // of aids
-	keys    atomic.Uint64 // of local calls among the waits
-	output  lockedWriter
-	counts  census
-	leaks   leaks
-	tokens  tokens
-	journal journal
-	family  *proc.Family
-	pulsar  *pulsarGate // nil: there is none; set before anybody joins
+	waits    waits
+	events   events
+	dead     dead
+	names    names
+	buffers  buffers
+	serial   atomic.Uint64 // of aids
+	keys     atomic.Uint64 // of local calls among the waits
+	output   *proc.Output
+	counts   census
+	leaks    leaks
+	refusals refusals
+	tokens   tokens
+	journal  journal
+	family   *proc.Family
+	pulsar   *pulsarGate // nil: there is none; set before anybody joins
 
 	mu        sync.Mutex // guards what follows
 	kinds     map[string]actor.Behaviour
@@ -178,7 +181,6 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 		self = options.Child.self
 	}
 	a.family = proc.NewFamily(self, proc.FamilyOptions{Logger: options.Logger, Reap: options.Reap || os.Getpid() == 1})
-	a.output.w = options.Output
 	for _, k := range options.Kinds {
 		if _, err := a.learn(k); err != nil {
 			return nil, err
@@ -188,7 +190,13 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if err != nil {
 		return nil, err
 	}
+	reserveFor(spec)
 	spec.Commands["stop"] = a.stopCommand(spec.Commands["stop"])
+	if out, ok := options.Output.(*proc.Output); ok {
+		a.output = out // whoever made it has more to say by it
+	} else {
+		a.output = proc.NewOutput(options.Output)
+	}
 	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, spec: spec}
 	a.self.mode.Store(uint32(spec.Mode))
 	a.self.cell = cell.New(spec, a.self, context.WithoutCancel(ctx), "arbiter", "", a.log)
@@ -376,15 +384,3 @@ func (a *Arbiter) Stop(ctx context.Context) error {
 
 // Done is closed when the arbiter has stopped.
 func (a *Arbiter) Done() <-chan struct{} { return a.stopped }
-
-// lockedWriter writes whole lines, one at a time.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) line(who string, line []byte) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fmt.Fprintf(l.w, "%s | %s\n", who, line)
-}

@@ -171,6 +171,32 @@ func (i *incarnation) lifeState() cell.State {
 	return cell.State(i.state.Load())
 }
 
+// leaves reports whether i is known to be about to end. It takes no lock.
+func (i *incarnation) leaves() bool {
+	switch {
+	case i.asked.Load():
+		return true
+	case i.cell != nil:
+		return i.cell.Leaves()
+	}
+	return cell.State(i.state.Load()) >= cell.Stopping
+}
+
+// grace is how long i's stop may take.
+func (i *incarnation) grace() time.Duration {
+	var own, kind time.Duration
+	switch {
+	case i.slot != nil:
+		own = i.slot.args.Grace
+	case i.args != nil:
+		own = i.args.Grace
+	}
+	if i.spec != nil {
+		kind = i.spec.Grace
+	}
+	return cmp.Or(own, kind, cell.DefaultGrace)
+}
+
 // wasReady reports whether i has ever been ready.
 func (i *incarnation) wasReady() bool {
 	i.mu.Lock()
@@ -325,11 +351,7 @@ func (i *incarnation) watchStop() {
 	if watched {
 		return
 	}
-	grace := i.args.Grace
-	if grace == 0 && i.spec != nil {
-		grace = i.spec.Grace
-	}
-	grace = cmp.Or(grace, cell.DefaultGrace)
+	grace := i.grace()
 	limit := grace
 	if i.place == inProcess {
 		limit += stopMargin

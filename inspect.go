@@ -83,8 +83,13 @@ func (i *incarnation) describeCell(info *actor.Info) {
 		info.Language = "go"
 	}
 	if i == i.arb.self {
-		if n := i.arb.leaks.count(); n > 0 {
-			info.Extra = map[string]any{"leaked handlers": n}
+		for what, n := range map[string]uint64{"leaked handlers": uint64(i.arb.leaks.count()), "refused connections": i.arb.refusals.total.Load()} {
+			if n > 0 {
+				if info.Extra == nil {
+					info.Extra = make(map[string]any)
+				}
+				info.Extra[what] = n
+			}
 		}
 		if u, ok := proc.OwnUsage(); ok {
 			info.RSS, info.CPU = u.RSS, u.CPU
@@ -368,19 +373,7 @@ func (a *Arbiter) stopActor(ctx context.Context, target actor.Ref) (actor.Death,
 func (a *Arbiter) startActor(ctx context.Context, target actor.Ref) (actor.Ref, error) {
 	name := address(target)
 	if r := a.rowOf(name); r != nil {
-		r.mu.Lock()
-		slots := slices.Clone(r.slots)
-		r.mu.Unlock()
-		for _, s := range slots {
-			i, failed := s.start()
-			if failed != nil {
-				return actor.Ref{}, failed
-			}
-			if err := a.awaitReady(ctx, i); err != nil {
-				return actor.Ref{}, err
-			}
-		}
-		return actor.To(name), nil
+		return actor.To(name), r.start(ctx)
 	}
 	s := a.slotNamed(name)
 	if s == nil {
@@ -389,9 +382,9 @@ func (a *Arbiter) startActor(ctx context.Context, target actor.Ref) (actor.Ref, 
 		}
 		return actor.Ref{}, a.unknownActor(name)
 	}
-	i, failed := s.start()
-	if failed != nil {
-		return actor.Ref{}, failed
+	i, err := s.start(ctx)
+	if err != nil {
+		return actor.Ref{}, err
 	}
 	return i.ref(), a.awaitReady(ctx, i)
 }

@@ -23,6 +23,13 @@ const (
 	maxGuests = 256
 )
 
+var (
+	// errNoHello ends a connection over which nobody says who it is.
+	errNoHello = fmt.Errorf("no hello came within %v", helloWait)
+	// errGuests refuses one.
+	errGuests = fmt.Errorf("%d others are saying hello at this listener", maxGuests)
+)
+
 // listen opens the listeners of the options.
 func (a *Arbiter) listen(ctx context.Context) error {
 	if a.options.Control {
@@ -96,7 +103,7 @@ func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(c net.Conn
 			select {
 			case guests <- struct{}{}:
 			default:
-				a.log.Warn("a connection was refused: too many are saying hello", "at", address, "from", c.RemoteAddr())
+				a.refused(peer.NewTransport(c).Info(), errGuests)
 				_ = c.Close()
 				continue
 			}
@@ -186,8 +193,7 @@ func (a *Arbiter) serveGuest(conn *peer.Conn, s *session, err error) {
 		return // it went elsewhere
 	}
 	if err != nil {
-		at := conn.Info()
-		a.log.Warn("a connection was refused", "from", at.Remote, "transport", at.Network, "error", err)
+		a.refused(conn.Info(), err)
 		conn.Close(err)
 		return
 	}
@@ -197,7 +203,7 @@ func (a *Arbiter) serveGuest(conn *peer.Conn, s *session, err error) {
 // introduce makes a session of whoever says hello. It is nil, without an error, for
 // a program that the arbiter has started: that has one already.
 func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, admit func(*wire.Hello) *wire.Error) (*session, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), helloWait)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), helloWait, errNoHello)
 	defer cancel()
 	hello, err := conn.AwaitHello(ctx)
 	if err != nil {

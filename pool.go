@@ -44,7 +44,10 @@ const maxWorkers = 4096
 
 // spawnPool answers the command pool.
 func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref, error) {
-	parent := a.spawner(ctx)
+	parent, failed := a.spawner(ctx)
+	if failed != nil {
+		return actor.Ref{}, failed
+	}
 	if failed := a.onSpawn(parent, &args.Worker); failed != nil {
 		return actor.Ref{}, failed
 	}
@@ -52,7 +55,7 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
-	if failed := parent.maySpawn(&args.Worker, args.Workers); failed != nil {
+	if failed := parent.maySpawn(&args.Worker, args.Workers, 1); failed != nil {
 		return actor.Ref{}, failed
 	}
 	p := &pool{args: args, spec: spec, seed: maphash.MakeSeed(), wanted: args.Workers}
@@ -61,7 +64,7 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	if err != nil {
 		return actor.Ref{}, invalid("restart: %v", err)
 	}
-	p.row.arb, p.row.name, p.row.pool, p.row.group = a, args.Name, p, group
+	p.row.arb, p.row.name, p.row.pool, p.row.group, p.row.leaving = a, args.Name, p, group, make(map[*incarnation]leaver)
 	if err := p.bind(ctx); err != nil {
 		return actor.Ref{}, err
 	}
@@ -256,7 +259,7 @@ func (p *pool) ended() {
 func (p *pool) regroup() {
 	list := make([]*incarnation, 0, len(p.row.slots))
 	for _, s := range p.row.slots {
-		if s.current != nil && !s.removed {
+		if s.current != nil && !s.held && !s.current.gate.closed.Load() {
 			list = append(list, s.current)
 		}
 	}
@@ -292,9 +295,9 @@ func (p *pool) pick(key string) *incarnation {
 }
 
 // least returns who has the fewest calls unanswered: of those that run, or if none
-// does, of those that start. Among equals it takes turns. Whose connection is lost
-// has none unanswered, and would draw all calls until its end is known: it is the
-// last resort.
+// does, of those that start. Among equals it takes turns. Who is about to end has
+// few unanswered and takes no more, and whose connection is lost has none: they
+// would draw all calls until they have ended, and are the last resort.
 func (p *pool) least(members []*incarnation) (best *incarnation) {
 	if len(members) == 0 {
 		return nil
@@ -320,6 +323,7 @@ type fitness uint8
 
 const (
 	isLost fitness = iota
+	leaves
 	starts
 	runsNow
 )
@@ -328,6 +332,8 @@ func (i *incarnation) fitness() fitness {
 	switch {
 	case i.lost.Load():
 		return isLost
+	case i.leaves():
+		return leaves
 	case i.readyNow():
 		return runsNow
 	}
@@ -393,13 +399,28 @@ func (a *Arbiter) find(address, command string) (to *incarnation, entered bool, 
 		}
 	}
 	if to.pool == nil || key == "" && isOwn(command) {
-		return to, false, nil
+		to, entered = a.enter(to, wire.Bytes(address))
+		return to, entered, nil
 	}
 	w := to.pool.pick(key)
 	if w == nil {
 		return nil, false, to.pool.nobody()
 	}
 	return w, true, nil
+}
+
+// enter enters the gate of to, who was found at address, or else that of who has the
+// address now. Where there is no gate to enter, or the address is that of one life
+// which is about to end, it says so: then there is nothing to leave.
+func (a *Arbiter) enter(to *incarnation, address []byte) (who *incarnation, entered bool) {
+	for to.seat != nil && !to.gate.enter() {
+		now := a.resolve(address)
+		if now == nil || now == to {
+			return to, false
+		}
+		to = now
+	}
+	return to, to.seat != nil
 }
 
 // allOf returns the pool all workers of which address means, or nil.
@@ -475,7 +496,7 @@ func (p *pool) scale(ctx context.Context, n int, why string) (int, error) {
 	var fresh, leaving []*incarnation
 	var failed *wire.Error
 	if n > before {
-		if failed = p.monitor.parent.maySpawn(&p.args.Worker, n-before); failed == nil {
+		if failed = p.monitor.parent.maySpawn(&p.args.Worker, n-before, 0); failed == nil {
 			fresh, failed = p.grow()
 		}
 		if failed != nil {
@@ -558,6 +579,7 @@ func (p *pool) shrink() (leaving []*incarnation) {
 		r.removeLocked(s)
 		for _, i := range [...]*incarnation{s.current, s.successor} {
 			if i != nil {
+				r.leaving[i] = leaver{from: s}
 				leaving = append(leaving, i)
 			}
 		}

@@ -50,7 +50,7 @@ func TestProtocolPage(t *testing.T) {
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-	r := &raw{t, c, frame.NewReader(c, frame.Options{})}
+	r := &raw{t: t, c: c, r: frame.NewReader(c, frame.Options{})}
 	r.write(hello)
 	m, err := r.next()
 	if err != nil || m.Kind != wire.KindWelcome {

@@ -228,7 +228,19 @@ func (s *session) request(m *wire.Message) {
 		s.toPool(l, m, charge)
 		return
 	}
+	if l.to.seat == nil {
+		s.route(l, m, charge)
+		return
+	}
+	// Who has the address may be another one than when the road to it was found.
+	to, entered := s.arb.enter(l.to, m.Target)
+	if to != l.to {
+		l = s.linkAs(to, string(m.Target))
+	}
 	s.route(l, m, charge)
+	if entered {
+		to.gate.leave()
+	}
 }
 
 // route takes a message the road l.
@@ -512,11 +524,16 @@ func (s *session) watch(m *wire.Message) {
 		return
 	}
 	s.mu.Lock()
+	_, taken := s.watching[m.ID]
 	refused := s.gone || len(s.watching) >= maxWatches
-	if !refused {
+	if !refused && !taken {
 		s.watching[m.ID] = to
 	}
 	s.mu.Unlock()
+	if taken { // it would be a watch that nobody counts
+		s.fail(m.ID, invalid("the id %d belongs to another watch", m.ID))
+		return
+	}
 	if refused {
 		s.fail(m.ID, wire.Errorf(wire.CodeOverloaded, "it watches %d actors already", maxWatches).NotStarted())
 		return
@@ -556,6 +573,9 @@ func (s *session) notify(m *wire.Message) {
 		}
 	}
 	s.inc.markReady()
+	if info.State == cell.Stopping.String() {
+		s.inc.state.CompareAndSwap(int32(cell.Running), int32(cell.Stopping))
+	}
 	now := time.Now()
 	var used proc.Usage
 	var wanted time.Duration

@@ -72,6 +72,9 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
+	if parent.pulsar && args.In == inPulsar && args.Name != "" && (a.registry.get(args.Name) != nil || checkNames(args.Name) != nil) {
+		args.Name = "" // to pulsar it is a label, which many may have
+	}
 	if failed := checkNames(args.Name, args.AID); failed != nil {
 		return actor.Ref{}, failed
 	}
@@ -80,10 +83,7 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 			return ref, err
 		}
 	}
-	if parent.pulsar && args.In == inPulsar && args.Name != "" && (a.registry.get(args.Name) != nil || checkNames(args.Name) != nil) {
-		args.Name = "" // to pulsar it is a label, which many may have
-	}
-	if failed := parent.maySpawn(args, 1); failed != nil {
+	if failed := parent.maySpawn(args, 1, 0); failed != nil {
 		return actor.Ref{}, failed
 	}
 	var i *incarnation
@@ -125,25 +125,37 @@ func (a *Arbiter) existing(ctx context.Context, args *actor.SpawnArgs) (ref acto
 	if args.Name == "" {
 		return ref, invalid("get-or-create goes by the name: give one"), true
 	}
-	i := a.registry.get(args.Name)
-	if i == nil {
-		return ref, nil, false
+	for {
+		i := a.registry.get(args.Name)
+		if i == nil {
+			return ref, nil, false
+		}
+		if i.kind != args.Kind {
+			e := wire.Errorf(wire.CodeExists, "%q is a living actor of the kind %q, not %q", args.Name, i.kind, args.Kind).NotStarted()
+			return ref, e, true
+		}
+		if !i.isEnding() {
+			return i.ref(), a.awaitReady(ctx, i), true
+		}
+		select { // who follows it, if anybody does, is who was asked for
+		case <-i.ended.until():
+		case <-ctx.Done():
+			return ref, ctx.Err(), true
+		}
 	}
-	if i.kind != args.Kind {
-		e := wire.Errorf(wire.CodeExists, "%q is a living actor of the kind %q, not %q", args.Name, i.kind, args.Kind).NotStarted()
-		return ref, e, true
-	}
-	return i.ref(), a.awaitReady(ctx, i), true
 }
 
 // spawner returns who asked for a spawn: the arbiter itself, where that is no actor.
-func (a *Arbiter) spawner(ctx context.Context) *incarnation {
-	if from, ok := actor.Caller(ctx); ok {
-		if i := a.registry.get(from.AID); i != nil {
-			return i
-		}
+// One that has ended meanwhile spawns nothing: no quota would hold for it.
+func (a *Arbiter) spawner(ctx context.Context) (*incarnation, *wire.Error) {
+	from, ok := actor.Caller(ctx)
+	if !ok {
+		return a.self, nil
 	}
-	return a.self
+	if i := a.registry.get(from.AID); i != nil {
+		return i, nil
+	}
+	return nil, wire.Errorf(wire.CodeClosed, "its spawner %q has ended", from.AID).NotStarted()
 }
 
 // checkSpawn refuses what cannot be spawned, and completes args. The spec is nil for
@@ -380,8 +392,10 @@ func (a *Arbiter) tryEnlist(i *incarnation) (taken string, err error) {
 	if a.stopping {
 		return "", errStopping
 	}
-	if r := a.rows[i.name]; r != nil && i.slot == nil && (i.pool == nil || r.pool != i.pool) {
-		return i.name, errTaken
+	for _, address := range [...]string{i.name, i.aid} {
+		if r := a.rows[address]; r != nil && (i.slot == nil || i.slot.row != r) && (i.pool == nil || r.pool != i.pool) {
+			return address, errTaken // also while there is nobody in it
+		}
 	}
 	taken, ok := a.registry.add(i)
 	if !ok {

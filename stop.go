@@ -96,6 +96,11 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 	a.mu.Unlock()
 	<-idle
 	a.closeLogs()
+	if a.output != a.options.Output {
+		if err := a.output.Close(); err != nil {
+			a.log.Warn("not all was printed", "error", err)
+		}
+	}
 	switch {
 	case len(killed) > 0:
 		return fmt.Errorf("%d actors had not stopped in time and were killed: %s", len(killed), strings.Join(killed, ", "))
@@ -159,7 +164,6 @@ func terminate(all []*incarnation) (left []*incarnation) {
 // printed takes a line that a process has printed: to the output, the journal and
 // the log of its name.
 func (a *Arbiter) printed(label, stream string, line []byte) {
-	a.output.line(label, line)
 	a.journal.add(label, stream, line)
 	if l := a.logOf(label); l != nil {
 		if stream == "stderr" {
@@ -168,4 +172,5 @@ func (a *Arbiter) printed(label, stream string, line []byte) {
 			l.Stdout(line)
 		}
 	}
+	a.output.Line(label, line) // last: it may have to wait for whoever reads it
 }

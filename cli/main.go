@@ -21,6 +21,7 @@ import (
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/spf13/cobra"
 )
 
@@ -44,9 +45,13 @@ type app struct {
 // runs that actor instead, so it is to be called first thing in main.
 func Main(kinds ...actor.Behaviour) {
 	all := append([]actor.Behaviour{renderer}, kinds...)
-	a := &app{hook: arbiter.Child(all...), kinds: all, out: os.Stdout, err: os.Stderr, program: typed()}
+	hook := arbiter.Child(all...)
 	ctx := signalled()
-	os.Exit(a.run(ctx, os.Args[1:]))
+	errs := proc.NewOutput(os.Stderr) // what is hosted goes on when nobody reads what is said
+	a := &app{hook: hook, kinds: all, out: os.Stdout, err: errs, program: typed()}
+	code := a.run(ctx, os.Args[1:])
+	_ = errs.Close() // if nobody reads it there is nowhere to say so
+	os.Exit(code)
 }
 
 // signalled returns a context that ends, with an interruption as its cause, at the

@@ -35,6 +35,7 @@ func (c *Cell) stop(reason string, grace time.Duration, final bool) {
 	}
 	fresh := c.state == Initial
 	c.state = Stopping
+	c.leaves.Store(true)
 	death := &wire.Death{Cause: wire.CauseStopped, Reason: reason, Final: final}
 	c.death = death
 	c.grace = time.AfterFunc(grace, func() {
@@ -65,6 +66,7 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 		if !ok {
 			break
 		}
+		c.tookLocked(r)
 		c.inbox.Release(r.Size)
 		c.counts.Dropped++
 		left = append(left, r)
@@ -147,6 +149,7 @@ func (c *Cell) Kill(d *wire.Death) {
 		c.state = Closed
 	}
 	c.death = d
+	c.leaves.Store(true)
 	c.ended.Store(true)
 	if c.grace != nil {
 		c.grace.Stop()

@@ -96,6 +96,8 @@ type inbox struct {
 	never    atomic.Uint64
 	skipped  atomic.Uint64
 	refused  atomic.Uint64
+	aimless  atomic.Uint64
+	flood    atomic.Bool // there were too many of these: set by the timer
 }
 
 // Stats count what a connection has done. Messages are of all classes, bytes as
@@ -263,7 +265,7 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 	case frame.Close:
 		return io.EOF
 	case frame.Ping, frame.Pong:
-		return nil // signs of life
+		return c.aimless() // signs of life
 	default:
 		return wire.Errorf(wire.CodeProtocol, "a %s frame, where only binary ones are", op)
 	}
@@ -278,21 +280,39 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 			return err
 		}
 	case wire.KindCredit:
-		if err := c.credited(m); err != nil {
+		news, err := c.credited(m)
+		if err != nil {
 			return err
+		}
+		if !news {
+			return c.aimless()
 		}
 	case wire.KindRequest:
 		if !c.room.receive(wire.Cost(m.Size())) {
 			return wire.Errorf(wire.CodeProtocol, "a request beyond the window of %d messages, %d bytes", c.room.window.Messages, c.room.window.Bytes)
 		}
 		h.Receive(c, m)
+	case wire.KindNotify:
+		h.Receive(c, m)
+		return c.aimless()
 	case wire.KindCancel, wire.KindUndelivered, wire.KindWatch, wire.KindUnwatch, wire.KindDown, wire.KindXoff,
-		wire.KindXon, wire.KindNotify, wire.KindStop, wire.KindGoodbye:
+		wire.KindXon, wire.KindStop, wire.KindGoodbye:
 		h.Receive(c, m)
 	case wire.KindHello, wire.KindWelcome:
 		return wire.Errorf(wire.CodeProtocol, "a second %s", m.Kind)
 	default:
 		c.in.skipped.Add(1)
+		return c.aimless()
+	}
+	return nil
+}
+
+// aimless counts a frame that asks for nothing and tells nothing new. No window bounds
+// those, so the timer looks how many there are.
+func (c *Conn) aimless() error {
+	c.in.aimless.Add(1)
+	if c.in.flood.Load() {
+		return wire.Errorf(wire.CodeProtocol, "a flood of pings, heartbeats or other frames that say nothing: more than %d a second", maxAimless)
 	}
 	return nil
 }

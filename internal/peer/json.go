@@ -289,10 +289,14 @@ func (j *jsonTransport) take(op frame.Opcode, payload []byte) error {
 	switch op {
 	case frame.Text:
 		return j.takeText(payload)
-	case frame.Ping:
+	case frame.Ping, frame.Pong: // a sign of life, as every byte is
+		if err := j.conn.aimless(); err != nil {
+			return j.violate(violates(frame.ClosePolicy, "%s", wire.AsError(err, wire.CodeProtocol).Message))
+		}
+		if op == frame.Pong {
+			return nil
+		}
 		return j.post(Control, &wire.Message{Kind: kindPong, Body: payload})
-	case frame.Pong:
-		return nil // a sign of life, as every byte is
 	case frame.Close:
 		return j.closed(payload)
 	}
