@@ -669,3 +669,18 @@ func TestPulsarAndJSON(t *testing.T) {
 		}
 	})
 }
+
+// TestPulsarChatter has a stranger talk without end.
+func TestPulsarChatter(t *testing.T) {
+	for name, b := range map[string][]byte{"pings": {0x89, 0}, "no messages": {0x82, 1, 'x'}} {
+		w := pulsarWorld(t)
+		s := dialPulsar(t, w.address("pulsar:"), v202, "alpha001")
+		_, _ = s.conn.Write(bytes.Repeat(b, 5000)) // it may be cut off meanwhile
+		select {
+		case <-s.ended:
+		case <-w.ctx.Done():
+			t.Errorf("%s: it is still listened to", name)
+		}
+		w.standin(v202, "alpha001")
+	}
+}

@@ -413,3 +413,38 @@ func TestPulsarEarly(t *testing.T) {
 		<-ended
 	})
 }
+
+// TestPulsarFlood has what says nothing come without end: it is not kept for that.
+func TestPulsarFlood(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"pings":           {0x89, 0},
+		"no pickles":      {0x82, 2, '{', '}'},
+		"stray callbacks": nil,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, _, a, ended := byPulsar(t, PulsarWindow, &mirror{})
+			if b == nil {
+				payload, err := wire.AppendPulsarCallback(nil, "c9", wire.CodecNone, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b = frame.AppendFrame(nil, frame.Binary, payload)
+			}
+			one := func() {
+				if _, err := a.c.Write(b); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+			}
+			one()
+			select {
+			case err := <-ended:
+				t.Fatalf("%s: one ended it: %v", name, err)
+			default:
+			}
+			c.in.flood.Store(true) // as the timer does, when there were too many
+			one()
+			wantCode(t, <-ended, wire.CodeProtocol)
+		})
+	}
+}
