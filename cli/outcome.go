@@ -98,7 +98,7 @@ func (p *program) explainGivenUp(ctx context.Context, s *actor.Slot) error {
 	p.lastLines(ctx, e, s)
 	e.hint("after fixing it", p.again("", ""))
 	if p.o.LogDir != "" {
-		return e.hint("full output", "less "+quote(filepath.Join(p.o.LogDir, strings.ReplaceAll(s.Name, "/", "-")+".log")))
+		return e.hint("full output", "less "+quote(filepath.Join(p.o.LogDir, strings.ReplaceAll(s.Name, "/", "+")+".log")))
 	}
 	return e.hint("keep the full output", p.again("--log-dir", "logs"))
 }
