@@ -79,7 +79,7 @@ type Command struct {
 	// Urgent: of a Concurrent kind that has a Reserve. It is taken although the inbox
 	// is full, and started although Limit handlers are at work.
 	Urgent bool
-	Run        func(ctx context.Context, state any, r *Request) (Value, error)
+	Run    func(ctx context.Context, state any, r *Request) (Value, error)
 }
 
 // CommandInfos lists the commands in no particular order.
