@@ -32,6 +32,14 @@ func (a *Arbiter) holdPIDFile() error {
 
 // takePIDFile makes the file, in place of one whose process has ended.
 func takePIDFile(path string) error {
+	unlock, err := lockDir(filepath.Dir(path))
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		return fmt.Errorf("nothing can be made in %s: %w", filepath.Dir(path), e.Err)
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	for range 3 {
 		// Made whole before it has its name, so that nobody reads half of it.
 		made, err := os.CreateTemp(filepath.Dir(path), ".pid-*")

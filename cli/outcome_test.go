@@ -48,7 +48,12 @@ func TestWatchAsksAgain(t *testing.T) {
 	if _, err := arb.Pool(arb.Context(ctx), nil, args); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; err != nil || ctx.Err() != nil {
-		t.Errorf("%v, %v; it said %q", err, ctx.Err(), &said)
+	select {
+	case err := <-ended:
+		if err != nil || ctx.Err() != nil {
+			t.Errorf("%v, %v; it said %q", err, ctx.Err(), &said)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("its pool has ended, and it still waits")
 	}
 }

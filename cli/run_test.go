@@ -197,7 +197,7 @@ func TestRunBind(t *testing.T) {
 	everyone()
 	// Who comes second is refused, and takes nothing away from the first.
 	socket := filepath.Join(w.dir, "s")
-	w.expect(exitFailed, "", []string{"[port-in-use]", socket}, "run", "--name", "other", "-b", "unix:"+socket, "--", "sh")
+	w.expect(exitFailed, "", []string{"[port-in-use]", "listens there", "lsof " + socket}, "run", "--name", "other", "-b", "unix:"+socket, "--", "sh")
 	if _, err := os.Stat(socket); err != nil {
 		t.Error(err)
 	}
