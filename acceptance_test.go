@@ -598,3 +598,95 @@ func TestVersionSkew(t *testing.T) {
 	}
 	t.Log(err)
 }
+
+// A host that is stopped while its actors stop: for each line it asks one of them to,
+// says so, and when it has ended how.
+func init() {
+	acts["paused stop"] = func(string) {
+		ctx := context.Background()
+		arb, err := arbiter.Start(ctx, arbiter.Options{Child: child})
+		if err != nil {
+			panic(err)
+		}
+		ctx = arb.Context(ctx)
+		slow := &actor.Kind[actor.None]{Name: "slow", Stopping: func(actor.None, context.Context) { <-time.After(500 * time.Millisecond) }}
+		const script = `trap "sleep 0.5; exit" TERM; echo ready; while :; do sleep 0.05; done`
+		grace := actor.Grace(time.Second)
+		for _, spawn := range []func() (actor.Ref, error){
+			func() (actor.Ref, error) { return arb.Spawn(ctx, slow, grace) },
+			func() (actor.Ref, error) {
+				ref, err := arb.SpawnProgram(ctx, "sh", []string{"-c", script}, actor.Silent(), grace)
+				if err == nil {
+					_, err = actor.Logs.Call(ctx, actor.Arbiter, actor.LogsArgs{Target: ref.AID, Wait: 10 * time.Second})
+				}
+				return ref, err
+			},
+		} {
+			ref, err := spawn()
+			if err != nil {
+				panic(err)
+			}
+			stopped := actor.StopActor.Start(ctx, actor.Arbiter, ref)
+			for { // until it has been asked
+				if i, err := actor.InspectActor.Call(ctx, actor.Arbiter, ref); err != nil || i.Info.State == "stopping" {
+					break
+				}
+			}
+			fmt.Println("stopping")
+			d, err := stopped.Wait()
+			fmt.Println(d.Cause, d, err)
+		}
+		if err := arb.Stop(ctx); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// TestPausedStop: whoever stops in its time has not hung because the arbiter was
+// stopped meanwhile, for longer than the grace.
+func TestPausedStop(t *testing.T) {
+	t.Parallel()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, exe)
+	cmd.Env = append(os.Environ(), envActs+"=paused stop", "XDG_RUNTIME_DIR="+t.TempDir())
+	cmd.Stderr = &lockedBuffer{}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	line := func() string {
+		if !lines.Scan() {
+			t.Fatalf("it has ended: %v\n%s", lines.Err(), cmd.Stderr)
+		}
+		return lines.Text()
+	}
+	defer func() {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the arbiter: %v\n%s", err, cmd.Stderr)
+		}
+	}()
+	for _, who := range []string{"a goroutine", "a silent program"} {
+		line()
+		if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(2 * time.Second) // twice its grace
+		if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		how := line()
+		t.Logf("%s: %s", who, how)
+		if !strings.HasPrefix(how, "stopped ") {
+			t.Errorf("%s: %s", who, how)
+		}
+	}
+}

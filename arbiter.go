@@ -69,8 +69,8 @@ type Options struct {
 	// that names a living process is refused, one left by a dead one is replaced.
 	// Default: none.
 	PIDFile string
-	// LogDir is a directory in which each process actor has a log of what it prints,
-	// by its name. Default: none.
+	// LogDir is a directory in which each process actor has a log of what it prints, by
+	// its name: NAME.log, and POOL+1.log for the slot POOL/1. Default: none.
 	LogDir string
 	// Reap makes this process the one that waits for orphans among the descendants of
 	// its actors (Linux). Default: only if it is process 1, as in a container.
@@ -115,6 +115,7 @@ type Arbiter struct {
 	refusals refusals
 	tokens   tokens
 	journal  journal
+	logs     logDir
 	family   *proc.Family
 	pulsar   *pulsarGate // nil: there is none; set before anybody joins
 
@@ -127,7 +128,6 @@ type Arbiter struct {
 	idle      chan struct{} // closed when running falls to 0 while stopping
 	closers   []func()
 	rows      map[string]*row // those that are started again, and pools, by name
-	logs      map[string]*proc.Log
 
 	stopOnce sync.Once
 	stopped  chan struct{}
@@ -175,7 +175,7 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	a := &Arbiter{
 		options: options, log: options.Logger, registry: newRegistry(), tag: randomTag(),
 		kinds: make(map[string]actor.Behaviour), stopped: make(chan struct{}),
-		rows: make(map[string]*row), logs: make(map[string]*proc.Log),
+		rows: make(map[string]*row), logs: logDir{path: options.LogDir, logger: options.Logger},
 	}
 	var self *proc.Self
 	if options.Child != nil {

@@ -88,6 +88,19 @@ func (s *session) autopsy(err error) *wire.Death {
 	return &c
 }
 
+// farewell is d, which an actor said in its goodbye, as far as that is its to say. What
+// is done to it, as a kill is, the arbiter or the system know.
+func farewell(d *wire.Death) *wire.Death {
+	switch d.Cause {
+	case wire.CauseStopped, wire.CausePanic, wire.CauseHung, wire.CauseStart, wire.CauseMemory:
+		return d
+	}
+	c := *d
+	c.Reason = strings.TrimSuffix(fmt.Sprintf("it said goodbye, and that its end was %q: %s", d.Cause, d.Reason), ": ")
+	c.Cause, c.Signal, c.ExitCode = wire.CauseConnection, "", 0
+	return &c
+}
+
 // lastLines returns what the process has written to its standard error last. What it
 // wrote before it ended may still be on its way.
 func lastLines(p *proc.Process) []string {

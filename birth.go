@@ -231,16 +231,27 @@ func (i *incarnation) startProcess(e *embryo) error {
 func (i *incarnation) launch(spec *proc.Spec) error {
 	label := i.label()
 	i.cry = new(cry)
-	spec.Stdout = func(line []byte) { i.arb.printed(label, "stdout", line) }
+	log, release := i.arb.logs.open(label)
+	spec.Stdout = func(line []byte) { i.arb.printed(label, "stdout", line, log) }
 	spec.Stderr = func(line []byte) {
 		i.cry.hear(line)
-		i.arb.printed(label, "stderr", line)
+		i.arb.printed(label, "stderr", line, log)
 	}
 	p, err := i.arb.family.Start(*spec)
 	if err != nil {
+		release()
 		return err
 	}
 	i.process.Store(p)
+	if log != nil {
+		closes := func() {
+			<-p.Done()
+			release()
+		}
+		if !i.arb.background(closes) {
+			release() // the arbiter has stopped, and what the process prints is for nobody
+		}
+	}
 	if i.killed() != nil || i.isOver() {
 		_ = p.Kill()
 	}

@@ -391,6 +391,10 @@ func (i *incarnation) Ended(c *cell.Cell, d *wire.Death) {
 		i.arb.leaks.add(c)
 	}
 	if p := i.process.Load(); p != nil {
+		if d.Cause == wire.CauseHung && i.asked.Load() && closed(p.Exited()) {
+			// In time, and whoever was to see it came too late.
+			d = &wire.Death{Cause: wire.CauseStopped, Reason: "it was asked to stop"}
+		}
 		d = i.endProcess(p, d)
 	}
 	if i.pool != nil {
@@ -400,6 +404,15 @@ func (i *incarnation) Ended(c *cell.Cell, d *wire.Death) {
 	if i == i.arb.self {
 		// Somebody told the actor "arbiter" to stop: that is all of it.
 		go func() { _ = i.arb.Stop(context.Background()) }() // whoever waits for Done learns of it
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -159,8 +159,7 @@ func (p *pool) bind(ctx context.Context) error {
 		if name, rest, ok := strings.Cut(address, ":"); ok && (name == "unix" || name == "tcp") {
 			network, address = name, rest
 		}
-		var config net.ListenConfig
-		l, err := config.Listen(ctx, network, address)
+		l, err := listenAt(ctx, network, address)
 		if err != nil {
 			p.closeFiles()
 			return invalid("cannot listen at %q for the workers: %v", address, err)

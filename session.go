@@ -89,7 +89,7 @@ func (s *session) Receive(_ *peer.Conn, m *wire.Message) {
 		s.notify(m)
 	case wire.KindGoodbye:
 		s.mu.Lock()
-		s.bye = wire.ParseDeath(m)
+		s.bye = farewell(wire.ParseDeath(m))
 		s.mu.Unlock()
 	}
 }

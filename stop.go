@@ -9,6 +9,7 @@ import (
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -95,7 +96,6 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 	}
 	a.mu.Unlock()
 	<-idle
-	a.closeLogs()
 	if a.output != a.options.Output {
 		if err := a.output.Close(); err != nil {
 			a.log.Warn("not all was printed", "error", err)
@@ -161,16 +161,16 @@ func terminate(all []*incarnation) (left []*incarnation) {
 	return left
 }
 
-// printed takes a line that a process has printed: to the output, the journal and
-// the log of its name.
-func (a *Arbiter) printed(label, stream string, line []byte) {
+// printed takes a line that a process has printed: to the journal, the log of its
+// name, if there is one, and the output.
+func (a *Arbiter) printed(label, stream string, line []byte, log *proc.Log) {
 	a.journal.add(label, stream, line)
-	if l := a.logOf(label); l != nil {
-		if stream == "stderr" {
-			l.Stderr(line)
-		} else {
-			l.Stdout(line)
-		}
+	switch {
+	case log == nil:
+	case stream == "stderr":
+		log.Stderr(line)
+	default:
+		log.Stdout(line)
 	}
 	a.output.Line(label, line) // last: it may have to wait for whoever reads it
 }

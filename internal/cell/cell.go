@@ -49,7 +49,7 @@ type Cell struct {
 	working *Request // those whose turns are not over
 	room    chan struct{}
 	death   *wire.Death // how it ends, once it is stopping
-	grace   *time.Timer
+	grace   *patience   // how long the stop may take
 	extra   *extra
 	counts  Counts
 }
