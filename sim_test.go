@@ -78,7 +78,7 @@ func scenarioOf(seed uint64) scenario { return scenarios[seed%uint64(len(scenari
 var scenarios = []scenario{
 	{"mixed", simMixed}, {"flood", simFlood}, {"ring", simRing}, {"crossed", simCrossed}, {"stuck", simStuck},
 	{"deaths", simDeaths}, {"cut", simCut}, {"storm", simStorm}, {"restarts", simRestarts}, {"pool", simPool},
-	{"skew", simSkew}, {"hostile", simHostile}, {"liars", simLiars}, {"everything", simEverything}, {"windowless", simNoWindows}, {"fair", simFair},
+	{"skew", simSkew}, {"hostile", simHostile}, {"liars", simLiars}, {"everything", simEverything}, {"windowless", simNoWindows}, {"fair", simFair}, {"mourners", simMourners},
 }
 
 var simModes = [...]string{"serial", "serial", "interleaved", "concurrent"}
@@ -616,6 +616,27 @@ func (w *simWorld) inNoTime() {
 			if d := m.endedAt.Sub(m.sent); d > time.Second {
 				w.violateLocked("12", "%v took %v", m, d)
 			}
+		}
+	})
+}
+
+// simMourners: somebody slow watches others, who send it more than it has room for and
+// die. Of each end it is told after the last that was sent.
+func simMourners(w *simWorld) {
+	w.spawn("mourner", "serial")
+	for i := range 2 + w.rng.IntN(4) {
+		a := w.spawn(fmt.Sprint("a", i), simModes[w.rng.IntN(len(simModes))])
+		a.tell("mourner", simJob{Look: a.name}, 0)
+	}
+	synctest.Wait()
+	w.events(80, func() {
+		a := w.actors[1+w.rng.IntN(len(w.actors)-1)]
+		if w.rng.IntN(30) == 0 {
+			w.kill(a.name)
+			return
+		}
+		for range 5 {
+			a.tell("mourner", w.job(), 0)
 		}
 	})
 }
