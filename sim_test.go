@@ -386,6 +386,16 @@ func simRestarts(w *simWorld) {
 			from.start(target, w.job(), 0, 0)
 		}
 	})
+	w.atRest = append(w.atRest, func() {
+		for _, m := range w.messages {
+			if !strings.HasPrefix(m.to, "r") || !errors.Is(m.err, actor.ErrDown) || strings.Contains(m.err.Error(), "a restart was asked for") {
+				continue // who is stopping refuses, until it has stopped
+			}
+			if !slices.ContainsFunc(w.ends[m.to], func(at time.Time) bool { return !at.Before(m.sent) && !at.After(m.endedAt) }) {
+				w.violateLocked("18", "%v failed, though nobody ended meanwhile: %v", m, m.err)
+			}
+		}
+	})
 }
 
 // simPool: a pool is scaled and rolled under load. Unless workers are killed, no call
@@ -595,6 +605,7 @@ func simFair(w *simWorld) {
 	w.pass()
 	for range 50 {
 		caller.start("server", w.job().quick(), 0, 0)
+		caller.start("flooder", simJob{}, 0, 0) // it is read, however much it has in vain
 		w.pass()
 	}
 	w.atRest = append(w.atRest, func() {
