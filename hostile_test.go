@@ -484,3 +484,27 @@ func alive(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return err != nil || !strings.Contains(string(stat), ") Z ")
 }
+
+// TestIDInUse: a second call with the id of one in flight is refused, and the first one
+// can still be taken back.
+func TestIDInUse(t *testing.T) {
+	w := newWorld(t)
+	s := w.spawn(Subject, actor.Name("tally"))
+	r := w.raw()
+	r.join()
+	call := wire.Message{Kind: wire.KindRequest, ID: 7, Target: []byte("tally"), Command: []byte("block")}
+	r.send(call)
+	call.Command = []byte("echo")
+	r.send(call)
+	m, err := r.next()
+	if err != nil || m.Kind != wire.KindError || m.ID != 7 {
+		t.Fatalf("%v, %v, want an error", m, err)
+	}
+	if e := wire.ParseError(&m); e.Code != wire.CodeInvalid || !strings.Contains(e.Message, "another call in flight") {
+		t.Errorf("told %v", e)
+	}
+	r.send(wire.Message{Kind: wire.KindCancel, ID: 7})
+	if n, err := Canceled.Call(w.ctx, s, actor.None{}); n != 1 || err != nil {
+		t.Errorf("%d handlers saw the cancel, %v, want 1", n, err)
+	}
+}

@@ -78,7 +78,7 @@ func scenarioOf(seed uint64) scenario { return scenarios[seed%uint64(len(scenari
 var scenarios = []scenario{
 	{"mixed", simMixed}, {"flood", simFlood}, {"ring", simRing}, {"crossed", simCrossed}, {"stuck", simStuck},
 	{"deaths", simDeaths}, {"cut", simCut}, {"storm", simStorm}, {"restarts", simRestarts}, {"pool", simPool},
-	{"skew", simSkew}, {"hostile", simHostile}, {"liars", simLiars}, {"everything", simEverything}, {"windowless", simNoWindows}, {"fair", simFair},
+	{"skew", simSkew}, {"hostile", simHostile}, {"liars", simLiars}, {"everything", simEverything}, {"windowless", simNoWindows}, {"fair", simFair}, {"mourners", simMourners},
 }
 
 var simModes = [...]string{"serial", "serial", "interleaved", "concurrent"}
@@ -386,6 +386,16 @@ func simRestarts(w *simWorld) {
 			from.start(target, w.job(), 0, 0)
 		}
 	})
+	w.atRest = append(w.atRest, func() {
+		for _, m := range w.messages {
+			if !strings.HasPrefix(m.to, "r") || !errors.Is(m.err, actor.ErrDown) || strings.Contains(m.err.Error(), "a restart was asked for") {
+				continue // who is stopping refuses, until it has stopped
+			}
+			if !slices.ContainsFunc(w.ends[m.to], func(at time.Time) bool { return !at.Before(m.sent) && !at.After(m.endedAt) }) {
+				w.violateLocked("18", "%v failed, though nobody ended meanwhile: %v", m, m.err)
+			}
+		}
+	})
 }
 
 // simPool: a pool is scaled and rolled under load. Unless workers are killed, no call
@@ -595,6 +605,7 @@ func simFair(w *simWorld) {
 	w.pass()
 	for range 50 {
 		caller.start("server", w.job().quick(), 0, 0)
+		caller.start("flooder", simJob{}, 0, 0) // it is read, however much it has in vain
 		w.pass()
 	}
 	w.atRest = append(w.atRest, func() {
@@ -616,6 +627,27 @@ func (w *simWorld) inNoTime() {
 			if d := m.endedAt.Sub(m.sent); d > time.Second {
 				w.violateLocked("12", "%v took %v", m, d)
 			}
+		}
+	})
+}
+
+// simMourners: somebody slow watches others, who send it more than it has room for and
+// die. Of each end it is told after the last that was sent.
+func simMourners(w *simWorld) {
+	w.spawn("mourner", "serial")
+	for i := range 2 + w.rng.IntN(4) {
+		a := w.spawn(fmt.Sprint("a", i), simModes[w.rng.IntN(len(simModes))])
+		a.tell("mourner", simJob{Look: a.name}, 0)
+	}
+	synctest.Wait()
+	w.events(80, func() {
+		a := w.actors[1+w.rng.IntN(len(w.actors)-1)]
+		if w.rng.IntN(30) == 0 {
+			w.kill(a.name)
+			return
+		}
+		for range 5 {
+			a.tell("mourner", w.job(), 0)
 		}
 	})
 }

@@ -51,8 +51,9 @@ type simWorld struct {
 	lives    map[string][]string
 	downs    map[[2]string]time.Time // when a watcher was told of an end, both by aid
 	watches  []*simWatch
-	died     map[string]time.Time // by aid
-	faulty   bool                 // connections stall: what is done at best effort may come late
+	died     map[string]time.Time   // by aid
+	ends     map[string][]time.Time // of lives, by name, as the log has them
+	faulty   bool                   // connections stall: what is done at best effort may come late
 	history  []string
 	wrong    []violation
 }
@@ -141,7 +142,7 @@ func newSim(t *testing.T, seed uint64) *simWorld {
 	w := &simWorld{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), born: time.Now(), over: make(chan struct{}),
 		last: make(map[simPair]int), next: make(map[simPair]int), began: make(map[string]uint64),
-		back: make(map[[2]string]int), downs: make(map[[2]string]time.Time), died: make(map[string]time.Time),
+		back: make(map[[2]string]int), downs: make(map[[2]string]time.Time), died: make(map[string]time.Time), ends: make(map[string][]time.Time),
 		lives: make(map[string][]string), kinds: make(map[string]*actor.Kind[*simState]),
 	}
 	inbox := actor.Limits{}
@@ -157,7 +158,7 @@ func newSim(t *testing.T, seed uint64) *simWorld {
 		w.kinds[name] = k
 		kinds = append(kinds, k)
 	}
-	log := slog.New(slog.NewTextHandler(&simLog{w}, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	log := slog.New(slog.NewTextHandler(&simLog{w}, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
 		}
@@ -181,6 +182,12 @@ type simLog struct{ w *simWorld }
 func (l *simLog) Write(b []byte) (int, error) {
 	line := strings.TrimSpace(string(b))
 	l.w.note("log: %s", line)
+	if _, rest, ok := strings.Cut(line, `msg="an actor ended" actor=`); ok {
+		name, _, _ := strings.Cut(rest, " ")
+		l.w.mu.Lock()
+		l.w.ends[name] = append(l.w.ends[name], time.Now())
+		l.w.mu.Unlock()
+	}
 	if strings.Contains(line, "cause=protocol") && slices.ContainsFunc(l.w.actors, func(a *simActor) bool { return strings.Contains(line, "actor="+a.name+" ") }) {
 		l.w.violate("1", "one that keeps the protocol was cut off: %s", line)
 	}

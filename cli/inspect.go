@@ -128,6 +128,9 @@ func workFacts(i actor.Inspection) [][2]string {
 		{"uses", strings.TrimPrefix(use, ", ")},
 		{"inbox", fmt.Sprintf("%s; %s unanswered, %d handled, %d refused", inbox, count(in.InFlight, "call"), in.Started, in.Refused)},
 	}
+	if i.Account != nil {
+		facts = append(facts, [2]string{"account", i.Account.String()})
+	}
 	if in.Handling != "" {
 		facts = append(facts, [2]string{"handles", fmt.Sprintf("%s, for %v", in.Handling, in.Since.Round(time.Millisecond))})
 	}

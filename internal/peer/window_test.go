@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -241,5 +242,37 @@ func TestRequestWait(t *testing.T) {
 		e.Close(errors.New("over"))
 		_ = e.why()
 		wantCode(t, o.of(t, 100), wire.CodeClosed)
+	})
+}
+
+// Who comes later does not pass who waits for room, though it would fit: or a large
+// message would never go.
+func TestWaitersInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{}, wire.Window{Messages: 100, Bytes: 2000})
+		first, large, small := oneWay("first", 900), oneWay("large", 1500), oneWay("small", 0)
+		ctx, cancel := context.WithCancel(context.Background())
+		var waits sync.WaitGroup
+		for _, m := range []*wire.Message{first, large, small} {
+			waits.Go(func() {
+				if err := e.PostWait(ctx, m); err != nil {
+					t.Error(err)
+				}
+				e.Flush()
+			})
+			synctest.Wait()
+		}
+		if l := p.next(); l.command != "first" {
+			t.Errorf("%q is sent first", l.command)
+		}
+		var body [16]byte
+		p.say(new(wire.Credit{Messages: 1, Bytes: uint64(wire.Cost(first.Size()))}.Message(&body)))
+		for _, want := range []string{"large", "small"} {
+			if l := p.next(); l.command != want {
+				t.Errorf("%q is sent, want %q", l.command, want)
+			}
+		}
+		waits.Wait()
+		cancel()
 	})
 }
