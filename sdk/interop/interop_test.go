@@ -31,7 +31,7 @@ const (
 	// callTimeout is how long a call may take, in milliseconds; pulsarTimeout is what
 	// the arbiter gives a call of pulsar's. deadline is that of the call that outlives it.
 	callTimeout   = 30000
-	pulsarTimeout = 15 * time.Second
+	pulsarTimeout = 8 * time.Second
 	deadline      = 300
 	// together is how many pairs are at work at a time.
 	together = 6

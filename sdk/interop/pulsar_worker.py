@@ -97,7 +97,8 @@ async def ask(request, target, command, args, timeout):
 @command()
 async def abandon(request, target, tag):
     async def held():
-        return await request.actor.send(target, "hold", tag)
+        # Whoever cancels what send returned has pulsar 2.0.2 end its connection, and its actor, when the answer comes after all.
+        return await asyncio.shield(asyncio.ensure_future(request.actor.send(target, "hold", tag)))
 
     task = asyncio.ensure_future(held())
     await request.actor.send(target, "begun", tag)
