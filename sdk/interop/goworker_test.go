@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,6 +185,9 @@ func show(v any) string {
 		return mapText(v)
 	case map[any]any:
 		return mapText(v)
+	}
+	if r := reflect.ValueOf(v); r.Kind() == reflect.String {
+		return show([]byte(r.String())) // bytes that are a key, as the CBOR package has them
 	}
 	return fmt.Sprintf("%T %[1]v", v)
 }

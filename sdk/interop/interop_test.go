@@ -32,7 +32,7 @@ const (
 	// the arbiter gives a call of pulsar's. deadline is that of the call that outlives it.
 	callTimeout   = 30000
 	pulsarTimeout = 8 * time.Second
-	deadline      = 300
+	deadline      = 1000
 	// together is how many pairs are at work at a time.
 	together = 6
 	token    = "secret"
@@ -123,9 +123,9 @@ func (p *pair) check(t *testing.T, before map[string]string) {
 			t.Errorf("%s: it is not asked for any more", topic)
 		}
 	}
-	for topic := range p.seen {
-		if _, ok := before[topic]; !ok {
-			t.Errorf("%s: nothing like it was seen before; -update-docs", topic)
+	for topic, got := range p.seen {
+		if before[topic] != got {
+			t.Errorf("%s: %s\nseen before: %q; if it is as it should be: -update-docs", topic, got, before[topic])
 		}
 	}
 }
@@ -178,9 +178,9 @@ func (p *pair) values(target *worker) error {
 	list, err := tell[[][]string](p, p.caller, "offer", target.aid)
 	for _, v := range list {
 		name, arrived, back := v[0], v[1], v[2]
-		var text string
-		if json.Unmarshal([]byte(arrived), &text) == nil {
-			arrived = text // what the target has written down
+		var text *string
+		if json.Unmarshal([]byte(arrived), &text) == nil && text != nil {
+			arrived = *text // what the target has written down
 		}
 		if arrived != back {
 			arrived += ", back " + back

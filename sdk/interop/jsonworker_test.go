@@ -26,7 +26,7 @@ var jsonValues = [][2]string{
 	{"list", `[1,"a",null,[]]`},
 	{"map", `{"a":1,"b":{}}`}, {"map with numbers as keys", `{"$map":[[1,"int"],["1","text"],[2.5,"float"]]}`},
 	{"map with bytes and null as keys", `{"$map":[[{"$bytes":"aw=="},1],[null,2]]}`}, {"map with the key $x alone", `{"$map":[["$x",1]]}`},
-	{"set", `{"$set":[1,"a"]}`},
+	{"set", `{"$set":["a"]}`},
 	{"moment", `{"$time":"2026-11-26T10:00:00.123456789Z"}`}, {"moment in another zone", `{"$time":"2026-11-26T15:30:00+05:30"}`},
 	{"UUID", `{"$uuid":"00112233-4455-6677-8899-aabbccddeeff"}`},
 	{"nested", `{"a":[{"b":[{"c":[{"$bytes":"eA=="},{"$set":[1]},9223372036854775808,null]}]}]}`},
@@ -45,7 +45,11 @@ func (w *jsonWorker) handle(ctx context.Context, c *jsonClient, command string, 
 		if err == nil {
 			return nil
 		}
-		return &jsonError{Code: "app", Message: err.Error()}
+		code := "app"
+		if errors.Is(err, context.DeadlineExceeded) {
+			code = "deadline"
+		}
+		return &jsonError{Code: code, Message: err.Error()}
 	}
 	var target, text, form string
 	var low, high, step int

@@ -20,7 +20,11 @@ type expectation struct {
 	Topic string `json:"topic"`
 	Shown string `json:"shown"` // how the page calls it; default: the topic
 	Rules []rule `json:"rules"` // the first that fits counts
+	Each  []each `json:"each"`  // instead: topics with one outcome between any two
 }
+
+// each is a topic and its outcome.
+type each [2]string
 
 // rule says what is to come of it, between some of the parties. Parties are named as on
 // the page, or "pulsar" for both, or "any"; and several with commas.
@@ -50,6 +54,11 @@ func names(list, party string) bool {
 
 func (list expectations) rule(topic, from, to string) rule {
 	for _, e := range list {
+		for _, one := range e.Each {
+			if one[0] == topic {
+				return rule{From: "any", To: "any", Expect: one[1]}
+			}
+		}
 		if e.Topic != topic {
 			continue
 		}
@@ -77,6 +86,7 @@ func readSeen(t *testing.T) map[string]map[string]string {
 }
 
 const (
+	same     = "the same" // of what is too long to be written down
 	seenFile = "testdata/seen.json"
 	pageFile = "../../docs/interop.md"
 )
@@ -126,6 +136,9 @@ func page(expected expectations, seen map[string]map[string]string) string {
 	table := false
 	for _, e := range expected {
 		if e.Title != "" {
+			if table {
+				b.WriteString("\n")
+			}
 			table = false
 			fmt.Fprintf(&b, "%s\n\n", e.Title)
 			if e.Text != "" {
@@ -138,6 +151,10 @@ func page(expected expectations, seen map[string]map[string]string) string {
 			table = true
 		}
 		shown := e.Shown
+		if e.Each != nil {
+			fmt.Fprintf(&b, "| %s | any | any | %s | %s |\n", shown, e.outcomes(), e.found(seen))
+			continue
+		}
 		if shown == "" {
 			shown = e.Topic
 		}
@@ -145,14 +162,43 @@ func page(expected expectations, seen map[string]map[string]string) string {
 			if i > 0 {
 				shown = ""
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", shown, r.From, r.To, cell(r.Expect), found(e, i, seen))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", shown, r.From, r.To, cell(r.Expect), e.foundBy(i, seen))
 		}
 	}
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
-// found is what was seen where a rule counts.
-func found(e expectation, i int, seen map[string]map[string]string) string {
+// outcomes are those of each topic, one after the other.
+func (e expectation) outcomes() string {
+	var list []string
+	for _, one := range e.Each {
+		if text := cell(one[1]); !slices.Contains(list, text) {
+			list = append(list, text)
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// found is what was seen of each topic.
+func (e expectation) found(seen map[string]map[string]string) string {
+	as, others := 0, []string{}
+	for _, from := range parties {
+		for _, to := range parties {
+			pair := from.name + " → " + to.name
+			for _, one := range e.Each {
+				if got, ok := seen[pair][one[0]]; ok && got != one[1] {
+					others = append(others, pair+": "+cell(got))
+				} else if ok {
+					as++
+				}
+			}
+		}
+	}
+	return strings.Join(append([]string{fmt.Sprintf("%s (%d)", same, as)}, others...), "<br>")
+}
+
+// foundBy is what was seen where a rule counts.
+func (e expectation) foundBy(i int, seen map[string]map[string]string) string {
 	r := e.Rules[i]
 	as, others := 0, []string{}
 	for _, from := range parties {
@@ -169,7 +215,7 @@ func found(e expectation, i int, seen map[string]map[string]string) string {
 			}
 		}
 	}
-	text := "the same"
+	text := same
 	if r.Seen != "" {
 		text = "**" + cell(r.Seen) + "**"
 	}
@@ -186,7 +232,10 @@ func found(e expectation, i int, seen map[string]map[string]string) string {
 
 // cell is a text of the notation in a table of Markdown.
 func cell(text string) string {
-	return strings.NewReplacer("|", `\|`, "*", `\*`, "_", `\_`, "\\u", `\\u`).Replace(text)
+	if text == same {
+		return text
+	}
+	return "`" + strings.ReplaceAll(text, "|", `\|`) + "`"
 }
 
 // summary is a table of all pairs: how much came as it was to.

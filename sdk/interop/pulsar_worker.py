@@ -1,5 +1,5 @@
 """The worker of sdk/interop in Python's pulsar, 1.6 or 2.0, which is no part of this repository: a real actor of it, unchanged.
-interop_test.go says what its commands are.
+goworker_test.go says what its commands are.
 
     python3.6 pulsar_worker.py HOST PORT AID NAME
 """

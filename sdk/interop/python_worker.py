@@ -1,4 +1,4 @@
-"""The worker of sdk/interop with the SDK for Python. interop_test.go says what its commands are."""
+"""The worker of sdk/interop with the SDK for Python. goworker_test.go says what its commands are."""
 
 from __future__ import annotations
 
