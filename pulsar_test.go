@@ -126,7 +126,20 @@ func TestPulsarActor(t *testing.T) {
 		if _, err := actor.Call[any](w.ctx, "alpha001", "ping"); !errors.As(err, &down) {
 			t.Errorf("a call after its end: %v", err)
 		}
-		w.standin(v, "alpha001") // another life
+		alpha = w.standin(v, "alpha001") // another life
+
+		// A stop that somebody waits for is answered by the end.
+		answer := make(chan error, 1)
+		go func() {
+			_, err := actor.Call[any](w.ctx, "alpha001", "stop")
+			answer <- err
+		}()
+		if m := alpha.next(); m["command"] != "stop" {
+			t.Errorf("stop was sent as %v", m)
+		}
+		if err := <-answer; err != nil {
+			t.Errorf("a call of stop: %v", err)
+		}
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -202,11 +203,17 @@ func (p *Pulsar) take() {
 // maxEarly is how many requests may overtake the answer to the first notify.
 const maxEarly = 64
 
-// end notes the end of the connection. After a stop it is the answer to that.
+// end notes the end of the connection. After a stop it is the answer to that, also for
+// those who asked for it: pulsar's command answers nobody.
 func (p *Pulsar) end(err error) {
 	p.ended = err
 	if p.stopped.Load() && (err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)) {
 		p.ended = io.EOF
+		p.conn.Calls().Each(func(id uint64, n Note) {
+			if strings.EqualFold(n.Command, "stop") {
+				p.give(&wire.Message{Kind: wire.KindReply, ID: id})
+			}
+		})
 		m := (&wire.Death{Cause: wire.CauseStopped, Reason: "asked to"}).Message(wire.KindGoodbye, 0)
 		p.give(&m)
 	}
