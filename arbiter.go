@@ -110,6 +110,7 @@ type Arbiter struct {
 	keys     atomic.Uint64 // of local calls among the waits
 	output   *proc.Output
 	counts   census
+	ledger   ledger
 	leaks    leaks
 	refusals refusals
 	tokens   tokens

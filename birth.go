@@ -31,9 +31,10 @@ type embryo struct {
 // connect makes i's connection, of which the process will get the other end.
 func (e *embryo) connect(i *incarnation) {
 	if i.pulsar {
-		i.pulsarDoor = newDoor(&nowhere{closed: make(chan struct{})})
+		door := newDoor(&nowhere{closed: make(chan struct{})})
 		l := new(letters)
-		i.arb.newSession(i, i.arb.newPulsarConn(i.pulsarDoor, i.args, l.add), l)
+		i.arb.newSession(i, i.arb.newPulsarConn(door, i.args, l.add), l)
+		i.session.door = door
 		return
 	}
 	ours, theirs, err := proc.Socketpair()

@@ -122,7 +122,7 @@ func TestHostileCrowd(t *testing.T) {
 			}
 		}, true, false},
 	}
-	w := newWorld(t, func(o *arbiter.Options) { o.Heartbeat, o.HeartbeatTimeout = 50*time.Millisecond, 400*time.Millisecond })
+	w := newWorld(t, func(o *arbiter.Options) { o.Heartbeat, o.HeartbeatTimeout = 50*time.Millisecond, 1500*time.Millisecond })
 	ctx, cancel := context.WithTimeout(w.arb.Context(context.Background()), 10*time.Minute)
 	defer cancel()
 	tally := w.spawn(Victim, actor.Name("tally"))

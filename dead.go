@@ -73,8 +73,9 @@ func (d *dead) list() []actor.DeadLetter {
 // letters are the one-way messages to one actor that its connection ended on. How the
 // actor ended is known only later.
 type letters struct {
-	mu  sync.Mutex
-	all []letter
+	mu   sync.Mutex
+	all  []letter
+	ever uint64
 }
 
 type letter struct{ sender, command string }
@@ -84,6 +85,14 @@ func (l *letters) add(m *wire.Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, letter{string(m.Sender), string(m.Command)})
+	l.ever++
+}
+
+// count returns how many there ever were.
+func (l *letters) count() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ever
 }
 
 // bury makes dead letters of what was on its way to i, which has ended as d says.

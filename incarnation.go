@@ -46,8 +46,6 @@ type incarnation struct {
 	pool   *pool        // the workers it stands for; or nil
 	pulsar bool         // it is, or will be, a real actor of pulsar
 
-	pulsarDoor *door // by which it comes, where it was spawned; or nil
-
 	// One of the two carries its messages: a cell of this process, or a session.
 	cell    *cell.Cell
 	session *session
@@ -260,6 +258,7 @@ func (i *incarnation) end(d *wire.Death) {
 		i.session.withdraw()
 		i.session.letters.bury(i, d)
 	}
+	i.arb.ledger.close(i)
 	for w, to := range had.watches {
 		to.removeWatcher(func(have watcher) bool { return have.watch == w })
 	}

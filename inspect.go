@@ -266,9 +266,12 @@ func (a *Arbiter) inspectLiving(out *actor.Inspection, i *incarnation) {
 	}
 	slices.Sort(out.Commands)
 	out.Commands = slices.Compact(out.Commands)
+	account := i.account(false)
 	if i == a.self {
+		account = a.account()
 		out.Weak = a.family.Weak()
 	}
+	out.Account = &account
 	if p := i.pool; p != nil {
 		out.Pool, out.Spawn = &p.args, nil
 		p.row.mu.Lock()

@@ -66,6 +66,7 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 			c.Failed(0, at(err, to))
 			return
 		}
+		i.arb.ledger.local.add()
 		c.Value(nil)
 		return
 	}
@@ -90,6 +91,7 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 		note.Caller.Failed(0, at(err, to))
 		return
 	}
+	i.arb.ledger.local.add()
 	if !c.Placed(to, id) {
 		i.takeBack(to, id)
 	}
@@ -114,7 +116,6 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 		}
 		i.arb.buffers.put(buf, b)
 		if err == nil {
-			to.session.routed.Add(1)
 			to.session.conn.Flush()
 		}
 		return id, err
@@ -230,11 +231,15 @@ func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, t
 	if to.session == nil {
 		r := to.cell.Spec().NewRequest()
 		r.Command, r.Value, r.Sender = command, v, i.aid
-		return at(i.deliver(ctx, to, s, r, wait), to)
+		err := i.deliver(ctx, to, s, r, wait)
+		if err == nil {
+			i.arb.ledger.local.add()
+		}
+		return at(err, to)
 	}
 	err := i.post(ctx, to, s, target, command, v, wait)
 	if err == nil {
-		to.session.routed.Add(1)
+		i.arb.ledger.local.add()
 		to.session.conn.FlushSoon() // whoever sends one way usually sends more
 	}
 	return at(err, to)

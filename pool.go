@@ -460,6 +460,7 @@ func (i *incarnation) sendAll(ctx context.Context, s cell.Scope, p *pool, comman
 	}
 	e := *wire.AsError(together(failed), wire.CodeApp)
 	if len(failed) < sent {
+		e.Started = wire.StartedUnknown // of the others' handlers
 		e.Message = fmt.Sprintf("%s; %d of %d workers have it", e.Message, sent-len(failed), sent)
 	}
 	return &e

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/arbiter-go/arbiter"
@@ -206,6 +207,7 @@ func TestPoolGivesUpOnWaiting(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		synctest.Wait() // callers are told first
 		for _, i := range ps(t, ctx) {
 			if strings.HasPrefix(i.Name, "web/") && (i.State != "failed" || i.Last == nil || i.Last.Cause != actor.CausePanic || !strings.HasPrefix(i.Reason, "1 crash within 1m")) {
 				t.Errorf("ps says of %s: %+v, last: %v", i.Name, i, i.Last)

@@ -156,7 +156,7 @@ func (g *pulsarGate) greet(c net.Conn, greeted func()) {
 	}
 	if spawned != nil {
 		spawned.session.pulsar.Store(p)
-		if !spawned.pulsarDoor.enter(p, nil) {
+		if !spawned.session.door.enter(p, nil) {
 			_ = p.Close()
 		}
 		return
@@ -283,20 +283,19 @@ func (a *Arbiter) checkPulsar(args *actor.SpawnArgs) *wire.Error {
 }
 
 // nowhere is the transport of an actor of pulsar that has not come yet.
-type nowhere struct{ closed chan struct{} }
+type nowhere struct {
+	closed chan struct{}
+	once   sync.Once
+}
 
 func (n *nowhere) Read([]byte) (int, error)     { <-n.closed; return 0, io.EOF }
 func (n *nowhere) Write([]byte) (int, error)    { <-n.closed; return 0, net.ErrClosed }
 func (n *nowhere) TryWrite([]byte) (int, error) { return 0, nil }
 func (n *nowhere) Info() peer.Info              { return peer.Info{Network: "nowhere", UID: -1} }
 
-// Close may be called more than once, by one at a time: the door's.
+// Close ends the wait of who reads.
 func (n *nowhere) Close() error {
-	select {
-	case <-n.closed:
-	default:
-		close(n.closed)
-	}
+	n.once.Do(func() { close(n.closed) })
 	return nil
 }
 

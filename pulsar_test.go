@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"os"
@@ -616,4 +617,70 @@ func TestPulsarArbiter(t *testing.T) {
 			t.Errorf("the arbiter's end: %s", arb.why)
 		}
 	})
+}
+
+// TestPulsarAndJSON has an actor of pulsar and one that types JSON ask each other.
+func TestPulsarAndJSON(t *testing.T) {
+	both(t, func(t *testing.T, v version) {
+		w := pulsarWorld(t)
+		alpha := w.standin(v, "alpha001")
+		p := w.typist()
+		aid := p.join(``)
+
+		p.say(`{"command":"ping","target":"alpha001","ack":"1"}`)
+		if m := p.await("callback"); m["result"] != "pong" {
+			t.Errorf("json was answered %v", m)
+		}
+		if m := alpha.next(); m["sender"] != aid || m["command"] != "ping" {
+			t.Errorf("alpha got %v", m)
+		}
+		p.say(`{"command":"run","target":"alpha001","args":["@capfuncs.add",1],"kwargs":{"b":3},"ack":"2"}`)
+		if m := p.await("callback"); fmt.Sprint(m["result"]) != "4" {
+			t.Errorf("json was answered %v", m)
+		}
+		if m := alpha.next(); m["args"].(tuple)[0] != (global{"capfuncs", "add"}) || m["kwargs"].(map[string]any)["b"] != int64(3) {
+			t.Errorf("alpha got %v", m)
+		}
+		p.say(`{"command":"exception","target":"alpha001","ack":"3"}`)
+		if m := p.await("callback"); m["error"].(map[string]any)["code"] != "not_encodable" {
+			t.Errorf("json was answered %v", m)
+		}
+		alpha.next()
+
+		alpha.send(with(t, v.frame(t, "route_kwargs_up_echo"), "beta0002", aid)) // echo(message='kw')
+		m := p.await("echo")
+		if m["sender"] != "alpha001" || fmt.Sprint(m["kwargs"]) != "map[message:kw]" {
+			t.Errorf("json was asked %v", m)
+		}
+		p.say(`{"command":"callback","ack":%q,"result":[1,{"$bytes":"aGk="},null]}`, m["ack"])
+		l, _ := alpha.callback().(*list)
+		if l == nil || len(l.items) != 3 || l.items[0] != int64(1) || l.items[2] != nil {
+			t.Fatalf("alpha was answered %+v", l)
+		}
+		if b, _ := l.items[1].(*called); b == nil || b.what != (global{"_codecs", "encode"}) || b.args[0] != "hi" {
+			t.Errorf("bytes came as %+v", l.items[1])
+		}
+		// An error is None.
+		alpha.send(with(t, v.frame(t, "route_kwargs_up_echo"), "beta0002", aid))
+		m = p.await("echo")
+		p.say(`{"command":"callback","ack":%q,"error":{"message":"no"}}`, m["ack"])
+		if r := alpha.callback(); r != nil {
+			t.Errorf("an error came as %v", r)
+		}
+	})
+}
+
+// TestPulsarChatter has a stranger talk without end.
+func TestPulsarChatter(t *testing.T) {
+	for name, b := range map[string][]byte{"pings": {0x89, 0}, "no messages": {0x82, 1, 'x'}} {
+		w := pulsarWorld(t)
+		s := dialPulsar(t, w.address("pulsar:"), v202, "alpha001")
+		_, _ = s.conn.Write(bytes.Repeat(b, 5000)) // it may be cut off meanwhile
+		select {
+		case <-s.ended:
+		case <-w.ctx.Done():
+			t.Errorf("%s: it is still listened to", name)
+		}
+		w.standin(v202, "alpha001")
+	}
 }

@@ -42,7 +42,7 @@ const drainTime = 30 * time.Second
 // got and answered those it was given.
 func (i *incarnation) drain(ctx context.Context) {
 	i.gate.closed.Store(true)
-	i.until(ctx, drainTime, func() bool { return !i.expects() && i.calls().Len() == 0 })
+	i.until(ctx, drainTime, func() bool { return !i.busy() })
 }
 
 // dismiss asks i, which another one or nobody follows, to stop, as soon as nothing is
@@ -88,10 +88,27 @@ func (i *incarnation) expects() bool {
 	return i.gate.entering.Load() > 0 || i.session != nil && i.session.conn.Stats().Queued[peer.Data] > 0
 }
 
+// busy reports whether something is on its way to i, or waits there to be begun or
+// answered.
+func (i *incarnation) busy() bool {
+	if i.expects() || i.calls().Len() > 0 {
+		return true
+	}
+	if i.cell == nil {
+		return false
+	}
+	waiting, _, _ := i.cell.Inbox()
+	return waiting > 0
+}
+
 // retire drains i, asks it to stop and waits until it has. When it does not, its own
 // grace ends it; ctx only ends the wait.
 func (i *incarnation) retire(ctx context.Context, reason string) {
 	i.asked.Store(true)
+	i.gate.closed.Store(true)
+	if i.busy() {
+		i.begin() // if it has not begun: what it was given waits for that
+	}
 	if i.embryoless() {
 		i.drain(ctx)
 	}

@@ -31,10 +31,10 @@ type session struct {
 	askedOf    []*link // others' connections this one's requests wait in …
 	answeredBy []*link // … and those its replies do
 
-	routed  atomic.Uint64               // messages handed to conn for its actor
 	pulsar  atomic.Pointer[peer.Pulsar] // the transport of an actor of pulsar; or nil
 	door    *door                       // by which its program may come; or nil
 	letters *letters                    // those that the end of conn found on their way
+	counts  sessionCounts               // written by the reader
 
 	mu       sync.Mutex // guards what follows
 	asked    map[uint64]asked
@@ -46,7 +46,6 @@ type session struct {
 	used     proc.Usage    // what its process had used by then
 	wanted   time.Duration // see proc.Process.Wanted
 	usedAt   time.Time
-	counts   sessionCounts
 
 	unsent, unstarted marks // see markLocked
 }
@@ -58,7 +57,12 @@ type asked struct {
 	turn bool   // it has an edge among the waits
 }
 
-type sessionCounts struct{ accepted, refused uint64 }
+// sessionCounts are of the requests that this session's actor sent.
+type sessionCounts struct {
+	read    atomic.Uint64
+	refused atomic.Uint64 // calls that reached no target
+	letters atomic.Uint64 // likewise one-way messages
+}
 
 // maxLinks is how many targets a session remembers the road to. One that uses
 // more starts anew.
@@ -201,6 +205,7 @@ func (s *session) toAll(p *pool, m *wire.Message, charge peer.Charge) {
 			s.route(s.linkTo(last), m, peer.Charge{})
 			last.gate.leave()
 			*m = original
+			s.counts.read.Add(1) // it is one message for each
 		}
 		last = w
 	}
@@ -218,6 +223,7 @@ func needsOneWay(p *pool) *wire.Error {
 
 // request routes one request: road steps 5 to 8.
 func (s *session) request(m *wire.Message) {
+	s.counts.read.Add(1)
 	charge := s.conn.Charge(m)
 	if m.Codec == wire.CodecPickle && !s.inc.pulsar {
 		s.refuse(m, charge, errNotPulsar())
@@ -301,10 +307,10 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 	note := peer.Note{Caller: l, ID: own, Deadline: s.arb.deadline(m.Millis), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn}
 	id, err := s.forward(l, m, note, charge)
 	if err != nil {
+		s.counts.refused.Add(1)
 		if s.answered(own) {
 			m.ID = own
 			s.fail(own, err)
-			s.count(false)
 		}
 		return
 	}
@@ -313,7 +319,6 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 		a.id = id
 		s.asked[own] = a
 	}
-	s.counts.accepted++
 	s.mu.Unlock()
 }
 
@@ -322,7 +327,6 @@ func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.
 	if to := l.to.session; to != nil {
 		id, err := to.conn.Request(m, note, charge)
 		if err == nil {
-			to.routed.Add(1)
 			s.use(l)
 		}
 		return id, at(err, l.to)
@@ -370,8 +374,6 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 	if to := l.to.session; to != nil {
 		if e := to.conn.Post(peer.Data, m, charge); e != nil {
 			err = postError(e)
-		} else {
-			to.routed.Add(1)
 		}
 	} else {
 		var source cell.Source
@@ -393,7 +395,6 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 		return
 	}
 	s.use(l)
-	s.count(true)
 	if accept {
 		s.post(peer.Reply, &wire.Message{Kind: wire.KindReply, ID: id})
 		s.conn.FlushSoon()
@@ -408,8 +409,8 @@ func postError(err error) *wire.Error {
 // refuse tells the sender of m that it went nowhere.
 func (s *session) refuse(m *wire.Message, charge peer.Charge, e *wire.Error) {
 	charge.Return()
-	s.count(false)
 	if m.Flags&wire.FlagOneWay != 0 {
+		s.counts.letters.Add(1)
 		e = e.With(wire.StartedNo)
 		e.Command = string(m.Command)
 		if e.Target == "" {
@@ -418,17 +419,8 @@ func (s *session) refuse(m *wire.Message, charge peer.Charge, e *wire.Error) {
 		s.arb.undelivered(s.inc.aid, e.Target, e)
 		return
 	}
+	s.counts.refused.Add(1)
 	s.fail(m.ID, e)
-}
-
-func (s *session) count(accepted bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if accepted {
-		s.counts.accepted++
-	} else {
-		s.counts.refused++
-	}
 }
 
 // answered takes the call id of this session's actor off the list: it has ended.
@@ -675,7 +667,6 @@ func (s *session) checkBudget(info *actor.Info) {
 func (s *session) describe(info *actor.Info) {
 	s.mu.Lock()
 	beat := s.beat
-	counts := s.counts
 	s.mu.Unlock()
 	at := s.conn.Info()
 	info.PID = at.PID
@@ -691,9 +682,9 @@ func (s *session) describe(info *actor.Info) {
 	}
 	info.Extra = maps.Clone(beat.Extra)
 	info.Inbox, info.Started = beat.Inbox, beat.Started
-	info.Accepted, info.Refused = beat.Accepted, beat.Refused+counts.refused+s.conn.Refused()
+	info.Accepted, info.Refused = beat.Accepted, beat.Refused+s.counts.refused.Load()+s.counts.letters.Load()+s.conn.Refused()
 	if p := s.pulsar.Load(); p != nil {
-		info.Accepted = s.routed.Load()
+		info.Accepted = s.conn.Account().Taken
 		info.Started = info.Accepted // of an actor of pulsar it is taken that what is written is begun
 		describePulsar(info, p)
 	}

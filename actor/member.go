@@ -236,6 +236,9 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 		}
 	}
 	window := wire.Window{Messages: uint64(spec.Inbox.Messages), Bytes: uint64(spec.Inbox.Bytes)}
+	if speaksPulsar(m.address) && window == (wire.Window{}) {
+		window = peer.PulsarWindow // it does not know of any: what has no room would be refused
+	}
 	if window.Messages == 0 {
 		window.Messages = defaultInboxMessages
 	}
@@ -263,6 +266,7 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 		return nil, fmt.Errorf("cannot join the arbiter at %q: %w", m.address, err)
 	}
 	j := &joined{member: m, conn: conn, hello: welcome, ran: make(chan struct{})}
+	conn.Unsent = func(_ string, e *wire.Error) { j.undelivered(e) }
 	j.cell = cell.New(spec, m, context.WithoutCancel(ctx), welcome.AID, welcome.Name, m.log)
 	birth := cell.Birth{
 		Budget: time.Duration(welcome.Budget) * time.Millisecond,

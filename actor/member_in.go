@@ -86,6 +86,7 @@ func (j *joined) Beat(c *peer.Conn) {
 	if err != nil {
 		return // a struct of plain fields always has an image
 	}
+	c.TellTaken()
 	if c.Post(peer.Control, &wire.Message{Kind: wire.KindNotify, Codec: wire.CodecCBOR, Body: body}, peer.Charge{}) == nil {
 		c.Flush()
 	}

@@ -95,9 +95,12 @@ type Inspection struct {
 	Slots    []Slot     `cbor:"slots,omitempty" json:"slots,omitempty"` // of a pool, or the one it is in
 	Commands []string   `cbor:"commands,omitempty" json:"commands,omitempty"`
 	Watchers int        `cbor:"watchers" json:"watchers"`
-	Death    *Death     `cbor:"death,omitempty" json:"death,omitempty"`   // if it has ended
-	Events   []Event    `cbor:"events,omitempty" json:"events,omitempty"` // the last 20 about it, oldest first
-	Lines    []LogLine  `cbor:"lines,omitempty" json:"lines,omitempty"`   // the last 20 it printed
+	// Account is what became of the messages it was sent; of the arbiter, that all
+	// actors were, living and dead.
+	Account *Account  `cbor:"account,omitempty" json:"account,omitempty"`
+	Death   *Death    `cbor:"death,omitempty" json:"death,omitempty"`   // if it has ended
+	Events  []Event   `cbor:"events,omitempty" json:"events,omitempty"` // the last 20 about it, oldest first
+	Lines   []LogLine `cbor:"lines,omitempty" json:"lines,omitempty"`   // the last 20 it printed
 	// Weak says, of the arbiter, what the operating system or the container keeps it
 	// from doing for processes, and why.
 	Weak []string `cbor:"weak,omitempty" json:"weak,omitempty"`

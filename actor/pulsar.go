@@ -13,7 +13,7 @@ func (m *Member) pulsar(t peer.Transport) peer.Transport {
 	if aid == "" {
 		aid = pulsarAID()
 	}
-	return peer.NewPulsar(t, peer.PulsarOptions{Aid: aid, Logger: m.log})
+	return peer.NewPulsar(t, peer.PulsarOptions{AID: aid, Logger: m.log})
 }
 
 // pulsarAID makes an aid as pulsar does: i and seven hexadecimal digits.

@@ -21,7 +21,8 @@ func (a *app) pulsarFlags(cmd *cobra.Command) func() (arbiter.PulsarOptions, err
 	flags.StringVar(&o.Bind, "pulsar", "", "also take real actors of Python's pulsar at this loopback `ADDRESS`, such as 127.0.0.1:7979")
 	flags.StringSliceVar(&o.AIDs, "pulsar-aids", nil, "the `AIDS` that are let in there, separated by commas")
 	flags.StringVar(&spawn, "pulsar-spawn", "", "start a further one by this `COMMAND`, such as 'python3.6 child.py {host} {port} {aid} {name}'")
-	flags.Var(&flag[time.Duration]{&o.Timeout, parseDuration("timeout"), "DURATION"}, "pulsar-timeout", "how long one may be silent (default 30s)")
+	o.Timeout = 30 * time.Second
+	flags.Var(&flag[time.Duration]{&o.Timeout, parseDuration("timeout"), "DURATION"}, "pulsar-timeout", "how long one may be silent")
 	flags.BoolVar(&o.NoRun, "pulsar-no-run", false, "refuse the command run, by which any of them has any other call any function")
 	return func() (arbiter.PulsarOptions, error) {
 		var err error

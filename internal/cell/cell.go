@@ -79,13 +79,15 @@ type early struct {
 // came after the answer, which nothing will ever match.
 const maxEarly = 256
 
-// Counts are what became of an actor's messages; calls answered in place are not
-// among them.
+// Counts are what became of an actor's messages.
 type Counts struct {
 	Accepted uint64 // admitted to the inbox
 	Started  uint64 // their handlers began
 	Refused  uint64 // turned away: full, stopping, unknown command
 	Dropped  uint64 // admitted, and over before they started: canceled, expired, lost with the actor
+	Left     uint64 // of these, calls that the actor ended on …
+	Letters  uint64 // … and one-way messages
+	InPlace  uint64 // answered in place, beside all these
 }
 
 // New makes an actor that waits to be started. base gives its contexts their
@@ -253,6 +255,14 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 		return c.refuse(c.unknown(r.Command))
 	}
 	if r.cmd.InPlace {
+		c.mu.Lock()
+		if c.state >= Closed {
+			d := c.deathLocked()
+			c.mu.Unlock()
+			return c.refuse((&wire.Error{Code: wire.CodeDown, Message: "it has ended", Death: d}).NotStarted())
+		}
+		c.counts.InPlace++
+		c.mu.Unlock()
 		r.pay(true)
 		c.inPlace(r)
 		return nil

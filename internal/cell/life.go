@@ -68,7 +68,7 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 		}
 		c.tookLocked(r)
 		c.inbox.Release(r.Size)
-		c.counts.Dropped++
+		c.leftLocked(r)
 		left = append(left, r)
 	}
 	c.mu.Unlock()
@@ -162,7 +162,7 @@ func (c *Cell) Kill(d *wire.Death) {
 	c.inbox.Drain(func(r *Request) {
 		if r.do == nil {
 			left = append(left, r)
-			c.counts.Dropped++
+			c.leftLocked(r)
 		}
 	})
 	for _, t := range c.waitingLocked() {
@@ -194,6 +194,16 @@ func (c *Cell) Kill(d *wire.Death) {
 		c.host.Fail(r, (&wire.Error{Code: wire.CodeDown, Death: d, Message: "it ended before it came to this message"}).NotStarted(), true)
 	}
 	c.host.Ended(c, d)
+}
+
+// leftLocked counts r, which the actor ends on.
+func (c *Cell) leftLocked(r *Request) {
+	c.counts.Dropped++
+	if r.ID != 0 {
+		c.counts.Left++
+	} else {
+		c.counts.Letters++
+	}
 }
 
 func (c *Cell) freeRoomLocked() {

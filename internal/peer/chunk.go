@@ -89,9 +89,10 @@ type chunk struct {
 	debts debts        // to be paid when it is written or dropped
 
 	// Of the messages of the data lane, which follow those of other lanes:
-	dataAt int    // where in b they begin
-	data   int    // how many there are
-	last   uint64 // the place of the last one in the data stream; 0: there is none
+	dataAt   int    // where in b they begin
+	data     int    // how many there are
+	requests int    // how many of these are requests
+	last     uint64 // the place of the last one in the data stream; 0: there is none
 
 	frames   int  // for the counters
 	off      int  // bytes written; owned by the flusher
@@ -124,7 +125,7 @@ func join(c, d *chunk) (both, rest *chunk) {
 	}
 	both.debts = append(both.debts, rest.debts...)
 	both.frames += rest.frames
-	both.dataAt, both.data, both.last = dataAt, data, last
+	both.dataAt, both.data, both.last, both.requests = dataAt, data, last, c.requests+d.requests
 	return both, rest
 }
 

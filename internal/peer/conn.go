@@ -70,6 +70,7 @@ type Conn struct {
 	room  room
 	alive keepalive
 	in    inbox
+	fates fates
 
 	flushLoop func()         // flushRun, bound once
 	handed    *chunk         // from the flusher that hands over to its goroutine
@@ -187,7 +188,7 @@ func (c *Conn) Run(h Handler) error {
 	c.end(err)
 	var violation *wire.Error
 	if errors.As(err, &violation) {
-		c.Farewell(&wire.Death{Cause: wire.CauseProtocol, Reason: violation.Message})
+		c.reproach(violation)
 	}
 	close(c.ended)
 	_ = c.t.Close()
@@ -207,6 +208,32 @@ func (c *Conn) Farewell(d *wire.Death) {
 	if c.Post(Control, &m, Charge{}) == nil {
 		c.Flush()
 	}
+}
+
+// reproach tells the other end why it is cut off, ahead of everything that waits, and
+// gives it a moment to read that: a socket that is closed while unread bytes are in it
+// may lose what was written last.
+func (c *Conn) reproach(e *wire.Error) {
+	d := wire.Death{Cause: wire.CauseProtocol, Reason: e.Message}
+	m := d.Message(wire.KindGoodbye, 0)
+	o := &c.out
+	o.mu.Lock()
+	if o.shut || o.leaving {
+		o.mu.Unlock()
+		return
+	}
+	o.first = o.single(&m)
+	o.first.farewell = true
+	o.leaving, o.parted = true, true
+	o.mu.Unlock()
+	stop := time.AfterFunc(reproachTime, func() { _ = c.t.Close() })
+	defer stop.Stop()
+	c.Flush()
+	<-c.said // at the latest when the transport is closed
+	if w, ok := c.t.(writeCloser); ok {
+		_ = w.CloseWrite()
+	}
+	drain(c.t)
 }
 
 // lost is how a call fails whose connection has ended.
@@ -295,7 +322,12 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 	case wire.KindNotify:
 		h.Receive(c, m)
 		return c.aimless()
-	case wire.KindCancel, wire.KindUndelivered, wire.KindWatch, wire.KindUnwatch, wire.KindDown, wire.KindXoff,
+	case wire.KindUndelivered:
+		if err := c.cameBack(); err != nil {
+			return err
+		}
+		h.Receive(c, m)
+	case wire.KindCancel, wire.KindWatch, wire.KindUnwatch, wire.KindDown, wire.KindXoff,
 		wire.KindXon, wire.KindStop, wire.KindGoodbye:
 		h.Receive(c, m)
 	case wire.KindHello, wire.KindWelcome:
@@ -320,6 +352,9 @@ func (c *Conn) aimless() error {
 // answer hands a reply to who waits for it.
 func (c *Conn) answer(m *wire.Message) error {
 	note, status := c.calls.Take(m.ID)
+	if status != Never {
+		c.fates.answered(m)
+	}
 	switch {
 	case status == Late:
 		c.in.late.Add(1)

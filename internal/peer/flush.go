@@ -16,6 +16,9 @@ const (
 	// why. If a socket is closed while unread bytes are in it, what was written last
 	// may be lost (TCP answers with a reset).
 	lingerTime = time.Second
+	// reproachTime is how long one that has broken the protocol may take to read so:
+	// those who wait for it are told only then.
+	reproachTime = 100 * time.Millisecond
 )
 
 // Flush writes what is queued, as far as it is taken without waiting. There is at

@@ -197,6 +197,7 @@ func (j *jsonTransport) sayRequest(m *wire.Message) {
 	oneWay := m.Flags&wire.FlagOneWay != 0
 	if !oneWay {
 		if !j.conn.calls.Has(m.ID) {
+			j.conn.fates.withdrawn.Add(1)
 			return // a cancel has overtaken it: the peer need not know that this can be
 		}
 		ack = ackOf(m.ID)
@@ -215,11 +216,13 @@ func (j *jsonTransport) sayRequest(m *wire.Message) {
 		j.requests.Add(1)
 		j.frame(text)
 	case oneWay:
+		j.conn.fates.back.Add(1)
 		if f := j.conn.Unsent; f != nil {
 			e.Command = string(m.Command)
 			f(string(m.Sender), e)
 		}
 	default:
+		j.conn.fates.refused.Add(1)
 		if note, status := j.conn.calls.Take(m.ID); status == Found {
 			note.Caller.Failed(note.ID, e)
 		}

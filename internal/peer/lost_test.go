@@ -101,6 +101,7 @@ func TestTrusting(t *testing.T) {
 		e.alive.interval = interval
 		e.run(t)
 		<-time.After(time.Hour)
+		synctest.Wait() // a beat may be under way
 		select {
 		case <-e.ran:
 			t.Fatalf("Run: %v", e.err)

@@ -89,6 +89,10 @@ type outbox struct {
 
 	started uint64 // handlers begun at the other end, as it told
 
+	taken     uint64 // requests, ever
+	withdrawn uint64 // of these, dropped because nobody waits for them any more
+	wrote     uint64 // … and written whole
+
 	place    uint64 // of the newest message in the data stream
 	admitted uint64 // of the newest that is not held: up to here they are written or lost
 	written  uint64 // of the newest that was written whole
@@ -171,6 +175,9 @@ func (o *outbox) appendData(m *wire.Message, size, cost int, ch Charge, call uin
 		place:  o.place,
 		charge: ch,
 	}
+	if cost > 0 {
+		o.taken++
+	}
 	if o.direct(cost) {
 		k := o.lanes[Data].reserve(r.size, o.pool)
 		o.admit(k, &r)
@@ -197,6 +204,7 @@ func (o *outbox) admit(k *chunk, r *record) {
 	k.debts = k.debts.add(r.charge)
 	o.admitted = r.place
 	if r.cost > 0 {
+		k.requests++
 		o.sent.Messages++
 		o.sent.Bytes += uint64(r.cost)
 	}
@@ -252,6 +260,9 @@ func (o *outbox) drop(owed debts, r *record) debts {
 	o.load[Data] -= r.cost
 	o.admitted = r.place // what was before it was admitted or dropped earlier
 	o.stats.dropped++
+	if r.cost > 0 {
+		o.withdrawn++
+	}
 	return owed.add(r.charge)
 }
 
@@ -383,13 +394,15 @@ func (o *outbox) finishLocked(k *chunk) {
 	o.stats.bytes += uint64(k.off)
 	if k.off == len(k.b) {
 		o.stats.messages += uint64(k.frames)
+		o.wrote += uint64(k.requests)
 		if k.data > 0 {
 			o.written = k.last
 		}
 		o.told = o.told || k.farewell
 		return
 	}
-	whole, data := k.whole()
+	whole, data, requests := k.whole()
+	o.wrote += uint64(requests)
 	o.stats.messages += uint64(whole)
 	o.stats.dropped += uint64(k.frames - whole)
 	if data > 0 {
@@ -399,9 +412,9 @@ func (o *outbox) finishLocked(k *chunk) {
 	}
 }
 
-// whole returns how many of the chunk's frames were written whole, and how many of
-// them are data.
-func (c *chunk) whole() (frames, data int) {
+// whole returns how many of the chunk's frames were written whole, how many of them
+// are data, and how many of these requests.
+func (c *chunk) whole() (frames, data, requests int) {
 	for at := 0; at < c.off; {
 		h, n, err := frame.ParseHeader(c.b[at:])
 		if err != nil || n == 0 {
@@ -414,10 +427,13 @@ func (c *chunk) whole() (frames, data int) {
 		frames++
 		if c.data > 0 && at >= c.dataAt {
 			data++
+			if isRequest(c.b[at:], n, h) {
+				requests++
+			}
 		}
 		at = end
 	}
-	return frames, data
+	return frames, data, requests
 }
 
 // lost tells of the one-way requests in the chunk that were not written whole.

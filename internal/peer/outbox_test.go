@@ -117,7 +117,7 @@ func TestOrder(t *testing.T) {
 		for i := range n {
 			size := sizes[i%len(sizes)]
 			mustPost(t, a.Conn, Control, &wire.Message{Kind: wire.KindNotify, ID: uint64(i)})
-			mustPost(t, a.Conn, Reply, &wire.Message{Kind: wire.KindUndelivered, ID: uint64(i), Body: make([]byte, size)})
+			mustPost(t, a.Conn, Reply, &wire.Message{Kind: wire.KindXoff, ID: uint64(i), Body: make([]byte, size)})
 			m := oneWay("", size)
 			m.ID = uint64(i)
 			if i%5 == 0 { // keeps its place among the data
@@ -138,7 +138,7 @@ func TestOrder(t *testing.T) {
 			}
 			next[l.kind]++
 		}
-		for _, kind := range [...]wire.Kind{wire.KindNotify, wire.KindUndelivered, wire.KindRequest} {
+		for _, kind := range [...]wire.Kind{wire.KindNotify, wire.KindXoff, wire.KindRequest} {
 			if next[kind] != n {
 				t.Errorf("%d of kind %v came, want %d", next[kind], kind, n)
 			}

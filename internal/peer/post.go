@@ -96,13 +96,18 @@ func (c *Conn) Request(m *wire.Message, n Note, ch Charge) (id uint64, err *wire
 	o := &c.out
 	o.mu.Lock()
 	if o.refusal() != nil {
-		o.mu.Unlock()
-		ch.Return()
 		if !c.options.OwnsEnd {
+			o.mu.Unlock()
+			ch.Return()
 			return 0, c.refused(n)
 		}
 		n.Sent = 0 // so it was not written
 		id, err = c.calls.Add(n)
+		if err == nil {
+			o.taken++ // here, so that whoever ends the calls has it in the account
+		}
+		o.mu.Unlock()
+		ch.Return()
 		m.ID = id
 		return id, err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // Pulsar is a Transport whose other end is a real actor of Python's pulsar (1.6 and
-// 2.0), or, with Aid, a real arbiter of it: towards the socket it speaks as their
+// 2.0), or, with AID, a real arbiter of it: towards the socket it speaks as their
 // mailboxes do, towards its Conn natively. What a Conn promises holds for it, but
 // for what pulsar cannot say:
 //
@@ -42,12 +42,13 @@ type Pulsar struct {
 	stopped atomic.Bool // a stop was written: the end that follows is its answer
 
 	// owned by the reader
-	aid    string      // of the actor: the other end's, or with Aid our own
-	ready  []byte      // native frames that Read has to give
-	given  int         // of ready
-	used   wire.Window // of the room of the other end, from the beginning
-	ended  error       // what Read returns when all is given
-	joined bool        // the arbiter has answered the first notify
+	aid    string                // of the actor: the other end's, or with AID our own
+	ready  []byte                // native frames that Read has to give
+	given  int                   // of ready
+	used   wire.Window           // of the room of the other end, from the beginning
+	ended  error                 // what Read returns when all is given
+	joined bool                  // the arbiter has answered the first notify …
+	early  []*wire.PulsarMessage // … and what it asked before it did
 
 	// owned by who writes
 	gathered []byte // the beginning of a native frame
@@ -65,9 +66,9 @@ type Pulsar struct {
 
 // PulsarOptions say how a Pulsar behaves. The zero value is ready.
 type PulsarOptions struct {
-	// Aid makes it the end of an actor that joins a real arbiter, with that aid.
+	// AID makes it the end of an actor that joins a real arbiter, with that aid.
 	// Default: the arbiter's end.
-	Aid string
+	AID string
 	// MaxMessage is the largest message in bytes, native or not. Default 16 MiB.
 	MaxMessage int
 	// Timeout is how long the other end waits for what it asks; pulsar's messages
@@ -95,6 +96,10 @@ type PulsarCounts struct {
 
 type pulsarCounts struct{ foreign, undecodable, stray, forged, refused, twice atomic.Uint64 }
 
+// maxStranger is the largest message, in bytes, of an end that is not known yet: its
+// notify, as a rule.
+const maxStranger = 256 << 10
+
 // maxUnread is how many bytes of answers may wait for an end that is not known yet.
 const maxUnread = 64 << 10
 
@@ -109,9 +114,13 @@ func NewPulsar(t Transport, o PulsarOptions) *Pulsar {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	limit := o.MaxMessage
+	if o.AID == "" {
+		limit = min(limit, maxStranger) // until Await knows who it is
+	}
 	return &Pulsar{
-		t: t, options: o, aid: o.Aid,
-		frames: frame.NewReader(t, frame.Options{Masking: frame.Unmasked, Limit: o.MaxMessage}),
+		t: t, options: o, aid: o.AID,
+		frames: frame.NewReader(t, frame.Options{Masking: frame.Unmasked, Limit: limit}),
 	}
 }
 
@@ -149,7 +158,7 @@ func (p *Pulsar) CloseWrite() error {
 }
 
 // joins reports whether the other end is the arbiter.
-func (p *Pulsar) joins() bool { return p.options.Aid != "" }
+func (p *Pulsar) joins() bool { return p.options.AID != "" }
 
 // odd counts and logs something that should not be. Of many it logs few.
 func (p *Pulsar) odd(count *atomic.Uint64, what string, attrs ...any) {

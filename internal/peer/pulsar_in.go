@@ -19,7 +19,7 @@ import (
 // pulsar's arbiter answers it, and may try again; until then its messages go
 // nowhere. The error is that of the socket: Close ends Await.
 func (p *Pulsar) Await(admit func(aid string) bool) error {
-	for {
+	for range maxStrange {
 		payload, err := p.next()
 		if err != nil {
 			return err
@@ -38,6 +38,7 @@ func (p *Pulsar) Await(admit func(aid string) bool) error {
 			p.answerNow(m.Ack, c, body)
 		default:
 			p.aid = m.Sender
+			p.frames.SetLimit(p.options.MaxMessage)
 			return p.greet(m)
 		}
 		if err := p.push(); err != nil {
@@ -47,6 +48,7 @@ func (p *Pulsar) Await(admit func(aid string) bool) error {
 			return errors.New("it does not read its answers")
 		}
 	}
+	return errStrange
 }
 
 // greet makes the hello of the actor that has said m, its first notify.
@@ -99,8 +101,32 @@ func (p *Pulsar) next() ([]byte, error) {
 			return nil, io.EOF
 		}
 		p.odd(&p.counts.foreign, "a frame that is no message", "frame", op.String())
+		if err := p.aimless(); err != nil {
+			return nil, err
+		}
 	}
 }
+
+// aimless counts something that is neither a request nor an answer: one is kept for it,
+// a flood is not.
+func (p *Pulsar) aimless() error {
+	var err error
+	if p.conn != nil {
+		err = p.conn.aimless()
+	} else if c := &p.counts; c.foreign.Load()+c.undecodable.Load() > maxStrange {
+		err = errStrange
+	}
+	if err != nil {
+		p.ended = err
+	}
+	return err
+}
+
+// maxStrange is how much an end that is not known may say: one that waits to be expected
+// notifies every few seconds.
+const maxStrange = 1000
+
+var errStrange = wire.Errorf(wire.CodeProtocol, "it has said %d things, and not who it is", maxStrange)
 
 // parse reads one message, nil if it cannot be read: then its ack, if that much can
 // be found, is answered, and whoever waits for it is told.
@@ -110,6 +136,9 @@ func (p *Pulsar) parse(payload []byte) *wire.PulsarMessage {
 		return m
 	}
 	p.odd(&p.counts.undecodable, "a message that cannot be read", "bytes", len(payload), "error", err)
+	if p.aimless() != nil {
+		return nil
+	}
 	ack, callback, ok := wire.PulsarAck(payload)
 	switch {
 	case !ok:
@@ -163,10 +192,15 @@ func (p *Pulsar) take() {
 	case m == nil:
 	case m.Callback:
 		p.callback(m)
+	case p.joins() && !p.joined && len(p.early) < maxEarly:
+		p.early = append(p.early, m) // the welcome comes first
 	default:
 		p.request(m)
 	}
 }
+
+// maxEarly is how many requests may overtake the answer to the first notify.
+const maxEarly = 64
 
 // end notes the end of the connection. After a stop it is the answer to that.
 func (p *Pulsar) end(err error) {
@@ -189,12 +223,17 @@ func (p *Pulsar) callback(c *wire.PulsarMessage) {
 	if p.joins() && !p.joined && c.Ack == firstNotify {
 		p.joined = true
 		p.welcome()
+		for _, m := range p.early {
+			p.request(m)
+		}
+		p.early = nil
 		return
 	}
 	id, codec, ok := parseAck(c.Ack)
 	if !ok || !p.conn.Calls().Has(id) {
 		if !p.joins() || c.Ack == "" || c.Ack[0] != notifyAck {
 			p.odd(&p.counts.stray, "a callback nobody waits for", "ack", c.Ack)
+			_ = p.aimless()
 		}
 		return
 	}

@@ -83,7 +83,7 @@ func pulsarPair(t *testing.T, size, slice int) (arbiter, actor *Conn, p *Pulsar)
 	ours.Slice(slice)
 	theirs.Slice(slice)
 	p = NewPulsar(ours, PulsarOptions{})
-	actor = New(NewPulsar(theirs, PulsarOptions{Aid: "gopher"}), Options{})
+	actor = New(NewPulsar(theirs, PulsarOptions{AID: "gopher"}), Options{})
 	joined := make(chan error, 1)
 	go func() {
 		w, err := actor.Hello(context.Background(), &wire.Hello{Newest: wire.Version, Oldest: wire.MinVersion, Kind: "mirror", PID: 7})
@@ -373,4 +373,78 @@ func TestPulsarNotSaid(t *testing.T) {
 		c.Close(nil)
 		<-ended
 	})
+}
+
+// TestPulsarEarly has a real arbiter ask before it answers the first notify: what it asks
+// waits for the welcome.
+func TestPulsarEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := Pipe()
+		a := &actorOf{t, theirs, frame.NewReader(theirs, frame.Options{})}
+		c := New(NewPulsar(ours, PulsarOptions{AID: "gopher"}), Options{})
+		joined := make(chan error, 1)
+		go func() {
+			_, err := c.Hello(context.Background(), &wire.Hello{Newest: wire.Version, Oldest: wire.MinVersion, Kind: "mirror"})
+			joined <- err
+		}()
+		m := a.next()
+		if m.Command != "notify" || m.Sender != "gopher" {
+			t.Fatalf("its first message is %+v", m)
+		}
+		a.say(wire.PulsarRequest{Command: "ping", ID: "i1", Target: "gopher", Ack: "i1"})
+		b, err := wire.AppendPulsarCallback(nil, m.Ack, wire.CodecNone, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := theirs.Write(frame.AppendFrame(nil, frame.Binary, b)); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-joined; err != nil {
+			t.Fatal(err)
+		}
+		h := &mirror{}
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(h) }()
+		synctest.Wait()
+		if k := h.kinds(); len(k) != 1 || k[0] != wire.KindRequest {
+			t.Errorf("after the welcome came %v", k)
+		}
+		c.Close(nil)
+		<-ended
+	})
+}
+
+// TestPulsarFlood has what says nothing come without end: it is not kept for that.
+func TestPulsarFlood(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"pings":           {0x89, 0},
+		"no pickles":      {0x82, 2, '{', '}'},
+		"stray callbacks": nil,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, _, a, ended := byPulsar(t, PulsarWindow, &mirror{})
+			if b == nil {
+				payload, err := wire.AppendPulsarCallback(nil, "c9", wire.CodecNone, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b = frame.AppendFrame(nil, frame.Binary, payload)
+			}
+			one := func() {
+				if _, err := a.c.Write(b); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+			}
+			one()
+			select {
+			case err := <-ended:
+				t.Fatalf("%s: one ended it: %v", name, err)
+			default:
+			}
+			c.in.flood.Store(true) // as the timer does, when there were too many
+			one()
+			wantCode(t, <-ended, wire.CodeProtocol)
+		})
+	}
 }

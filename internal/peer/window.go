@@ -11,11 +11,12 @@ import (
 type room struct {
 	window wire.Window // static
 
-	received wire.Window // owned by the reader
+	receivedMessages, receivedBytes atomic.Uint64 // written by the reader
 
 	messages, bytes         atomic.Uint64 // given back
 	started                 atomic.Uint64 // handlers begun
 	toldMessages, toldBytes atomic.Uint64 // of what was given back, what a credit frame said; written under outbox.mu
+	toldStarted             uint64        // likewise; guarded by outbox.mu
 	due                     atomic.Bool   // a credit frame is to be written
 
 	body [16]byte // of the credit frame; guarded by outbox.mu
@@ -59,6 +60,7 @@ func (c *Conn) grantLocked() {
 	credit := wire.Credit{Messages: r.messages.Load(), Bytes: r.bytes.Load(), Started: r.started.Load()}
 	r.toldMessages.Store(credit.Messages)
 	r.toldBytes.Store(credit.Bytes)
+	r.toldStarted = credit.Started
 	m := credit.Message(&r.body)
 	o.appendFrame(Control, &m, m.Size(), Charge{})
 }
@@ -66,12 +68,17 @@ func (c *Conn) grantLocked() {
 // receive counts a request of the other end and reports whether it had the room.
 // It is called by the reader, before anybody could give the room back.
 func (r *room) receive(cost int) bool {
-	messages, bytes := r.received.Messages-r.messages.Load(), r.received.Bytes-r.bytes.Load()
-	r.received.Messages++
-	r.received.Bytes += uint64(cost)
+	messages, bytes := r.receivedMessages.Add(1)-1-r.messages.Load(), r.receivedBytes.Add(uint64(cost))-uint64(cost)-r.bytes.Load()
 	// The other end knows of at most as much given back as is known here, so what
 	// it may send fits here too.
 	return fits(r.window, messages, bytes, uint64(cost))
+}
+
+// Charged returns what the other end's requests take of the room granted to it, until
+// they have been written, begun or dropped. It is exact while nothing moves.
+func (c *Conn) Charged() (messages, bytes uint64) {
+	r := &c.room
+	return r.receivedMessages.Load() - r.messages.Load(), r.receivedBytes.Load() - r.bytes.Load()
 }
 
 // credited takes a credit frame of the other end, and moves on what it has room for. It

@@ -89,10 +89,7 @@ func appendPython(dst []byte, v pickle.Value, limit int) ([]byte, error) {
 //	ActorProxy                         a map of aid and name: an actor.Ref
 //
 // Anything else has no image.
-type python struct {
-	limit int // of dst
-	path  []pickle.Value
-}
+type python struct{ limit int } // of dst
 
 const errSurrogate = "half of a surrogate pair, which is no character outside of Python"
 

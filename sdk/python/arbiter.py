@@ -885,6 +885,10 @@ class Actor:
         except ArbiterError as e:
             print(f"{self.kind}: {e}", file=sys.stderr)
             sys.exit(2 if isinstance(e, _NoAddress) else 1)
+        except SystemExit:
+            if self._life:
+                self._life.outlast()
+            raise
         finally:
             with contextlib.suppress(Exception):
                 _wind_up(loop)
@@ -1200,6 +1204,14 @@ class _Life(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport and not self._transport.is_closing():
             self._transport.write(data)
+
+    def outlast(self) -> None:
+        """Has the connection end with the program and not before. Python takes a while to end, and the arbiter, which sees the
+        connection's end, would not know the exit code yet."""
+        if self._transport is None or self._lost is not None:
+            return
+        with contextlib.suppress(OSError):  # no descriptor is left
+            os.dup(self._transport.get_extra_info("socket").fileno())  # for the system to close
 
     def _drop(self) -> None:
         if self._transport:

@@ -483,6 +483,38 @@ class Programs(unittest.TestCase):
         self.assertIsNone(peer.next())
         self.assertEqual(p.wait(60), 7)
 
+    def test_the_connection_lasts_as_long_as_the_program(self):
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        text = """
+import arbiter, asyncio, atexit, gc, sys
+a = arbiter.Actor('x')
+@a.command
+async def leave(): sys.exit(7)
+@atexit.register
+def end():  # takes away what the end of Python takes away
+    global a
+    a = asyncio.set_event_loop(None)
+    gc.collect()
+    print('ending', flush=True)
+    sys.stdin.read()
+a.run()"""
+        with theirs:
+            p = subprocess.Popen([sys.executable, "-c", text], cwd=pathlib.Path(__file__).parent, pass_fds=[theirs.fileno()],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "ARBITER_FD": str(theirs.fileno())})
+        peer = Peer(ours)
+        peer.welcome()
+        peer.say(command="leave", target="me-1", ack="1")
+        with p.stdin, p.stdout:
+            self.assertEqual(p.stdout.readline(), b"ending\n")
+            ours.setblocking(False)
+            with self.assertRaises(BlockingIOError):
+                while ours.recv(1 << 16):  # heartbeats there may be
+                    pass
+        ours.setblocking(True)
+        self.assertIsNone(peer.next())
+        self.assertEqual(p.wait(60), 7)
+
 
 if __name__ == "__main__":
     unittest.main()
