@@ -358,7 +358,8 @@ func (a *Arbiter) Kill(ctx context.Context, target actor.Ref) (actor.Death, erro
 //  3. the processes of those that have not stopped get SIGTERM;
 //  4. what is left is killed.
 //
-// It returns when no goroutine and no process of it is left. Stopping twice is
+// It returns when no goroutine and no process of it is left, but for what does not
+// return 5 s after that, which the error then says. Stopping twice is
 // stopping once, with the same error, which names the actors that had to be killed.
 func (a *Arbiter) Stop(ctx context.Context) error {
 	a.stopOnce.Do(func() {
