@@ -457,7 +457,7 @@ func init() {
 	acts["paused"] = func(string) {
 		ctx := context.Background()
 		arb, err := arbiter.Start(ctx, arbiter.Options{
-			Child: child, Control: true, Heartbeat: 50 * time.Millisecond, HeartbeatTimeout: 200 * time.Millisecond,
+			Child: child, Control: true, Heartbeat: 100 * time.Millisecond, HeartbeatTimeout: 600 * time.Millisecond,
 		})
 		if err != nil {
 			panic(err)
@@ -482,8 +482,8 @@ func init() {
 			}
 			all = append(all, ref)
 		}
-		put(arb.Spawn(ctx, Victim, actor.Budget(400*time.Millisecond)))
-		put(arb.Spawn(ctx, Victim, actor.Process(), actor.Budget(400*time.Millisecond)))
+		put(arb.Spawn(ctx, Victim, actor.Budget(800*time.Millisecond)))
+		put(arb.Spawn(ctx, Victim, actor.Process(), actor.Budget(800*time.Millisecond)))
 		if path := os.Getenv("TEST_PYTHON"); path != "" {
 			put(arb.SpawnProgram(ctx, path, []string{"testdata/worker.py"}))
 		}
@@ -556,14 +556,15 @@ func TestPausedArbiter(t *testing.T) {
 		}
 		return line()
 	}
-	before := ask()
-	if n := strings.Count(before, " running "); n < 3 {
-		t.Fatalf("there are %q", before)
-	}
+	var before string // once everybody runs, whoever joined, too
+	eventually(t, "all run", func() bool {
+		before = ask()
+		return strings.Count(before, " running ") >= 3 && !strings.Contains(before, " starting ")
+	})
 	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(1500 * time.Millisecond) // seven times what a silence may last
+	<-time.After(2400 * time.Millisecond) // four times what a silence may last, three times a budget
 	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
@@ -571,7 +572,7 @@ func TestPausedArbiter(t *testing.T) {
 		if after := ask(); after != before {
 			t.Fatalf("before: %q\nafter:  %q\n%s", before, after, cmd.Stderr)
 		}
-		<-time.After(300 * time.Millisecond) // whoever was to be given up would be by now
+		<-time.After(700 * time.Millisecond) // whoever was to be given up would be by now
 	}
 	if _, err := actor.Ping.Call(m.Context(t.Context()), actor.Arbiter, actor.None{}); err != nil {
 		t.Errorf("who joined: %v", err)

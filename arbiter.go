@@ -131,6 +131,7 @@ type Arbiter struct {
 
 	stopOnce sync.Once
 	stopped  chan struct{}
+	stopErr  error // once stopped is closed
 }
 
 // Start starts an arbiter. Stop ends it; the end of ctx does not. An error means
@@ -371,16 +372,16 @@ func (a *Arbiter) Kill(ctx context.Context, target actor.Ref) (actor.Death, erro
 //  3. the processes of those that have not stopped get SIGTERM;
 //  4. what is left is killed.
 //
-// It returns when no goroutine and no process of it is left. Stopping twice is
-// stopping once. The error names the actors that had to be killed.
+// It returns when no goroutine and no process of it is left, but for what does not
+// return 5 s after that, which the error then says. Stopping twice is
+// stopping once, with the same error, which names the actors that had to be killed.
 func (a *Arbiter) Stop(ctx context.Context) error {
-	var err error
 	a.stopOnce.Do(func() {
-		err = a.shutDown(ctx)
+		a.stopErr = a.shutDown(ctx)
 		close(a.stopped)
 	})
 	<-a.stopped
-	return err
+	return a.stopErr
 }
 
 // Done is closed when the arbiter has stopped.

@@ -252,7 +252,8 @@ func (i *incarnation) launch(spec *proc.Spec) error {
 			release() // the arbiter has stopped, and what the process prints is for nobody
 		}
 	}
-	if i.killed() != nil || i.isOver() {
+	// A cell is over before it looks for a process to end.
+	if i.killed() != nil || i.isOver() || i.cell != nil && i.cell.Ended() {
 		_ = p.Kill()
 	}
 	return nil

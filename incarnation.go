@@ -245,6 +245,7 @@ func (i *incarnation) end(d *wire.Death) {
 		state = cell.Closed
 	}
 	i.state.Store(int32(state))
+	i.arb.dead.remember(i) // first: who does not find it any more finds how it ended
 	var then verdict
 	if i.slot != nil {
 		then = i.slot.ended(i, d)
@@ -252,7 +253,6 @@ func (i *incarnation) end(d *wire.Death) {
 		i.arb.registry.succeed(i, nil)
 	}
 	i.arb.counts.ended(i)
-	i.arb.dead.remember(i)
 	i.calls().End(func(n peer.Note) *wire.Error { return i.downError(d, n) })
 	if i.session != nil {
 		i.session.withdraw()

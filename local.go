@@ -387,7 +387,7 @@ func (i *incarnation) Ready(_ *cell.Cell, err error) {
 
 // Ended is the end of i.
 func (i *incarnation) Ended(c *cell.Cell, d *wire.Death) {
-	if d.Cause == wire.CauseHung {
+	if c.Leaked() > 0 { // or will be soon: most return when their context has ended
 		i.arb.leaks.add(c)
 	}
 	if p := i.process.Load(); p != nil {

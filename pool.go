@@ -97,7 +97,11 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	}
 	for _, i := range all {
 		if err := a.awaitReady(ctx, i); err != nil {
-			p.monitor.kill(&wire.Death{Cause: wire.CauseStart, Reason: "a worker could not start"})
+			reason := "a worker could not start"
+			if ctx.Err() != nil {
+				reason = "its spawner gave up before its workers were ready"
+			}
+			p.monitor.kill(&wire.Death{Cause: wire.CauseStart, Reason: reason})
 			return actor.Ref{}, err
 		}
 	}

@@ -2,6 +2,7 @@ package arbiter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,9 @@ import (
 
 // termPart is the part of the time for a stop that is left for SIGTERM to work.
 const termPart = 5
+
+// killWait is how long a stop waits for what it has killed, and for its goroutines.
+const killWait = 5 * time.Second
 
 // stopCommand is the command stop as the actor "arbiter" answers it: by all the steps
 // of Stop. To others it means to finish what they have first; what the arbiter has
@@ -76,9 +80,9 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 		killed = append(killed, i.label())
 		i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: "it had not stopped when the arbiter did"})
 	}
-	for _, i := range left {
-		<-i.ended.until()
-	}
+	last, cancelLast := context.WithTimeout(context.Background(), killWait)
+	defer cancelLast()
+	left = awaitEnds(last, left)
 	if len(killed) > 0 {
 		a.step("the rest was killed", began, "killed", strings.Join(killed, ", "))
 	}
@@ -95,7 +99,12 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 		close(idle)
 	}
 	a.mu.Unlock()
-	<-idle
+	var stuck error
+	select {
+	case <-idle:
+	case <-last.Done():
+		stuck = errors.New("something the arbiter has called does not return (the start of a process, or Options.HTTP), and is left behind")
+	}
 	if a.output != a.options.Output {
 		if err := a.output.Close(); err != nil {
 			a.log.Warn("not all was printed", "error", err)
@@ -103,9 +112,10 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 	}
 	switch {
 	case len(killed) > 0:
-		return fmt.Errorf("%d actors had not stopped in time and were killed: %s", len(killed), strings.Join(killed, ", "))
-	case family != nil:
-		return fmt.Errorf("not everything has ended: %w", family)
+		err := fmt.Errorf("%d actors had not stopped in time and were killed: %s", len(killed), strings.Join(killed, ", "))
+		return errors.Join(err, family, stuck)
+	case family != nil || stuck != nil:
+		return fmt.Errorf("not everything has ended: %w", errors.Join(family, stuck))
 	}
 	return nil
 }

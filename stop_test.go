@@ -112,6 +112,7 @@ func TestStopIsAList(t *testing.T) {
 
 	began := time.Now()
 	err := w.arb.Stop(context.Background())
+	w.stopped = true
 	took := time.Since(began)
 	t.Logf("stopped after %v of %v: %v", took.Round(time.Millisecond), budget, err)
 	close(release)
