@@ -34,7 +34,7 @@ const (
 	pulsarTimeout = 8 * time.Second
 	deadline      = 1000
 	// together is how many pairs are at work at a time.
-	together = 6
+	together = 4
 	token    = "secret"
 )
 
@@ -169,12 +169,25 @@ func (p *pair) ask(target *worker, command string, timeout int, args ...any) (st
 	return tell[string](p, p.caller, "ask", target.aid, command, args, timeout)
 }
 
+// prompt returns a function that says whether pulsar was told something by its deadline
+// alone, since None is all that it hears of anything.
+func (p *pair) prompt(what string) func(err error) error {
+	began := time.Now()
+	return func(err error) error {
+		if after := time.Since(began); err == nil && after >= pulsarTimeout && names("pulsar", p.from.name) {
+			return fmt.Errorf("%s: it took %v: the deadline that the arbiter gives a call of pulsar's", what, after)
+		}
+		return err
+	}
+}
+
 func (p *pair) ping(target *worker) (err error) {
 	p.seen["ping"], err = p.ask(target, "ping", callTimeout)
 	return err
 }
 
 func (p *pair) values(target *worker) error {
+	prompt := p.prompt("values")
 	list, err := tell[[][]string](p, p.caller, "offer", target.aid)
 	for _, v := range list {
 		name, arrived, back := v[0], v[1], v[2]
@@ -187,21 +200,25 @@ func (p *pair) values(target *worker) error {
 		}
 		p.seen[name] = arrived
 	}
-	return err
+	return prompt(err)
 }
 
 // sizes are those around the bounds where the length of a frame, or of a value in it,
 // is written otherwise: 125, 255 and 65,535 bytes. What stands before the text in a frame
-// differs between the profiles, hence many of them.
+// differs between the profiles, hence many of them: all, for the page, and else some.
 func (p *pair) sizes(target *worker) (err error) {
+	step := 8
+	if *updateDocs {
+		step = 1
+	}
 	for _, s := range []struct {
 		topic, form     string
 		low, high, step int
 	}{
 		{"texts of 0 to 260 bytes", "text", 0, 260, 1},
-		{"texts of 65,380 to 65,540 bytes", "text", 65380, 65540, 1},
+		{"texts of 65,380 to 65,540 bytes", "text", 65380, 65540, step},
 		{"0 to 260 bytes", "bytes", 0, 260, 1},
-		{"65,380 to 65,540 bytes", "bytes", 65380, 65540, 8},
+		{"65,380 to 65,540 bytes", "bytes", 65380, 65540, 16},
 		{"a text of 1 MiB", "text", 1 << 20, 1 << 20, 1},
 		{"1 MiB of bytes", "bytes", 1 << 20, 1 << 20, 1},
 	} {
@@ -213,8 +230,9 @@ func (p *pair) sizes(target *worker) (err error) {
 }
 
 func (p *pair) failure(target *worker) (err error) {
+	prompt := p.prompt("error")
 	p.seen["error"], err = p.ask(target, "fail", callTimeout, "no_paper", "the tray is empty")
-	return err
+	return prompt(err)
 }
 
 // fate adds to what became of a call for its caller what became of its handler.
@@ -222,6 +240,9 @@ func (p *pair) fate(target *worker, topic, tag, outcome string) error {
 	ms := int(patience.Milliseconds())
 	if strings.HasSuffix(p.expected.rule(topic, p.from.name, p.to.name).outcome(), "ran on") {
 		ms = 0 // it is not to be told: nothing to wait for
+	}
+	if _, err := tell[bool](p, target, "begun", tag); err != nil {
+		return err
 	}
 	fate, err := tell[string](p, target, "fate", tag, ms)
 	p.seen[topic] = outcome + "; the handler " + fate
@@ -237,9 +258,13 @@ func (p *pair) canceled(target *worker) error {
 }
 
 func (p *pair) deadline(target *worker) error {
+	prompt := p.prompt("deadline")
 	outcome, err := p.ask(target, "hold", deadline, "d")
 	if err != nil {
 		return err
+	}
+	if names("pulsar", p.from.name) && prompt(nil) == nil {
+		return fmt.Errorf("deadline: %s came before it", outcome)
 	}
 	return p.fate(target, "deadline", "d", outcome)
 }
@@ -249,8 +274,9 @@ func (p *pair) stop(target *worker) error {
 	if err != nil {
 		return err
 	}
+	prompt := p.prompt("stop")
 	outcome, err := p.ask(target, "stop", callTimeout)
-	if err != nil {
+	if err = prompt(err); err != nil {
 		return err
 	}
 	select {
@@ -274,9 +300,10 @@ func (p *pair) down() error {
 		err     error
 	}
 	asked := make(chan told, 1)
+	prompt := p.prompt("down")
 	go func() {
 		outcome, err := p.ask(target, "hold", callTimeout, "k")
-		asked <- told{outcome, err}
+		asked <- told{outcome, prompt(err)}
 	}()
 	_, err = tell[bool](p, target, "begun", "k")
 	if err == nil {

@@ -273,3 +273,22 @@ func summary(expected expectations, seen map[string]map[string]string) string {
 	}
 	return strings.TrimRight(b.String(), "\n")
 }
+
+// TestRules: every rule counts somewhere, so none says what nobody does any more, and
+// what is said to be a limit differs from what is expected.
+func TestRules(t *testing.T) {
+	expected, seen := readExpected(t), readSeen(t)
+	for _, e := range expected {
+		for i, r := range e.Rules {
+			if strings.HasPrefix(e.foundBy(i, seen), "–") {
+				t.Errorf("%s, from %s to %s: it never counts", e.Topic, r.From, r.To)
+			}
+			if r.Seen == r.Expect || r.Seen != "" && r.Why == "" {
+				t.Errorf("%s, from %s to %s: no limit, or no reason of it", e.Topic, r.From, r.To)
+			}
+		}
+		if e.Each != nil && strings.Contains(e.found(seen), "(0)") {
+			t.Errorf("%s: nobody does it", e.Shown)
+		}
+	}
+}
