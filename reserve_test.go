@@ -46,8 +46,18 @@ func TestSlowSpawns(t *testing.T) {
 	if _, err := many.Call(w.ctx, of, spawns); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
 	defer cancel()
+	eventually(t, "more of them start than the arbiter has places", func() bool {
+		list, err := actor.Ps.Call(ctx, actor.Arbiter, actor.None{})
+		starting := 0
+		for _, i := range list {
+			if i.Kind == "slowborn" {
+				starting++
+			}
+		}
+		return err != nil || starting >= 1000
+	})
 	ask := func(what string, f func() error) {
 		began := time.Now()
 		if err := f(); err != nil {
@@ -56,16 +66,7 @@ func TestSlowSpawns(t *testing.T) {
 		t.Logf("%s took %v", what, time.Since(began).Round(time.Millisecond))
 	}
 	ask("ps", func() error {
-		list, err := actor.Ps.Call(ctx, actor.Arbiter, actor.None{})
-		starting := 0
-		for _, i := range list {
-			if i.Kind == "slowborn" {
-				starting++
-			}
-		}
-		if err == nil && starting < 1000 {
-			t.Errorf("only %d are starting", starting)
-		}
+		_, err := actor.Ps.Call(ctx, actor.Arbiter, actor.None{})
 		return err
 	})
 	ask("inspect", func() error {
