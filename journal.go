@@ -17,6 +17,7 @@ type journal struct {
 	mu   sync.Mutex
 	of   map[string]*journalPage // by label
 	seq  uint64
+	gone uint64        // the number of the last line of a page that was given up
 	news chan struct{} // closed by the next line; nil while nobody waits
 }
 
@@ -28,11 +29,11 @@ type journalPage struct {
 	at    uint64 // that of the last one
 }
 
-// What is kept.
+// What is kept: some 100 MiB at most, where there are very many who print much.
 const (
 	pageLines    = 1000
-	pageBytes    = 256 << 10
-	journalPages = 1024
+	pageBytes    = 128 << 10
+	journalPages = 512
 	journalLine  = 4 << 10
 )
 
@@ -80,6 +81,7 @@ func (j *journal) pageLocked(label string) *journalPage {
 				oldest = name
 			}
 		}
+		j.gone = max(j.gone, j.of[oldest].at)
 		delete(j.of, oldest)
 	}
 	p := &journalPage{}
@@ -100,6 +102,9 @@ func (j *journal) since(args actor.LogsArgs) (out actor.LogLines, news <-chan st
 		if args.Target != "" && label != args.Target && !strings.HasPrefix(label, args.Target+"/") {
 			continue
 		}
+		if p.at <= args.Since {
+			continue // nothing new
+		}
 		if p.lost > args.Since && args.Since > 0 {
 			out.Lost++
 		}
@@ -113,6 +118,9 @@ func (j *journal) since(args actor.LogsArgs) (out actor.LogLines, news <-chan st
 			}
 		}
 		out.Lines = append(out.Lines, p.lines[at:]...)
+	}
+	if j.gone > args.Since && args.Since > 0 && args.Target == "" {
+		out.Lost++ // of those who were forgotten it is not known how many
 	}
 	slices.SortFunc(out.Lines, func(a, b actor.LogLine) int { return int(int64(a.Seq) - int64(b.Seq)) })
 	if args.Since == 0 && args.Last > 0 && len(out.Lines) > args.Last {

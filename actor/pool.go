@@ -135,7 +135,7 @@ type LogLines struct {
 	Next  uint64    `cbor:"next" json:"next"` // the Since of what comes next
 	End   uint64    `cbor:"end" json:"end"`   // the number of the newest line there is, of anybody
 	More  bool      `cbor:"more,omitempty" json:"more,omitempty"`
-	Lost  uint64    `cbor:"lost,omitempty" json:"lost,omitempty"` // of how many actors lines after Since are no longer kept
+	Lost  uint64    `cbor:"lost,omitempty" json:"lost,omitempty"` // of how many actors lines after Since are no longer kept, at least
 }
 
 // LogLine is a line that a process printed.
