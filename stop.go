@@ -82,7 +82,7 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 	}
 	last, cancelLast := context.WithTimeout(context.Background(), killWait)
 	defer cancelLast()
-	left = awaitEnds(last, left)
+	awaitEnds(last, left)
 	if len(killed) > 0 {
 		a.step("the rest was killed", began, "killed", strings.Join(killed, ", "))
 	}
