@@ -43,6 +43,8 @@ type Options struct {
 	Listen string
 	// Token is what actors that join over TCP must know.
 	Token string
+	// Pulsar has real actors of Python's pulsar taken. Default: none.
+	Pulsar PulsarOptions
 	// HTTP, if not nil, serves the connections at Listen that begin with an HTTP GET,
 	// until it returns; the arbiter closes them then. websocket.Serve is made for it:
 	// by it browsers join. It is called from a goroutine for each connection and must
@@ -67,16 +69,18 @@ type Options struct {
 	// that names a living process is refused, one left by a dead one is replaced.
 	// Default: none.
 	PIDFile string
-	// LogDir is a directory in which each process actor has a log of what it prints,
-	// by its name. Default: none.
+	// LogDir is a directory in which each process actor has a log of what it prints, by
+	// its name: NAME.log, and POOL+1.log for the slot POOL/1. Default: none.
 	LogDir string
 	// Reap makes this process the one that waits for orphans among the descendants of
 	// its actors (Linux). Default: only if it is process 1, as in a container.
 	Reap bool
-	// Logger is where the arbiter and its actors log. Default: slog.Default.
+	// Logger is where the arbiter and its actors log. It is called in the middle of
+	// things, so one that blocks keeps others waiting. Default: slog.Default.
 	Logger *slog.Logger
 	// Output is where lines that process actors print go, each with the actor's
-	// name before it. Default: standard error.
+	// name before it, from one goroutine. One that does not take them keeps nobody: when
+	// 1 MiB waits, lines are lost, and it is told how many. Default: standard error.
 	Output io.Writer
 	// Strict encodes what goes between actors of this process too, so that nothing
 	// works there that would not elsewhere. For tests; it costs time.
@@ -97,20 +101,23 @@ type Arbiter struct {
 	tag      string // tells this arbiter's aids from those of others
 
 	// each safe by itself
-	waits   waits
-	events  events
-	dead    dead
-	names   names
-	buffers buffers
-	serial  atomic.Uint64 // of aids
-	keys    atomic.Uint64 // of local calls among the waits
-	output  lockedWriter
-	counts  census
-	ledger  ledger
-	leaks   leaks
-	tokens  tokens
-	journal journal
-	family  *proc.Family
+	waits    waits
+	events   events
+	dead     dead
+	names    names
+	buffers  buffers
+	serial   atomic.Uint64 // of aids
+	keys     atomic.Uint64 // of local calls among the waits
+	output   *proc.Output
+	counts   census
+	ledger   ledger
+	leaks    leaks
+	refusals refusals
+	tokens   tokens
+	journal  journal
+	logs     logDir
+	family   *proc.Family
+	pulsar   *pulsarGate // nil: there is none; set before anybody joins
 
 	mu        sync.Mutex // guards what follows
 	kinds     map[string]actor.Behaviour
@@ -121,10 +128,10 @@ type Arbiter struct {
 	idle      chan struct{} // closed when running falls to 0 while stopping
 	closers   []func()
 	rows      map[string]*row // those that are started again, and pools, by name
-	logs      map[string]*proc.Log
 
 	stopOnce sync.Once
 	stopped  chan struct{}
+	stopErr  error // once stopped is closed
 }
 
 // Start starts an arbiter. Stop ends it; the end of ctx does not. An error means
@@ -161,17 +168,21 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if options.Listen != "" && options.Token == "" {
 		return nil, errors.New("a TCP listener needs a token: whoever reaches the port could command every actor; set Options.Token")
 	}
+	pulsar, err := options.Pulsar.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	options.Pulsar = pulsar
 	a := &Arbiter{
 		options: options, log: options.Logger, registry: newRegistry(), tag: randomTag(),
 		kinds: make(map[string]actor.Behaviour), stopped: make(chan struct{}),
-		rows: make(map[string]*row), logs: make(map[string]*proc.Log),
+		rows: make(map[string]*row), logs: logDir{path: options.LogDir, logger: options.Logger},
 	}
 	var self *proc.Self
 	if options.Child != nil {
 		self = options.Child.self
 	}
 	a.family = proc.NewFamily(self, proc.FamilyOptions{Logger: options.Logger, Reap: options.Reap || os.Getpid() == 1})
-	a.output.w = options.Output
 	for _, k := range options.Kinds {
 		if _, err := a.learn(k); err != nil {
 			return nil, err
@@ -181,16 +192,25 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if err != nil {
 		return nil, err
 	}
+	reserveFor(spec)
 	spec.Commands["stop"] = a.stopCommand(spec.Commands["stop"])
-	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, spec: spec, born: time.Now()}
+	if out, ok := options.Output.(*proc.Output); ok {
+		a.output = out // whoever made it has more to say by it
+	} else {
+		a.output = proc.NewOutput(options.Output)
+	}
+	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, spec: spec}
 	a.self.mode.Store(uint32(spec.Mode))
 	a.self.cell = cell.New(spec, a.self, context.WithoutCancel(ctx), "arbiter", "", a.log)
-	a.self.local.Expired = a.self.expired
+	a.self.local.Owner = a.self
 	if _, ok := a.registry.add(a.self); !ok {
 		panic("arbiter: an empty registry has its own name taken")
 	}
 	a.self.cell.Start()
 	err = a.holdPIDFile()
+	if err == nil {
+		err = a.openPulsar(ctx) // first: who comes by another listener may spawn such actors
+	}
 	if err == nil {
 		err = a.listen(ctx)
 	}
@@ -224,7 +244,8 @@ func (a *Arbiter) Context(ctx context.Context) context.Context {
 	return cell.WithScope(ctx, cell.Scope{Host: a.self})
 }
 
-// Addresses are where this arbiter can be joined: "unix:/path", "tcp:host:port".
+// Addresses are where this arbiter can be joined: "unix:/path", "tcp:host:port", and for
+// actors of pulsar "pulsar:host:port".
 func (a *Arbiter) Addresses() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -351,29 +372,17 @@ func (a *Arbiter) Kill(ctx context.Context, target actor.Ref) (actor.Death, erro
 //  3. the processes of those that have not stopped get SIGTERM;
 //  4. what is left is killed.
 //
-// It returns when no goroutine and no process of it is left. Stopping twice is
-// stopping once. The error names the actors that had to be killed.
+// It returns when no goroutine and no process of it is left, but for what does not
+// return 5 s after that, which the error then says. Stopping twice is
+// stopping once, with the same error, which names the actors that had to be killed.
 func (a *Arbiter) Stop(ctx context.Context) error {
-	var err error
 	a.stopOnce.Do(func() {
-		err = a.shutDown(ctx)
+		a.stopErr = a.shutDown(ctx)
 		close(a.stopped)
 	})
 	<-a.stopped
-	return err
+	return a.stopErr
 }
 
 // Done is closed when the arbiter has stopped.
 func (a *Arbiter) Done() <-chan struct{} { return a.stopped }
-
-// lockedWriter writes whole lines, one at a time.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) line(who string, line []byte) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fmt.Fprintf(l.w, "%s | %s\n", who, line)
-}

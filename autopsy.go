@@ -46,7 +46,6 @@ const goodbyeWait = 2 * time.Second
 // arbiter did counts first, then what the actor said, then what the operating
 // system knows, then what the connection looked like.
 func (s *session) autopsy(err error) *wire.Death {
-	s.inc.lost.Store(true)
 	p := s.inc.process.Load()
 	silent := errors.Is(err, peer.ErrSilent)
 	if p != nil && !silent && !within(exitWait, p.Exited()) && p.Exiting() {
@@ -86,6 +85,19 @@ func (s *session) autopsy(err error) *wire.Death {
 	if c.Cause != wire.CauseStopped {
 		c.Stderr = lines
 	}
+	return &c
+}
+
+// farewell is d, which an actor said in its goodbye, as far as that is its to say. What
+// is done to it, as a kill is, the arbiter or the system know.
+func farewell(d *wire.Death) *wire.Death {
+	switch d.Cause {
+	case wire.CauseStopped, wire.CausePanic, wire.CauseHung, wire.CauseStart, wire.CauseMemory:
+		return d
+	}
+	c := *d
+	c.Reason = strings.TrimSuffix(fmt.Sprintf("it said goodbye, and that its end was %q: %s", d.Cause, d.Reason), ": ")
+	c.Cause, c.Signal, c.ExitCode = wire.CauseConnection, "", 0
 	return &c
 }
 

@@ -30,6 +30,13 @@ type embryo struct {
 
 // connect makes i's connection, of which the process will get the other end.
 func (e *embryo) connect(i *incarnation) {
+	if i.pulsar {
+		door := newDoor(&nowhere{closed: make(chan struct{})})
+		l := new(letters)
+		i.arb.newSession(i, i.arb.newPulsarConn(door, i.args, l.add), l)
+		i.session.door = door
+		return
+	}
 	ours, theirs, err := proc.Socketpair()
 	if err != nil {
 		e.failed = err
@@ -199,6 +206,9 @@ func (p *patience) excused() bool {
 
 // startProcess starts the process i lives in.
 func (i *incarnation) startProcess(e *embryo) error {
+	if i.pulsar {
+		return i.startPulsar()
+	}
 	spec, err := i.processSpec()
 	if err != nil {
 		_ = e.theirs.Close()
@@ -221,17 +231,29 @@ func (i *incarnation) startProcess(e *embryo) error {
 func (i *incarnation) launch(spec *proc.Spec) error {
 	label := i.label()
 	i.cry = new(cry)
-	spec.Stdout = func(line []byte) { i.arb.printed(label, "stdout", line) }
+	log, release := i.arb.logs.open(label)
+	spec.Stdout = func(line []byte) { i.arb.printed(label, "stdout", line, log) }
 	spec.Stderr = func(line []byte) {
 		i.cry.hear(line)
-		i.arb.printed(label, "stderr", line)
+		i.arb.printed(label, "stderr", line, log)
 	}
 	p, err := i.arb.family.Start(*spec)
 	if err != nil {
+		release()
 		return err
 	}
 	i.process.Store(p)
-	if i.killed() != nil || i.isOver() {
+	if log != nil {
+		closes := func() {
+			<-p.Done()
+			release()
+		}
+		if !i.arb.background(closes) {
+			release() // the arbiter has stopped, and what the process prints is for nobody
+		}
+	}
+	// A cell is over before it looks for a process to end.
+	if i.killed() != nil || i.isOver() || i.cell != nil && i.cell.Ended() {
 		_ = p.Kill()
 	}
 	return nil
@@ -300,8 +322,10 @@ func (a *Arbiter) nearestAddress() string {
 			return at
 		}
 	}
-	if len(all) > 0 {
-		return all[0]
+	for _, at := range all {
+		if !strings.HasPrefix(at, "pulsar:") { // who is told this speaks natively, or json
+			return at
+		}
 	}
 	return ""
 }
@@ -319,6 +343,7 @@ func (s *session) attend() {
 	i.arb.background(func() { s.outlive(p, gone) })
 	hello, err := s.conn.AwaitHello(ctx)
 	i.arb.tokens.revoke(i)
+	i.arb.pulsar.forget(i)
 	if err == nil {
 		var version uint32
 		var failed *wire.Error
@@ -334,6 +359,7 @@ func (s *session) attend() {
 		}
 	}
 	if err != nil {
+		i.lost.Store(true)
 		s.conn.Close(err)
 		i.end(unready(s.autopsy(err), err))
 		return
@@ -386,11 +412,11 @@ func (s *session) greeted(h *wire.Hello) {
 // newSession makes the arbiter's side of a connection for i.
 func (a *Arbiter) newSession(i *incarnation, conn *peer.Conn, letters *letters) *session {
 	s := &session{
-		arb: a, inc: i, conn: conn, sender: []byte(i.aid), links: make(map[string]*link),
+		arb: a, inc: i, conn: conn, born: time.Now(), sender: []byte(i.aid), links: make(map[string]*link),
 		asked: make(map[uint64]asked), watching: make(map[uint64]*incarnation), letters: letters,
 	}
 	i.session = s
-	conn.Calls().Expired = func(id uint64, _ peer.Note) { s.tellCancel(id) }
+	conn.Calls().Owner = s
 	conn.Unsent = func(sender string, e *wire.Error) { a.undelivered(sender, i.label(), e) }
 	return s
 }

@@ -4,12 +4,27 @@ import (
 	"context"
 
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 // maxCommands is how many of its commands the arbiter works on at a time. Most of
 // them wait, for a start or for events.
 const maxCommands = 1024
+
+// maxUrgent is how many further ones, of those commands by which people see what goes
+// on, and end or mend it: whoever fills the places of the others is to be found.
+const maxUrgent = 64
+
+// reserveFor keeps places for them.
+func reserveFor(spec *cell.Spec) {
+	spec.Reserve = maxUrgent
+	for _, name := range []string{actor.Ps.Name(), actor.InspectActor.Name(), actor.DeadLetters.Name(), actor.KillActor.Name(), actor.StopActor.Name(), actor.ScalePool.Name()} {
+		c := *spec.Commands[name]
+		c.Urgent = true
+		spec.Commands[name] = &c
+	}
+}
 
 // arbiterKind is the behaviour of the actor "arbiter".
 func arbiterKind(a *Arbiter) actor.Behaviour {
@@ -21,7 +36,11 @@ func arbiterKind(a *Arbiter) actor.Behaviour {
 		New:  func(context.Context) (*Arbiter, error) { return a, nil },
 		Handlers: []actor.Handler[*Arbiter]{
 			actor.Handle(actor.SpawnActor, func(a *Arbiter, ctx context.Context, args actor.SpawnArgs) (actor.Ref, error) {
-				return a.spawn(ctx, a.spawner(ctx), &args)
+				by, failed := a.spawner(ctx)
+				if failed != nil {
+					return actor.Ref{}, failed
+				}
+				return a.spawn(ctx, by, &args)
 			}),
 			actor.Handle(actor.KillActor, (*Arbiter).killActor),
 			actor.Handle(actor.SpawnPool, (*Arbiter).spawnPool),
@@ -63,7 +82,7 @@ func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death,
 	}
 	i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: reason})
 	select {
-	case <-i.until(&i.ended):
+	case <-i.ended.until():
 	case <-ctx.Done():
 		return actor.Death{}, ctx.Err()
 	}

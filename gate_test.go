@@ -48,7 +48,7 @@ func TestGate(t *testing.T) {
 		if err := <-scaled; err != nil {
 			t.Error(err)
 		}
-		if !chosen.ended.passed.Load() {
+		if !chosen.ended.passed() {
 			t.Error("the worker did not leave")
 		}
 	})

@@ -27,6 +27,10 @@ type raw struct {
 	t *testing.T
 	c net.Conn
 	r *frame.Reader
+
+	w    *world      // of TestHostilePeer
+	me   string      // its aid
+	told *wire.Error // why it was cut off
 }
 
 func (w *world) raw() *raw {
@@ -37,7 +41,19 @@ func (w *world) raw() *raw {
 	}
 	w.t.Cleanup(func() { c.Close() })
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-	return &raw{w.t, c, frame.NewReader(c, frame.Options{})}
+	return &raw{t: w.t, c: c, r: frame.NewReader(c, frame.Options{})}
+}
+
+// flood sends a frame again and again, until it is cut off.
+func (r *raw) flood(b []byte) {
+	many := bytes.Repeat(b, 16<<10/len(b))
+	go func() {
+		for {
+			if _, err := r.c.Write(many); err != nil {
+				return
+			}
+		}
+	}()
 }
 
 func (r *raw) write(b []byte) {
@@ -181,6 +197,104 @@ func TestHostilePeer(t *testing.T) {
 			r.send(wire.Credit{Messages: 9, Bytes: 9000}.Message(&buf))
 		}, true},
 		{"a second hello", func(r *raw) { r.hello(nil) }, true},
+		{"a reply never asked for, with more behind it", func(r *raw) {
+			b := frame.AppendFrame(nil, frame.Binary, (&wire.Message{Kind: wire.KindReply, ID: 77}).Append(nil))
+			go func() { _, _ = r.c.Write(append(b, make([]byte, 4<<20)...)) }()
+		}, true},
+		{"a request beyond its window", func(r *raw) {
+			block := wire.Message{Kind: wire.KindRequest, Target: []byte("tally"), Command: []byte("block"), Codec: wire.CodecRaw, Body: make([]byte, 300<<10)}
+			for block.ID = 1; block.ID <= 8; block.ID++ {
+				b := frame.AppendFrame(nil, frame.Binary, block.Append(nil))
+				if _, err := r.c.Write(b); err != nil {
+					return
+				}
+			}
+		}, true},
+		{"the answer to a call of another's", func(r *raw) {
+			other := r.w.raw()
+			call := Double.Start(r.w.ctx, actor.To(other.join().AID), 4)
+			m, err := other.next()
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			answer := wire.Message{Kind: wire.KindReply, ID: m.ID, Codec: wire.CodecCBOR, Body: []byte{7}}
+			r.send(answer)
+			r.told = r.cut()
+			answer.Body[0] = 8
+			other.send(answer)
+			if n, err := call.Wait(); n != 8 || err != nil {
+				r.t.Errorf("the caller is told %d, %v", n, err)
+			}
+		}, true},
+		{"an answer twice", func(r *raw) {
+			call := Double.Start(r.w.ctx, actor.To(r.me), 4)
+			m, err := r.next()
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			for _, n := range []byte{8, 9} {
+				r.send(wire.Message{Kind: wire.KindReply, ID: m.ID, Codec: wire.CodecCBOR, Body: []byte{n}})
+			}
+			if n, err := call.Wait(); n != 8 || err != nil {
+				r.t.Errorf("the caller is told %d, %v", n, err)
+			}
+		}, false},
+		{"a credit that counts backwards", func(r *raw) {
+			ref := actor.To(r.me)
+			for n := range 2 {
+				if err := Record.Send(r.w.ctx, ref, n); err != nil {
+					r.t.Fatal(err)
+				}
+			}
+			var cost uint64
+			for range 2 {
+				m, err := r.next()
+				if err != nil {
+					r.t.Fatal(err)
+				}
+				cost += uint64(wire.Cost(m.Size()))
+			}
+			var buf [16]byte
+			r.send(wire.Credit{Messages: 2, Bytes: cost}.Message(&buf))
+			r.send(wire.Credit{Messages: 1, Bytes: cost}.Message(&buf))
+		}, true},
+		{"a flood of pings", func(r *raw) { r.flood(frame.AppendFrame(nil, frame.Ping, nil)) }, true},
+		{"a flood of pongs", func(r *raw) { r.flood(frame.AppendFrame(nil, frame.Pong, nil)) }, true},
+		{"a flood of empty frames", func(r *raw) { r.flood(frame.AppendFrame(nil, frame.Binary, nil)) }, true},
+		{"a flood of heartbeats", func(r *raw) {
+			r.flood(frame.AppendFrame(nil, frame.Binary, (&wire.Message{Kind: wire.KindNotify}).Append(nil)))
+		}, true},
+		{"a flood of credits for nothing", func(r *raw) {
+			var buf [16]byte
+			m := wire.Credit{}.Message(&buf)
+			r.flood(frame.AppendFrame(nil, frame.Binary, m.Append(nil)))
+		}, true},
+		{"a flood of kinds of a later version", func(r *raw) {
+			r.flood(frame.AppendFrame(nil, frame.Binary, (&wire.Message{Kind: 100}).Append(nil)))
+		}, true},
+		{"the id of a call in flight, again", func(r *raw) {
+			for range 2 {
+				r.send(wire.Message{Kind: wire.KindRequest, ID: 4, Target: []byte("tally"), Command: []byte("block")})
+			}
+			m, err := r.next()
+			if err != nil || m.Kind != wire.KindError || m.ID != 4 || wire.ParseError(&m).Code != wire.CodeInvalid {
+				r.t.Errorf("%+v, %v", m, err)
+			}
+			r.send(wire.Message{Kind: wire.KindCancel, ID: 4}) // the first one
+		}, false},
+		{"the id of a watch, again", func(r *raw) {
+			for n := range 3 {
+				r.send(wire.Message{Kind: wire.KindWatch, ID: 3, Target: []byte("tally")})
+				m, err := r.next()
+				if err != nil || (m.Kind == wire.KindReply) != (n == 0) || n > 0 && wire.ParseError(&m).Code != wire.CodeInvalid {
+					r.t.Errorf("watch %d: %v, %v", n, m.Kind, err)
+				}
+			}
+			if in, err := actor.InspectActor.Call(r.w.ctx, actor.Arbiter, actor.To("tally")); err != nil || in.Watchers != 1 {
+				r.t.Errorf("%d watchers, %v", in.Watchers, err)
+			}
+			r.send(wire.Message{Kind: wire.KindUnwatch, ID: 3})
+		}, false},
 		{"half a frame, then the end", func(r *raw) { r.write([]byte{0x82, 126, 1}); r.c.(*net.TCPConn).CloseWrite() }, true},
 		{"a kind of a later version", func(r *raw) { r.send(wire.Message{Kind: 100, Flags: 0xff}) }, false},
 		{"a call without an id", func(r *raw) {
@@ -195,25 +309,29 @@ func TestHostilePeer(t *testing.T) {
 				Body: append(bytes.Repeat([]byte{0x81}, 10_000), 0)})
 		}, false},
 	}
-	w := newWorld(t)
+	w := newWorld(t, func(o *arbiter.Options) { o.Heartbeat, o.HeartbeatTimeout = 100*time.Millisecond, 10*time.Second })
 	s := w.spawn(Subject, actor.Name("tally"))
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r := w.raw()
-			r.t = t
-			me := r.join().AID
-			ended := make(chan actor.Ended, 1)
-			if _, err := actor.Watch(w.ctx, actor.To(me), func(_ context.Context, e actor.Ended) { ended <- e }); err != nil {
-				t.Fatal(err)
-			}
+			r.t, r.w = t, w
+			r.me = r.join().AID
+			ended := w.ends(actor.To(r.me))
 			test.do(r)
 			if test.cut {
 				told := r.cut()
-				if !strings.HasPrefix(test.name, "half") && told == nil {
+				if told == nil {
+					told = r.told
+				}
+				half := strings.HasPrefix(test.name, "half")
+				if !half && told == nil {
 					t.Error("it was not told why")
 				}
 				e := <-ended
 				t.Log(e.Cause, e.Reason)
+				if !half && (e.Cause != actor.CauseProtocol || e.Reason == "") {
+					t.Errorf("it ended with %+v", e)
+				}
 			} else {
 				r.send(wire.Message{Kind: wire.KindRequest, ID: 9, Target: []byte("tally"), Command: []byte("ping")})
 				for {

@@ -36,15 +36,15 @@ type incarnation struct {
 	name  string
 	kind  string
 	place place
-	born  time.Time
+	depth int32            // how many parents it has, one above the other
 	spec  *cell.Spec       // of its kind; nil for a program and who joined
 	args  *actor.SpawnArgs // how it was spawned; nil for who joined, and the arbiter itself
 
 	parent *incarnation // who spawned it; nil for who joined
-	depth  int          // how many parents it has, one above the other
 	slot   *slot        // the place it is one in a row of; or nil
 	*seat               // what it has as such a one; nil likewise
 	pool   *pool        // the workers it stands for; or nil
+	pulsar bool         // it is, or will be, a real actor of pulsar
 
 	// One of the two carries its messages: a cell of this process, or a session.
 	cell    *cell.Cell
@@ -62,19 +62,31 @@ type incarnation struct {
 	ready    milestone                    // it runs, or has ended
 	ended    milestone                    // its end was told to everybody
 
-	mu       sync.Mutex // guards what follows
-	embryo   *embryo    // what it is to begin with; nil once it has begun
-	unborn   bool       // it ended before it began
-	begun    bool       // ready is passed, or about to be
-	lived    bool       // it was ready
-	start    *patience  // how long it may take to be ready; nil once it is, or has ended
-	over     bool       // end was called
-	death    *wire.Death
+	mu          sync.Mutex // guards what follows
+	begun       bool       // ready is passed, or about to be
+	lived       bool       // it was ready
+	unborn      bool       // it ended before it began
+	over        bool       // end was called
+	stopWatched bool       // watchStop was called
+	embryo      *embryo    // what it is to begin with; nil once it has begun
+	start       *patience  // how long it may take to be ready; nil once it is, or has ended
+	death       *wire.Death
+	killing     *wire.Death
+	ties        *ties // nil: none
+}
+
+// ties are who is to be told of whose end.
+type ties struct {
 	watchers []watcher                    // who is to be told of its end
 	watches  map[*cell.Watch]*incarnation // what it is to be told itself, where it has no session
-	killing  *wire.Death
+}
 
-	stopWatched bool // watchStop was called
+// tiesLocked returns i's, made if need be.
+func (i *incarnation) tiesLocked() *ties {
+	if i.ties == nil {
+		i.ties = &ties{}
+	}
+	return i.ties
 }
 
 // seat is what only who is in a slot has: most actors, and there may be a million,
@@ -86,35 +98,32 @@ type seat struct {
 }
 
 // milestone is something that happens once. Nothing is made for it until somebody
-// waits.
-type milestone struct {
-	passed atomic.Bool
-	news   chan struct{} // closed when it is passed; nil: nobody waits; guarded by the incarnation's mu
+// waits. All methods may be called concurrently.
+type milestone struct{ news atomic.Pointer[chan struct{}] }
+
+// bygone is the news of every milestone that was passed.
+var bygone = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// passed reports whether it was passed.
+func (m *milestone) passed() bool { return m.news.Load() == &bygone }
+
+// until returns what is closed once it is passed.
+func (m *milestone) until() <-chan struct{} {
+	if m.news.Load() == nil {
+		news := make(chan struct{})
+		m.news.CompareAndSwap(nil, &news)
+	}
+	return *m.news.Load()
 }
 
-// until returns what is closed once m, one of i's, is passed.
-func (i *incarnation) until(m *milestone) <-chan struct{} {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if m.passed.Load() {
-		passed := make(chan struct{}) // not kept
-		close(passed)
-		return passed
-	}
-	if m.news == nil {
-		m.news = make(chan struct{})
-	}
-	return m.news
-}
-
-// pass passes m, once.
-func (i *incarnation) pass(m *milestone) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	m.passed.Store(true)
-	if m.news != nil {
-		close(m.news)
-		m.news = nil
+// pass passes it, once.
+func (m *milestone) pass() {
+	if waited := m.news.Swap(&bygone); waited != nil {
+		close(*waited)
 	}
 }
 
@@ -131,6 +140,14 @@ func (i *incarnation) calls() *peer.Calls {
 		return i.session.conn.Calls()
 	}
 	return &i.local
+}
+
+// born is when i was made.
+func (i *incarnation) born() time.Time {
+	if i.cell != nil {
+		return i.cell.Born()
+	}
+	return i.session.born
 }
 
 // label names i for people.
@@ -154,6 +171,32 @@ func (i *incarnation) lifeState() cell.State {
 	return cell.State(i.state.Load())
 }
 
+// leaves reports whether i is known to be about to end. It takes no lock.
+func (i *incarnation) leaves() bool {
+	switch {
+	case i.asked.Load():
+		return true
+	case i.cell != nil:
+		return i.cell.Leaves()
+	}
+	return cell.State(i.state.Load()) >= cell.Stopping
+}
+
+// grace is how long i's stop may take.
+func (i *incarnation) grace() time.Duration {
+	var own, kind time.Duration
+	switch {
+	case i.slot != nil:
+		own = i.slot.args.Grace
+	case i.args != nil:
+		own = i.args.Grace
+	}
+	if i.spec != nil {
+		kind = i.spec.Grace
+	}
+	return cmp.Or(own, kind, cell.DefaultGrace)
+}
+
 // wasReady reports whether i has ever been ready.
 func (i *incarnation) wasReady() bool {
 	i.mu.Lock()
@@ -172,7 +215,7 @@ func (i *incarnation) markReady() {
 	i.mu.Unlock()
 	if first {
 		i.state.CompareAndSwap(int32(cell.Starting), int32(cell.Running))
-		i.pass(&i.ready)
+		i.ready.pass()
 	}
 	if first && i != i.arb.self {
 		i.happened(actor.Event{Type: "ready", Actor: i.ref(), Kind: i.kind})
@@ -190,8 +233,10 @@ func (i *incarnation) end(d *wire.Death) {
 	}
 	i.over = true
 	i.death = d
-	watchers, watches := i.watchers, i.watches
-	i.watchers, i.watches = nil, nil
+	var had ties
+	if i.ties != nil {
+		had, i.ties = *i.ties, nil
+	}
 	unready := i.beginsLocked()
 	i.mu.Unlock()
 
@@ -200,6 +245,7 @@ func (i *incarnation) end(d *wire.Death) {
 		state = cell.Closed
 	}
 	i.state.Store(int32(state))
+	i.arb.dead.remember(i) // first: who does not find it any more finds how it ended
 	var then verdict
 	if i.slot != nil {
 		then = i.slot.ended(i, d)
@@ -207,25 +253,24 @@ func (i *incarnation) end(d *wire.Death) {
 		i.arb.registry.succeed(i, nil)
 	}
 	i.arb.counts.ended(i)
-	i.arb.dead.remember(i)
 	i.calls().End(func(n peer.Note) *wire.Error { return i.downError(d, n) })
 	if i.session != nil {
 		i.session.withdraw()
 		i.session.letters.bury(i, d)
 	}
 	i.arb.ledger.close(i)
-	for w, to := range watches {
+	for w, to := range had.watches {
 		to.removeWatcher(func(have watcher) bool { return have.watch == w })
 	}
-	for _, w := range watchers {
+	for _, w := range had.watchers {
 		i.tell(w)
 	}
 	i.arb.ended(i, d)
 	i.carryOut(then)
 	if unready {
-		i.pass(&i.ready)
+		i.ready.pass()
 	}
-	i.pass(&i.ended)
+	i.ended.pass()
 }
 
 // downError is how a call in flight on i fails when i ends.
@@ -260,14 +305,17 @@ func (i *incarnation) addWatcher(w watcher) *wire.Death {
 	if i.over {
 		return i.death
 	}
-	i.watchers = append(i.watchers, w)
+	t := i.tiesLocked()
+	t.watchers = append(t.watchers, w)
 	return nil
 }
 
 func (i *incarnation) removeWatcher(match func(watcher) bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.watchers = slices.DeleteFunc(i.watchers, match)
+	if i.ties != nil {
+		i.ties.watchers = slices.DeleteFunc(i.ties.watchers, match)
+	}
 }
 
 // stop asks i to stop, and returns at once.
@@ -304,11 +352,7 @@ func (i *incarnation) watchStop() {
 	if watched {
 		return
 	}
-	grace := i.args.Grace
-	if grace == 0 && i.spec != nil {
-		grace = i.spec.Grace
-	}
-	grace = cmp.Or(grace, cell.DefaultGrace)
+	grace := i.grace()
 	limit := grace
 	if i.place == inProcess {
 		limit += stopMargin
@@ -316,7 +360,7 @@ func (i *incarnation) watchStop() {
 	i.arb.background(func() {
 		p := &patience{timer: time.NewTimer(limit), limit: limit, due: time.Now().Add(limit)}
 		defer p.timer.Stop()
-		ended := i.until(&i.ended)
+		ended := i.ended.until()
 		for {
 			select {
 			case <-ended:

@@ -19,7 +19,7 @@ import (
 func (i *incarnation) info() actor.Info {
 	info := actor.Info{
 		AID: i.aid, Name: i.name, Kind: i.kind, State: i.lifeState().String(), Mode: cell.Mode(i.mode.Load()).String(),
-		In: placeNames[i.place], PID: os.Getpid(), Uptime: time.Since(i.born), InFlight: i.calls().Len(),
+		In: placeNames[i.place], PID: os.Getpid(), Uptime: time.Since(i.born()), InFlight: i.calls().Len(),
 	}
 	if i.cell != nil {
 		i.describeCell(&info)
@@ -83,8 +83,13 @@ func (i *incarnation) describeCell(info *actor.Info) {
 		info.Language = "go"
 	}
 	if i == i.arb.self {
-		if n := i.arb.leaks.count(); n > 0 {
-			info.Extra = map[string]any{"leaked handlers": n}
+		for what, n := range map[string]uint64{"leaked handlers": uint64(i.arb.leaks.count()), "refused connections": i.arb.refusals.total.Load()} {
+			if n > 0 {
+				if info.Extra == nil {
+					info.Extra = make(map[string]any)
+				}
+				info.Extra[what] = n
+			}
 		}
 		if u, ok := proc.OwnUsage(); ok {
 			info.RSS, info.CPU = u.RSS, u.CPU
@@ -124,13 +129,13 @@ func (p *pool) describe(info *actor.Info) {
 // that only call are left out.
 func (a *Arbiter) ps() []actor.Info {
 	var list []actor.Info
-	now := time.Now()
+	now := time.Now() // one for all: the order is that of their births
 	for i := range a.registry.all() {
 		if s := i.session; s != nil && s.client() {
 			continue
 		}
 		info := i.info()
-		info.Uptime = now.Sub(i.born) // one moment for all: the order is that of birth
+		info.Uptime = max(now.Sub(i.born()), 0)
 		list = append(list, info)
 	}
 	list = append(list, a.emptySlots()...)
@@ -252,7 +257,9 @@ func (a *Arbiter) inspectLiving(out *actor.Inspection, i *incarnation) {
 		}
 	}
 	i.mu.Lock()
-	out.Watchers = len(i.watchers)
+	if i.ties != nil {
+		out.Watchers = len(i.ties.watchers)
+	}
 	i.mu.Unlock()
 	if i.session != nil {
 		out.Commands = append(out.Commands, i.session.commandNames()...)
@@ -358,7 +365,7 @@ func (a *Arbiter) stopActor(ctx context.Context, target actor.Ref) (actor.Death,
 	}
 	i.stop(reason)
 	select {
-	case <-i.until(&i.ended):
+	case <-i.ended.until():
 		return actorDeath(i.death), nil
 	case <-ctx.Done():
 		return actor.Death{}, ctx.Err()
@@ -369,19 +376,7 @@ func (a *Arbiter) stopActor(ctx context.Context, target actor.Ref) (actor.Death,
 func (a *Arbiter) startActor(ctx context.Context, target actor.Ref) (actor.Ref, error) {
 	name := address(target)
 	if r := a.rowOf(name); r != nil {
-		r.mu.Lock()
-		slots := slices.Clone(r.slots)
-		r.mu.Unlock()
-		for _, s := range slots {
-			i, failed := s.start()
-			if failed != nil {
-				return actor.Ref{}, failed
-			}
-			if err := a.awaitReady(ctx, i); err != nil {
-				return actor.Ref{}, err
-			}
-		}
-		return actor.To(name), nil
+		return actor.To(name), r.start(ctx)
 	}
 	s := a.slotNamed(name)
 	if s == nil {
@@ -390,9 +385,9 @@ func (a *Arbiter) startActor(ctx context.Context, target actor.Ref) (actor.Ref, 
 		}
 		return actor.Ref{}, a.unknownActor(name)
 	}
-	i, failed := s.start()
-	if failed != nil {
-		return actor.Ref{}, failed
+	i, err := s.start(ctx)
+	if err != nil {
+		return actor.Ref{}, err
 	}
 	return i.ref(), a.awaitReady(ctx, i)
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -243,11 +245,11 @@ func TestTypistRefused(t *testing.T) {
 		code   actor.Code
 		closed frame.CloseCode
 	}{
-		{"not JSON", func(p *typist) { p.say(`{"command"`) }, "protocol", 1008},
-		{"a list", func(p *typist) { p.say(`[]`) }, "protocol", 1008},
+		{"not JSON", func(p *typist) { p.say(`{"command"`) }, "protocol", 1007},
+		{"a list", func(p *typist) { p.say(`[]`) }, "protocol", 1007},
 		{"not UTF-8", func(p *typist) { p.say("\"\xff\"") }, "protocol", 1007},
 		{"a request first", func(p *typist) { p.say(`{"command":"ps","target":"arbiter"}`) }, "protocol", 1008},
-		{"a key twice", hello(`"kind":"x"`), "protocol", 1008},
+		{"a key twice", hello(`"kind":"x"`), "protocol", 1007},
 		{"binary in the hello's fragments", func(p *typist) {
 			p.write(frame.Header{Opcode: frame.Text, Length: 1}.Append(nil))
 			p.write([]byte("{"))
@@ -378,6 +380,9 @@ func TestTypistAcks(t *testing.T) {
 	p.say(`{"command":"watch","actor":"tally","ack":"a"}`)
 	p.expect(`{"command":"callback","ack":"a","result":null}`)
 	p.say(`{"command":"unwatch","ack":"a"}`)
+	p.say(`{"command":"watch","actor":"tally","ack":"b"}`)
+	p.say(`{"command":"unwatch","ack":"b"}`)
+	p.expect(`{"command":"callback","ack":"b","result":null}`)
 	p.say(`{"command":"watch","actor":"tally","ack":"a"}`)
 	p.expect(`{"command":"callback","ack":"a","result":null}`)
 	if _, err := w.arb.Kill(w.ctx, s); err != nil {
@@ -391,6 +396,22 @@ func TestTypistAcks(t *testing.T) {
 	p.say(`{"command":"ping","target":"tally","ack":"a"}`)
 	if p.end(); p.closed != frame.ClosePolicy || !strings.Contains(p.reason, `"a"`) {
 		t.Errorf("a second use of an ack: closed with %d %q", p.closed, p.reason)
+	}
+}
+
+// TestTypistKilled: who is killed is told so, as far as it reads.
+func TestTypistKilled(t *testing.T) {
+	w := newWorld(t)
+	p := w.typist()
+	aid := p.join("")
+	if _, err := w.arb.Kill(w.ctx, actor.To(aid)); err != nil {
+		t.Fatal(err)
+	}
+	if m := p.await("goodbye"); m["death"].(map[string]any)["cause"] != "killed" {
+		t.Errorf("goodbye: %v", m)
+	}
+	if p.end(); p.closed != frame.CloseGoingAway {
+		t.Errorf("closed with %d %q", p.closed, p.reason)
 	}
 }
 
@@ -496,5 +517,124 @@ func TestTypistDeaf(t *testing.T) {
 	<-done
 	if n, err := Double.Call(w.ctx, actor.To("tally"), 4); n != 8 || err != nil {
 		t.Errorf("somebody else noticed: %d, %v", n, err)
+	}
+}
+
+// envTypist has a child of the test be a program that speaks the json profile: over
+// the socket it inherits, or, if it says "addr", over one of its own.
+const envTypist = "ARBITER_TEST_TYPIST"
+
+// typistChild is that program. It knows one command, and how to stop.
+func typistChild() {
+	fd, _ := strconv.Atoi(os.Getenv(actor.EnvFD))
+	file := os.NewFile(uintptr(fd), "connection")
+	c, err := net.FileConn(file)
+	file.Close()
+	if err == nil && os.Getenv(envTypist) == "addr" {
+		defer c.Close() // as a wrapper of the program would keep it
+		network, at, _ := strings.Cut(os.Getenv(actor.EnvAddr), ":")
+		c, err = net.Dial(network, at)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	say := func(m map[string]any) {
+		b, _ := json.Marshal(m)
+		_, _ = c.Write(frame.AppendFrame(nil, frame.Text, b))
+	}
+	hello := map[string]any{"command": "hello", "kind": "child", "mode": "serial", "pid": os.Getpid(), "commands": []string{"settings", "exit"}}
+	if token := os.Getenv(actor.EnvToken); token != "" {
+		hello["token"] = token
+	}
+	say(hello)
+	frames := frame.NewReader(c, frame.Options{})
+	var welcome map[string]any
+	for {
+		op, payload, err := frames.Next()
+		if err != nil {
+			os.Exit(0)
+		}
+		if op == frame.Ping {
+			_, _ = c.Write(frame.AppendFrame(nil, frame.Pong, payload))
+		}
+		var m map[string]any
+		_ = json.Unmarshal(payload, &m)
+		switch m["command"] {
+		case "welcome":
+			welcome = m
+		case "settings":
+			say(map[string]any{"command": "callback", "ack": m["ack"], "result": []any{welcome["grace"], welcome["extra"]}})
+		case "exit":
+			fmt.Fprintln(os.Stderr, "out of ink")
+			os.Exit(3)
+		case "stop":
+			say(map[string]any{"command": "goodbye", "death": map[string]any{"cause": "stopped", "reason": m["reason"]}})
+			os.Exit(0)
+		}
+	}
+}
+
+// TestTypistChild: a program that an arbiter starts may speak the json profile.
+func TestTypistChild(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, way := range []string{"fd", "addr"} {
+		t.Run(way, func(t *testing.T) {
+			w := newWorld(t)
+			start := func() actor.Ref {
+				t.Helper()
+				ref, err := w.arb.SpawnProgram(w.ctx, exe, nil, actor.Env(envTypist+"="+way), actor.Name("child"),
+					actor.Grace(2*time.Second), actor.Extra(map[string]any{"ink": "blue", "$x": 1}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return ref
+			}
+			ref := start()
+			got, err := actor.Call[[]any](w.ctx, ref, "settings")
+			if fmt.Sprint(got) != "[2000 map[$x:1 ink:blue]]" || err != nil {
+				t.Errorf("settings: %v, %v", got, err)
+			}
+			info, err := actor.InspectActor.Call(w.ctx, actor.Arbiter, ref)
+			if err != nil || info.Info.Profile != "json" || info.Info.In != "exec" || info.Info.PID == 0 || info.Info.Mode != "serial" {
+				t.Errorf("inspect: %+v, %v", info.Info, err)
+			}
+			var down *actor.DownError
+			if _, err := actor.Call[any](w.ctx, ref, "exit"); !errors.As(err, &down) || down.Cause != actor.CauseExit || down.ExitCode != 3 || len(down.Stderr) == 0 {
+				t.Errorf("exit: %v", err)
+			}
+			d, err := actor.StopActor.Call(w.ctx, actor.Arbiter, start())
+			if err != nil || d.Cause != actor.CauseStopped {
+				t.Errorf("stop: %+v, %v", d, err)
+			}
+		})
+	}
+}
+
+// TestTypistPool: json members are workers like others: what one of them has when it
+// is killed fails, the next ones answer.
+func TestTypistPool(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	pool, err := actor.Pool(w.ctx, actor.PoolArgs{Name: "web", Workers: 2, Worker: actor.SpawnArgs{In: "exec", Run: []string{exe}, Env: []string{envTypist + "=fd"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := actor.Call[any](w.ctx, pool, "exit"); !errors.Is(err, actor.ErrDown) {
+		t.Errorf("exit: %v", err)
+	}
+	p := w.typist()
+	p.join("")
+	for n := range 20 {
+		p.say(`{"command":"settings","target":"web","ack":"%d"}`, n)
+		if m := p.await("callback"); m["error"] != nil {
+			t.Errorf("%d: %v", n, m)
+		}
 	}
 }

@@ -166,11 +166,13 @@ func TestSettings(t *testing.T) {
 	w := quietWorld(t)
 	extra := actor.Extra(map[string]any{"limit": 5, "where": "here"})
 	all := map[string]actor.Ref{"goroutine": w.spawn(Victim, extra), "process": w.spawn(Victim, extra, actor.Process())}
-	program, err := w.arb.SpawnProgram(w.ctx, python(t), []string{workerPath(t)}, extra)
-	if err != nil {
-		t.Fatal(err)
+	if hasPython() {
+		program, err := w.arb.SpawnProgram(w.ctx, python(t), []string{workerPath(t)}, extra)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all["exec"] = program
 	}
-	all["exec"] = program
 	for place, v := range all {
 		for name, want := range map[string]string{"limit": "5", "where": "here"} {
 			if have, err := Setting.Call(w.ctx, v, name); fmt.Sprint(have) != want || err != nil {
@@ -325,17 +327,17 @@ func TestNotAgain(t *testing.T) {
 	t.Parallel()
 	w := quietWorld(t)
 	always := actor.Restart(supervise.Policy{Restart: supervise.Always, MinBackoff: time.Millisecond})
-	for name, spawn := range map[string]func(o ...actor.SpawnOption) (actor.Ref, error){
-		"goroutine": func(o ...actor.SpawnOption) (actor.Ref, error) { return w.arb.Spawn(w.ctx, Victim, o...) },
-		"process": func(o ...actor.SpawnOption) (actor.Ref, error) {
+	for name, spawn := range map[string]func(t *testing.T, o ...actor.SpawnOption) (actor.Ref, error){
+		"goroutine": func(_ *testing.T, o ...actor.SpawnOption) (actor.Ref, error) { return w.arb.Spawn(w.ctx, Victim, o...) },
+		"process": func(_ *testing.T, o ...actor.SpawnOption) (actor.Ref, error) {
 			return w.arb.Spawn(w.ctx, Victim, append(o, actor.Process())...)
 		},
-		"exec": func(o ...actor.SpawnOption) (actor.Ref, error) {
+		"exec": func(t *testing.T, o ...actor.SpawnOption) (actor.Ref, error) {
 			return w.arb.SpawnProgram(w.ctx, python(t), []string{workerPath(t)}, o...)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := spawn(actor.Name(name), always)
+			v, err := spawn(t, actor.Name(name), always)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -353,10 +355,25 @@ func TestNotAgain(t *testing.T) {
 			}
 		})
 	}
-	// From its start, in its second life: in its first nobody would.
-	v := w.spawn(Victim, actor.Process(), actor.Name("licensed"), always)
-	if _, err := actor.Config.Call(w.ctx, v, actor.ConfigArgs{Op: "get", Name: "start"}); err == nil {
-		t.Error("it has the setting already")
+	// One that cannot start again, and says that it never will.
+	for name, place := range map[string]actor.SpawnOption{"licensed": actor.Goroutine(), "licensed-process": actor.Process()} {
+		file := filepath.Join(t.TempDir(), "revoked")
+		w.spawn(Victim, place, actor.Name(name), always, actor.Extra(map[string]any{"start": file}))
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Die.Call(w.ctx, actor.To(name), "panic"); !errors.Is(err, actor.ErrDown) {
+			t.Fatal(err)
+		}
+		eventually(t, "its slot is empty", func() bool { return w.inspect(t, actor.To(name)).Info.State == "done" })
+		_, err := Double.Call(w.ctx, actor.To(name), 1)
+		var down *actor.DownError
+		if !errors.As(err, &down) || down.Cause != actor.CauseStart || !down.Final || !strings.Contains(down.Reason, "no license") {
+			t.Errorf("a call to %s: %v (%+v)", name, err, down)
+		}
+		if n := len(w.events(name, "restarting")); n != 1 {
+			t.Errorf("%s was started again %d times", name, n)
+		}
 	}
 }
 
@@ -520,7 +537,7 @@ func TestBetweenLives(t *testing.T) {
 		for who, ctx := range map[string]context.Context{"the arbiter": w.ctx, "a member": m.Context(w.ctx)} {
 			w.arb.Logger().Info("next", "who", who)
 			name := fmt.Sprintf("s%d", time.Now().UnixNano())
-			w.spawn(Victim, place, actor.Name(name), restart)
+			first := w.spawn(Witness, place, actor.Name(name), restart) // which does one thing at a time
 			to := actor.To(name)
 			if _, err := Die.Call(ctx, to, "panic"); !errors.Is(err, actor.ErrDown) {
 				t.Fatal(err)
@@ -538,23 +555,23 @@ func TestBetweenLives(t *testing.T) {
 				t.Errorf("%s: a call that waited: %d, %v", who, n, err)
 			}
 			t.Logf("%s: answered after %v", who, time.Since(began))
-			eventually(t, "all have come", func() bool {
-				notes, err := Noted.Call(ctx, to, actor.None{})
-				slices.Sort(notes) // it handles several at a time
-				return err == nil && slices.Equal(notes, []string{"0", "1", "2", "3", "4"})
-			})
-			// A call to the life that is over is told so at once.
-			short, cancel := context.WithTimeout(ctx, 5*time.Second)
-			if _, err := Die.Call(short, to, "panic"); !errors.Is(err, actor.ErrDown) {
+			if notes, err := Noted.Call(ctx, to, actor.None{}); err != nil || !slices.Equal(notes, []string{"0", "1", "2", "3", "4"}) {
+				t.Errorf("%s: what it was sent first came as %q, %v", who, notes, err)
+			}
+			// A call to the life that is over is told so, whoever has the name by now.
+			var down *actor.DownError
+			if n, err := Double.Call(ctx, actor.Ref{AID: first.AID}, 4); !errors.As(err, &down) || down.Cause != actor.CausePanic || down.Err.Started != actor.StartedNo {
+				t.Errorf("%s: a call to a life that is over: %d, %v", who, n, err)
+			}
+			// And one to the name whose time is up while it waits is told that.
+			if _, err := Die.Call(ctx, to, "panic"); !errors.Is(err, actor.ErrDown) {
 				t.Error(err)
 			}
-			// And one whose time is up while it waits is told that.
-			short2, cancel2 := context.WithTimeout(ctx, 20*time.Millisecond)
-			if _, err := Double.Call(short2, to, 4); !errors.Is(err, actor.ErrDeadline) {
+			short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			if _, err := Double.Call(short, to, 4); !errors.Is(err, actor.ErrDeadline) {
 				t.Errorf("a call whose time is up: %v", err)
 			}
 			cancel()
-			cancel2()
 		}
 	}
 }
@@ -608,6 +625,27 @@ func TestDownComesLast(t *testing.T) {
 						t.Errorf("%d of %d messages have come", len(notes)-1, n)
 					}
 				})
+			}
+		}
+	}
+}
+
+// TestPsOrder: the oldest comes first, however short a time lies between two.
+func TestPsOrder(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	var want []string
+	for range 100 {
+		want = append(want, w.spawn(Victim).AID)
+	}
+	for range 20 {
+		list, err := actor.Ps.Call(w.ctx, actor.Arbiter, actor.None{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, info := range list[1:] {
+			if info.AID != want[n] {
+				t.Fatalf("at place %d is %s, want %s", n, info.AID, want[n])
 			}
 		}
 	}

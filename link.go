@@ -31,6 +31,10 @@ func (l *link) Forward(id uint64, m *wire.Message) {
 	if !l.from.answered(id) {
 		return
 	}
+	if m.Codec == wire.CodecPickle && !l.to.pulsar {
+		l.from.fail(id, errNotPulsar().With(wire.StartedYes))
+		return
+	}
 	m.ID = id
 	m.Sender, m.Target, m.Ext = nil, nil, nil
 	l.from.post(peer.Reply, m)

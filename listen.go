@@ -23,6 +23,13 @@ const (
 	maxGuests = 256
 )
 
+var (
+	// errNoHello ends a connection over which nobody says who it is.
+	errNoHello = fmt.Errorf("no hello came within %v", helloWait)
+	// errGuests refuses one.
+	errGuests = fmt.Errorf("%d others are saying hello at this listener", maxGuests)
+)
+
 // listen opens the listeners of the options.
 func (a *Arbiter) listen(ctx context.Context) error {
 	if a.options.Control {
@@ -68,8 +75,14 @@ func (a *Arbiter) admitToken(_ net.Conn, h *wire.Hello) *wire.Error {
 	return wire.Errorf(wire.CodeRefused, "the token is not this arbiter's")
 }
 
-// accept takes connections at l until it is closed.
+// accept takes connections at l until it is closed, and greets them.
 func (a *Arbiter) accept(l net.Listener, address string, admit admit) {
+	a.acceptAt(l, address, func(c net.Conn, greeted func()) { a.receive(c, admit, greeted) })
+}
+
+// acceptAt takes connections at l until it is closed. serve has each one until its end,
+// and says when it knows who it is.
+func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(c net.Conn, greeted func())) {
 	a.mu.Lock()
 	a.listeners = append(a.listeners, l)
 	a.addresses = append(a.addresses, address)
@@ -90,13 +103,11 @@ func (a *Arbiter) accept(l net.Listener, address string, admit admit) {
 			select {
 			case guests <- struct{}{}:
 			default:
-				a.log.Warn("a connection was refused: too many are saying hello", "at", address, "from", c.RemoteAddr())
+				a.refused(peer.NewTransport(c).Info(), errGuests)
 				_ = c.Close()
 				continue
 			}
-			began := a.background(func() {
-				a.receive(c, admit, func() { <-guests })
-			})
+			began := a.background(func() { serve(c, func() { <-guests }) })
 			if !began {
 				_ = c.Close()
 				<-guests
@@ -182,8 +193,7 @@ func (a *Arbiter) serveGuest(conn *peer.Conn, s *session, err error) {
 		return // it went elsewhere
 	}
 	if err != nil {
-		at := conn.Info()
-		a.log.Warn("a connection was refused", "from", at.Remote, "transport", at.Network, "error", err)
+		a.refused(conn.Info(), err)
 		conn.Close(err)
 		return
 	}
@@ -193,7 +203,7 @@ func (a *Arbiter) serveGuest(conn *peer.Conn, s *session, err error) {
 // introduce makes a session of whoever says hello. It is nil, without an error, for
 // a program that the arbiter has started: that has one already.
 func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, admit func(*wire.Hello) *wire.Error) (*session, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), helloWait)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), helloWait, errNoHello)
 	defer cancel()
 	hello, err := conn.AwaitHello(ctx)
 	if err != nil {
@@ -218,12 +228,16 @@ func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, admit
 		aid = a.newAID(hello.Kind)
 	}
 	i := &incarnation{
-		arb: a, aid: aid, name: hello.Name, kind: hello.Kind, place: remote, born: time.Now(),
+		arb: a, aid: aid, name: hello.Name, kind: hello.Kind, place: remote,
 	}
 	i.state.Store(int32(cell.Starting))
 	i.mode.Store(uint32(cell.ParseMode(hello.Mode)))
 	s := a.newSession(i, conn, l)
 	s.hello = hello
+	if p, ok := t.(*peer.Pulsar); ok {
+		i.pulsar = true
+		s.pulsar.Store(p)
+	}
 	if failed := a.enlist(i); failed != nil {
 		conn.Refuse(failed)
 		return nil, failed

@@ -222,21 +222,22 @@ func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command st
 	if entered {
 		defer to.gate.leave()
 	}
-	return i.send(ctx, s, to, target, command, v)
+	return i.send(ctx, s, to, target, command, v, true)
 }
 
-// send sends a one-way message to one actor.
-func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value) *wire.Error {
+// send sends a one-way message to one actor. With wait it waits for room until ctx
+// ends.
+func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value, wait bool) *wire.Error {
 	if to.session == nil {
 		r := to.cell.Spec().NewRequest()
 		r.Command, r.Value, r.Sender = command, v, i.aid
-		err := i.deliver(ctx, to, s, r, true)
+		err := i.deliver(ctx, to, s, r, wait)
 		if err == nil {
 			i.arb.ledger.local.add()
 		}
 		return at(err, to)
 	}
-	err := i.post(ctx, to, s, target, command, v, true)
+	err := i.post(ctx, to, s, target, command, v, wait)
 	if err == nil {
 		i.arb.ledger.local.add()
 		to.session.conn.FlushSoon() // whoever sends one way usually sends more
@@ -316,17 +317,20 @@ func (i *incarnation) noteWatch(w *cell.Watch, to *incarnation) bool {
 	if i.over {
 		return false
 	}
-	if i.watches == nil {
-		i.watches = make(map[*cell.Watch]*incarnation)
+	t := i.tiesLocked()
+	if t.watches == nil {
+		t.watches = make(map[*cell.Watch]*incarnation)
 	}
-	i.watches[w] = to
+	t.watches[w] = to
 	return true
 }
 
 func (i *incarnation) forgetWatch(w *cell.Watch) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	delete(i.watches, w)
+	if i.ties != nil {
+		delete(i.ties.watches, w)
+	}
 }
 
 // Reply hands the result of one of i's handlers to its caller.
@@ -383,19 +387,32 @@ func (i *incarnation) Ready(_ *cell.Cell, err error) {
 
 // Ended is the end of i.
 func (i *incarnation) Ended(c *cell.Cell, d *wire.Death) {
-	if d.Cause == wire.CauseHung {
+	if c.Leaked() > 0 { // or will be soon: most return when their context has ended
 		i.arb.leaks.add(c)
 	}
 	if p := i.process.Load(); p != nil {
+		if d.Cause == wire.CauseHung && i.asked.Load() && closed(p.Exited()) {
+			// In time, and whoever was to see it came too late.
+			d = &wire.Death{Cause: wire.CauseStopped, Reason: "it was asked to stop"}
+		}
 		d = i.endProcess(p, d)
 	}
-	i.end(d)
 	if i.pool != nil {
-		i.pool.ended()
+		i.pool.ended() // first: who is told finds its name and its addresses free
 	}
+	i.end(d)
 	if i == i.arb.self {
 		// Somebody told the actor "arbiter" to stop: that is all of it.
 		go func() { _ = i.arb.Stop(context.Background()) }() // whoever waits for Done learns of it
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -88,7 +89,8 @@ func runChild(name string, kinds []actor.Behaviour) int {
 
 // Main is a whole main function: it starts an arbiter with the default options, a
 // control socket and kinds, calls run, stops the arbiter and exits: with 0 if run
-// returned nil, else with 1 and run's error on standard error. ctx is the
+// returned nil, or the error of a ctx that a signal ended, and every actor stopped as
+// asked; else with 1, and on standard error run's error, or who had to be killed. ctx is the
 // arbiter's own (see Arbiter.Context) and ends as that of SignalContext does.
 //
 // In a process the arbiter started as one of its actors Main runs that actor
@@ -107,29 +109,37 @@ func runMain(run func(ctx context.Context, arb *Arbiter) error, hook *ChildHook,
 		return 1
 	}
 	err = run(arb.Context(ctx), arb)
+	code := 0
 	if stopErr := arb.Stop(context.WithoutCancel(ctx)); stopErr != nil {
 		fmt.Fprintln(os.Stderr, "arbiter:", stopErr)
+		code = 1 // what was killed has not finished what it had
 	}
 	if err != nil && !(errors.Is(err, context.Canceled) && ctx.Err() != nil) {
 		fmt.Fprintln(os.Stderr, "arbiter:", err)
-		return 1
+		code = 1
 	}
-	return 0
+	return code
 }
 
 // SignalContext returns a context that ends at the first SIGINT, SIGTERM, SIGQUIT or
 // SIGABRT. A second SIGINT exits the program at once, with 130; the others are not
 // made more urgent by being sent twice, as service managers do.
+//
+// The function it returns ends the context, too, and the program has its signals back.
 func SignalContext(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
+	stop, stopped := make(chan struct{}), make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGABRT)
 	go func() {
+		defer close(stopped)
 		defer signal.Stop(signals)
 		select {
 		case <-signals:
 			cancel()
-		case <-ctx.Done():
+		case <-stop:
+			return
+		case <-parent.Done():
 			return
 		}
 		for {
@@ -138,10 +148,16 @@ func SignalContext(parent context.Context) (context.Context, context.CancelFunc)
 				if s == os.Interrupt {
 					os.Exit(130)
 				}
+			case <-stop:
+				return
 			case <-parent.Done():
 				return
 			}
 		}
 	}()
-	return ctx, cancel
+	return ctx, sync.OnceFunc(func() {
+		cancel()
+		close(stop)
+		<-stopped
+	})
 }

@@ -137,9 +137,15 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envHost) != "" {
 		host()
 	}
+	if os.Getenv(envStandin) != "" {
+		beStandin()
+	}
+	if os.Getenv(envTypist) != "" {
+		typistChild()
+	}
 	playScene()
 	endEarly()
-	child = arbiter.Child(append(sceneKinds(), Subject, Weaver, Broken, Ordered, Victim, One)...)
+	child = arbiter.Child(append(sceneKinds(), Subject, Weaver, Broken, Ordered, Victim, One, Witness)...)
 	actAs()
 	_ = os.Setenv(envRun, strconv.Itoa(os.Getpid()))
 	code := m.Run()
@@ -157,6 +163,8 @@ type world struct {
 	ctx context.Context
 	log *lockedBuffer
 	dir string
+
+	stopped bool // by the test, which has looked at what came of it
 }
 
 type lockedBuffer struct {
@@ -203,7 +211,7 @@ func newWorld(t *testing.T, change ...func(*arbiter.Options)) *world {
 	w.ctx = arb.Context(ctx)
 	t.Cleanup(func() {
 		cancel()
-		if err := arb.Stop(context.Background()); err != nil {
+		if err := arb.Stop(context.Background()); err != nil && !w.stopped {
 			t.Errorf("stop: %v", err)
 		}
 		settled(t, before)

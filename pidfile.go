@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"github.com/arbiter-go/arbiter/internal/proc"
 )
 
 // holdPIDFile writes the process id to the file of the options, until the arbiter
@@ -34,6 +32,14 @@ func (a *Arbiter) holdPIDFile() error {
 
 // takePIDFile makes the file, in place of one whose process has ended.
 func takePIDFile(path string) error {
+	unlock, err := lockDir(filepath.Dir(path))
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		return fmt.Errorf("nothing can be made in %s: %w", filepath.Dir(path), e.Err)
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	for range 3 {
 		// Made whole before it has its name, so that nobody reads half of it.
 		made, err := os.CreateTemp(filepath.Dir(path), ".pid-*")
@@ -87,38 +93,4 @@ func readPIDFile(path string) (int, error) {
 		return 0, fmt.Errorf("it says %q", text)
 	}
 	return pid, nil
-}
-
-// logOf returns the log that lines of label go to; nil if there is none.
-func (a *Arbiter) logOf(label string) *proc.Log {
-	if a.options.LogDir == "" {
-		return nil
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if l, ok := a.logs[label]; ok {
-		return l
-	}
-	name := strings.ReplaceAll(label, "/", "-") + ".log"
-	l, err := proc.OpenLog(proc.LogOptions{Path: filepath.Join(a.options.LogDir, name), Lines: 1, Logger: a.log})
-	if err != nil {
-		a.log.Error("what an actor prints is not logged", "actor", label, "error", err)
-	}
-	a.logs[label] = l // nil, too: it was tried
-	return l
-}
-
-func (a *Arbiter) closeLogs() {
-	a.mu.Lock()
-	all := a.logs
-	a.logs = make(map[string]*proc.Log)
-	a.mu.Unlock()
-	for label, l := range all {
-		if l == nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			a.log.Error("a log was not written to its end", "actor", label, "error", err)
-		}
-	}
 }

@@ -44,7 +44,10 @@ const maxWorkers = 4096
 
 // spawnPool answers the command pool.
 func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref, error) {
-	parent := a.spawner(ctx)
+	parent, failed := a.spawner(ctx)
+	if failed != nil {
+		return actor.Ref{}, failed
+	}
 	if failed := a.onSpawn(parent, &args.Worker); failed != nil {
 		return actor.Ref{}, failed
 	}
@@ -52,7 +55,7 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
-	if failed := parent.maySpawn(&args.Worker, args.Workers); failed != nil {
+	if failed := parent.maySpawn(&args.Worker, args.Workers, 1); failed != nil {
 		return actor.Ref{}, failed
 	}
 	p := &pool{args: args, spec: spec, seed: maphash.MakeSeed(), wanted: args.Workers}
@@ -61,7 +64,7 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	if err != nil {
 		return actor.Ref{}, invalid("restart: %v", err)
 	}
-	p.row.arb, p.row.name, p.row.pool, p.row.group = a, args.Name, p, group
+	p.row.arb, p.row.name, p.row.pool, p.row.group, p.row.leaving = a, args.Name, p, group, make(map[*incarnation]leaver)
 	if err := p.bind(ctx); err != nil {
 		return actor.Ref{}, err
 	}
@@ -94,7 +97,11 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	}
 	for _, i := range all {
 		if err := a.awaitReady(ctx, i); err != nil {
-			p.monitor.kill(&wire.Death{Cause: wire.CauseStart, Reason: "a worker could not start"})
+			reason := "a worker could not start"
+			if ctx.Err() != nil {
+				reason = "its spawner gave up before its workers were ready"
+			}
+			p.monitor.kill(&wire.Death{Cause: wire.CauseStart, Reason: reason})
 			return actor.Ref{}, err
 		}
 	}
@@ -156,8 +163,7 @@ func (p *pool) bind(ctx context.Context) error {
 		if name, rest, ok := strings.Cut(address, ":"); ok && (name == "unix" || name == "tcp") {
 			network, address = name, rest
 		}
-		var config net.ListenConfig
-		l, err := config.Listen(ctx, network, address)
+		l, err := listenAt(ctx, network, address)
 		if err != nil {
 			p.closeFiles()
 			return invalid("cannot listen at %q for the workers: %v", address, err)
@@ -235,7 +241,7 @@ func (p *pool) shutDown(ctx context.Context) {
 	}
 	for _, i := range all {
 		select {
-		case <-i.until(&i.ended):
+		case <-i.ended.until():
 		case <-ctx.Done():
 			return // the monitor's end kills them
 		}
@@ -256,7 +262,7 @@ func (p *pool) ended() {
 func (p *pool) regroup() {
 	list := make([]*incarnation, 0, len(p.row.slots))
 	for _, s := range p.row.slots {
-		if s.current != nil && !s.removed {
+		if s.current != nil && !s.held && !s.current.gate.closed.Load() {
 			list = append(list, s.current)
 		}
 	}
@@ -292,9 +298,9 @@ func (p *pool) pick(key string) *incarnation {
 }
 
 // least returns who has the fewest calls unanswered: of those that run, or if none
-// does, of those that start. Among equals it takes turns. Whose connection is lost
-// has none unanswered, and would draw all calls until its end is known: it is the
-// last resort.
+// does, of those that start. Among equals it takes turns. Who is about to end has
+// few unanswered and takes no more, and whose connection is lost has none: they
+// would draw all calls until they have ended, and are the last resort.
 func (p *pool) least(members []*incarnation) (best *incarnation) {
 	if len(members) == 0 {
 		return nil
@@ -320,6 +326,7 @@ type fitness uint8
 
 const (
 	isLost fitness = iota
+	leaves
 	starts
 	runsNow
 )
@@ -328,6 +335,8 @@ func (i *incarnation) fitness() fitness {
 	switch {
 	case i.lost.Load():
 		return isLost
+	case i.leaves():
+		return leaves
 	case i.readyNow():
 		return runsNow
 	}
@@ -335,7 +344,7 @@ func (i *incarnation) fitness() fitness {
 }
 
 // readyNow reports whether i has been ready. It takes no lock.
-func (i *incarnation) readyNow() bool { return i.ready.passed.Load() }
+func (i *incarnation) readyNow() bool { return i.ready.passed() }
 
 // keyed returns whose the key is: the slot with the highest hash of both, so that
 // when there is one more or less, few keys move.
@@ -364,8 +373,10 @@ func (p *pool) nobody() *wire.Error {
 			d.Reason = "its workers were stopped"
 		}
 		if s.status == "failed" {
-			d = s.last
-			c := *d
+			c := wire.Death{Cause: wire.CauseStart} // of one that was given up on before it began
+			if s.last != nil {
+				c = *s.last
+			}
 			c.Reason = strings.TrimSuffix("given up: "+s.reason+"; "+c.Reason, "; ")
 			d = &c
 			break
@@ -393,13 +404,28 @@ func (a *Arbiter) find(address, command string) (to *incarnation, entered bool, 
 		}
 	}
 	if to.pool == nil || key == "" && isOwn(command) {
-		return to, false, nil
+		to, entered = a.enter(to, wire.Bytes(address))
+		return to, entered, nil
 	}
 	w := to.pool.pick(key)
 	if w == nil {
 		return nil, false, to.pool.nobody()
 	}
 	return w, true, nil
+}
+
+// enter enters the gate of to, who was found at address, or else that of who has the
+// address now. Where there is no gate to enter, or the address is that of one life
+// which is about to end, it says so: then there is nothing to leave.
+func (a *Arbiter) enter(to *incarnation, address []byte) (who *incarnation, entered bool) {
+	for to.seat != nil && !to.gate.enter() {
+		now := a.resolve(address)
+		if now == nil || now == to {
+			return to, false
+		}
+		to = now
+	}
+	return to, to.seat != nil
 }
 
 // allOf returns the pool all workers of which address means, or nil.
@@ -414,28 +440,56 @@ func (a *Arbiter) allOf(address string) *pool {
 	return nil
 }
 
-// sendAll sends a one-way message of i's to every worker of p. It fails if one of
-// them cannot be sent it, and goes on to the others.
-func (i *incarnation) sendAll(ctx context.Context, s cell.Scope, p *pool, command string, v cell.Value) (failed *wire.Error) {
-	took := 0
+// sendAll sends a one-way message of i's to every worker of p, and waits for none. If
+// some cannot be sent it, the others have it all the same, and the error names those.
+func (i *incarnation) sendAll(ctx context.Context, s cell.Scope, p *pool, command string, v cell.Value) *wire.Error {
+	var failed []error
+	sent := 0
 	for _, w := range *p.members.Load() {
-		if !w.gate.enter() {
+		if w = w.heir(); w == nil {
 			continue
 		}
-		if err := i.send(ctx, s, w, w.aid, command, v); err == nil {
-			took++
-		} else if failed == nil {
-			failed = err
+		sent++
+		if err := i.send(ctx, s, w, w.aid, command, v, false); err != nil {
+			failed = append(failed, err)
 		}
 		w.gate.leave()
 	}
-	switch {
-	case failed != nil && took > 0:
-		return failed.With(wire.StartedUnknown) // of the others' handlers
-	case failed == nil && took == 0: // there is nobody, or they all leave
+	if sent == 0 {
 		return p.nobody()
 	}
-	return failed
+	if len(failed) == 0 {
+		return nil
+	}
+	e := *wire.AsError(together(failed), wire.CodeApp)
+	if len(failed) < sent {
+		e.Started = wire.StartedUnknown // of the others' handlers
+		e.Message = fmt.Sprintf("%s; %d of %d workers have it", e.Message, sent-len(failed), sent)
+	}
+	return &e
+}
+
+// heir returns who has the place in a pool that w had when it was looked up, w itself or
+// another one. Its gate was entered. It is nil if nobody has.
+func (w *incarnation) heir() *incarnation {
+	for !w.gate.enter() {
+		now := w.slot.occupant()
+		if now == nil || now == w {
+			return nil
+		}
+		w = now
+	}
+	return w
+}
+
+// occupant returns who is in the slot, nil if nobody is or is to stay.
+func (s *slot) occupant() *incarnation {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	if s.removed || s.held {
+		return nil
+	}
+	return s.current
 }
 
 // poolAddress takes apart an address that means a pool in a special way: "web#KEY",
@@ -459,28 +513,26 @@ func (a *Arbiter) scale(ctx context.Context, args actor.ScaleArgs) (int, error) 
 	if i.pool == nil {
 		return 0, wire.Errorf(wire.CodeRefused, "%q is not a pool, so it has no number of workers", args.Pool).NotStarted()
 	}
-	n := args.Workers
-	if args.Delta != 0 {
-		i.pool.mu.Lock()
-		n = i.pool.wanted + args.Delta
-		i.pool.mu.Unlock()
-	}
-	return i.pool.scale(ctx, n, "asked to")
+	return i.pool.scale(ctx, args, "asked to")
 }
 
-// scale gives the pool n workers: new ones in the lowest free slots, or the oldest
-// fewer. It returns when they are ready, or have ended.
-func (p *pool) scale(ctx context.Context, n int, why string) (int, error) {
+// scale gives the pool as many workers as args say: new ones in the lowest free slots,
+// or the oldest fewer. It returns when they are ready, or have ended.
+func (p *pool) scale(ctx context.Context, args actor.ScaleArgs, why string) (int, error) {
+	p.mu.Lock()
+	before, n := p.wanted, args.Workers
+	if args.Delta != 0 {
+		n = before + args.Delta
+	}
 	if n < 0 || n > maxWorkers {
+		p.mu.Unlock()
 		return 0, invalid("a pool has 0 to %d workers, not %d", maxWorkers, n)
 	}
-	p.mu.Lock()
-	before := p.wanted
 	p.wanted = n
 	var fresh, leaving []*incarnation
 	var failed *wire.Error
 	if n > before {
-		if failed = p.monitor.parent.maySpawn(&p.args.Worker, n-before); failed == nil {
+		if failed = p.monitor.parent.maySpawn(&p.args.Worker, n-before, 0); failed == nil {
 			fresh, failed = p.grow()
 		}
 		if failed != nil {
@@ -503,7 +555,7 @@ func (p *pool) scale(ctx context.Context, n int, why string) (int, error) {
 	}
 	for _, i := range leaving {
 		select {
-		case <-i.until(&i.ended):
+		case <-i.ended.until():
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
@@ -523,8 +575,9 @@ func (p *pool) grow() (fresh []*incarnation, failed *wire.Error) {
 			}
 		}
 		if over {
+			failed := p.row.overError()
 			p.row.mu.Unlock()
-			return fresh, wire.Errorf(wire.CodeClosed, "the pool %q is stopping", p.args.Name).NotStarted()
+			return fresh, failed
 		}
 		if have >= p.wanted {
 			p.row.mu.Unlock()
@@ -563,6 +616,7 @@ func (p *pool) shrink() (leaving []*incarnation) {
 		r.removeLocked(s)
 		for _, i := range [...]*incarnation{s.current, s.successor} {
 			if i != nil {
+				r.leaving[i] = leaver{from: s}
 				leaving = append(leaving, i)
 			}
 		}
@@ -584,5 +638,5 @@ func (s *slot) rank() time.Time {
 	if s.current == nil || !s.current.embryoless() {
 		return time.Time{}
 	}
-	return s.current.born
+	return s.current.born()
 }

@@ -38,15 +38,15 @@ func (p *pool) autoscale() {
 	if busy || p.idle.IsZero() {
 		p.idle = now
 	}
-	n := p.wanted
+	n, step := p.wanted, 0
 	why := ""
 	switch {
 	case oldest >= p.args.QueueAge && n < p.args.Max && p.settled(members) && now.Sub(p.grown) >= max(growPause, p.args.QueueAge):
-		n++
+		step = 1
 		p.grown = now
 		why = fmt.Sprintf("a message has waited for %v", oldest.Round(time.Millisecond))
 	case now.Sub(p.idle) >= idleBefore && n > p.args.Min:
-		n--
+		step = -1
 		p.idle = now
 		why = fmt.Sprintf("there was nothing to do for %v", idleBefore)
 	}
@@ -57,8 +57,9 @@ func (p *pool) autoscale() {
 	p.row.arb.background(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), p.row.arb.options.StartTimeout+drainTime)
 		defer cancel()
-		if _, err := p.scale(ctx, n, why); err != nil {
-			p.row.arb.log.Warn("a pool could not change its size", "pool", p.args.Name, "workers", n, "error", err)
+		// A step, since somebody else may have changed the size meanwhile.
+		if _, err := p.scale(ctx, actor.ScaleArgs{Delta: step}, why); err != nil {
+			p.row.arb.log.Warn("a pool could not change its size", "pool", p.args.Name, "workers", n+step, "error", err)
 		}
 	})
 }
@@ -136,7 +137,7 @@ func (p *pool) recycleOne() {
 		return
 	}
 	for _, i := range *p.members.Load() {
-		if !i.readyNow() || i.slot == nil {
+		if !i.readyNow() || i.slot == nil || !i.slot.mayRecycle() {
 			continue
 		}
 		why := i.spentBy(p.args.Recycle)
@@ -144,13 +145,17 @@ func (p *pool) recycleOne() {
 			continue
 		}
 		a := p.row.arb
-		a.events.add(actor.Event{Type: "recycling", Actor: i.ref(), Kind: i.kind, Text: why})
+		if !i.slot.recycleFails() {
+			a.events.add(actor.Event{Type: "recycling", Actor: i.ref(), Kind: i.kind, Text: why})
+		}
 		began := a.background(func() {
 			defer p.rolling.Store(false)
 			ctx, cancel := context.WithTimeout(context.Background(), drainTime+a.options.StartTimeout)
 			defer cancel()
-			if err := i.slot.replace(ctx, "recycled: "+why); err != nil {
-				a.log.Warn("a worker could not be recycled", "actor", i.label(), "error", err)
+			err := i.slot.replace(ctx, "recycled: "+why)
+			if first, again := i.slot.recycled(err); first {
+				a.events.add(actor.Event{Type: "recycle_failed", Actor: i.ref(), Kind: i.kind, Text: err.Error()})
+				a.log.Warn("a worker could not be recycled, and goes on; this is tried again, less and less often", "actor", i.label(), "after", again, "error", err)
 			}
 		})
 		if began {
@@ -158,4 +163,40 @@ func (p *pool) recycleOne() {
 		}
 	}
 	p.rolling.Store(false)
+}
+
+// failing is a row of tries that failed: the next one waits, for longer each time.
+type failing struct {
+	wait time.Duration // 0: the last one did not fail
+	due  time.Time
+}
+
+// mayRecycle reports whether it is time to try to replace who is in the slot.
+func (s *slot) mayRecycle() bool {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	return !time.Now().Before(s.failing.due)
+}
+
+// recycleFails reports whether the last try failed.
+func (s *slot) recycleFails() bool {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	return s.failing.wait > 0
+}
+
+// recycled takes the outcome of a try. It reports whether this is the first one that
+// failed, and after how long there is another one.
+func (s *slot) recycled(err error) (first bool, again time.Duration) {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	f, policy := &s.failing, s.row.group.Policy()
+	if err == nil {
+		*f = failing{}
+		return false, 0
+	}
+	first = f.wait == 0
+	f.wait = min(max(2*f.wait, policy.MinBackoff), policy.MaxBackoff)
+	f.due = time.Now().Add(f.wait)
+	return first, f.wait
 }

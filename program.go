@@ -46,6 +46,7 @@ func silentProgram(i *incarnation) *cell.Spec {
 			}
 			select {
 			case <-p.process.Exited():
+				within(lastWords, p.process.Done())
 			case <-ctx.Done(): // its grace is over: it was killed
 			}
 		},

@@ -12,7 +12,7 @@ import (
 // Quotas bound what actors may spawn. They do not hold for the program the arbiter
 // is in, but for Total. Of each, 0 is the default, and a negative number no bound.
 type Quotas struct {
-	Children  int // living actors spawned by one actor; default 10,000
+	Children  int // living actors spawned by one actor, with the workers of its pools; default 10,000
 	Processes int // of these, in processes of their own; default 256
 	Depth     int // how many spawners there are, one above the other; default 16
 	PerSecond int // spawns by one actor in a second; default 1,000
@@ -72,53 +72,58 @@ func (s *spawns) take(n, perSecond int) bool {
 type census struct{ total atomic.Int64 }
 
 // began counts i in.
-func (c *census) began(i *incarnation) {
-	c.total.Add(1)
-	if i.parent != nil {
-		i.parent.spawns().children.Add(1)
+func (c *census) began(i *incarnation) { c.count(i, 1) }
+
+// ended counts i out.
+func (c *census) ended(i *incarnation) { c.count(i, -1) }
+
+func (c *census) count(i *incarnation, n int64) {
+	c.total.Add(n)
+	if by := i.spawner(); by != nil {
+		by.spawns().children.Add(n)
 		if i.inOwnProcess() {
-			i.parent.spawns().processes.Add(1)
+			by.spawns().processes.Add(n)
 		}
 	}
 }
 
-// ended counts i out.
-func (c *census) ended(i *incarnation) {
-	c.total.Add(-1)
-	if i.parent != nil {
-		i.parent.spawns().children.Add(-1)
-		if i.inOwnProcess() {
-			i.parent.spawns().processes.Add(-1)
-		}
+// spawner is in whose quotas i counts: a pool's workers are its spawner's. It is nil
+// for who joined.
+func (i *incarnation) spawner() *incarnation {
+	if i.parent != nil && i.parent.pool != nil {
+		return i.parent.parent
 	}
+	return i.parent
 }
 
 func (i *incarnation) inOwnProcess() bool { return i.place == inProcess || i.place == inProgram }
 
-// maySpawn refuses what is beyond the quotas: n actors as args describe, by i.
-func (i *incarnation) maySpawn(args *actor.SpawnArgs, n int) *wire.Error {
+// maySpawn refuses what is beyond the quotas: n actors as args describe, and more that
+// are goroutines, by i.
+func (i *incarnation) maySpawn(args *actor.SpawnArgs, n, more int) *wire.Error {
+	all := n + more
 	q := i.arb.options.Quotas
-	beyond := func(have, limit int) bool { return limit >= 0 && have+n > limit }
+	beyond := func(have, n, limit int) bool { return limit >= 0 && have+n > limit }
 	refuse := func(format string, a ...any) *wire.Error {
 		return wire.Errorf(wire.CodeRefused, format, a...).NotStarted()
 	}
-	if beyond(int(i.arb.counts.total.Load()), q.Total) {
+	if beyond(int(i.arb.counts.total.Load()), all, q.Total) {
 		return refuse("the quota is used up: %d actors live, of %d (Quotas.Total)", i.arb.counts.total.Load(), q.Total)
 	}
 	if i.trusted() {
 		return nil
 	}
-	if q.Depth >= 0 && i.depth+1 > q.Depth {
+	if q.Depth >= 0 && int(i.depth)+1 > q.Depth {
 		return refuse("the quota is used up: %q was spawned by an actor that was spawned by an actor, and so on, %d deep (Quotas.Depth)", i.label(), q.Depth)
 	}
-	if have := int(i.spawns().children.Load()); beyond(have, q.Children) {
-		return refuse("the quota is used up: %q has %d children, of %d (Quotas.Children)", i.label(), have, q.Children)
+	if have := int(i.spawns().children.Load()); beyond(have, all, q.Children) {
+		return refuse("the quota is used up: %q has %d children, of %d, and asks for %d more (Quotas.Children)", i.label(), have, q.Children, all)
 	}
 	process := args.In == "process" || args.In == "exec"
-	if have := int(i.spawns().processes.Load()); process && beyond(have, q.Processes) {
-		return refuse("the quota is used up: %q has %d children that are processes, of %d (Quotas.Processes)", i.label(), have, q.Processes)
+	if have := int(i.spawns().processes.Load()); process && beyond(have, n, q.Processes) {
+		return refuse("the quota is used up: %q has %d children that are processes, of %d, and asks for %d more (Quotas.Processes)", i.label(), have, q.Processes, n)
 	}
-	if q.PerSecond >= 0 && !i.spawns().take(n, q.PerSecond) {
+	if q.PerSecond >= 0 && !i.spawns().take(all, q.PerSecond) {
 		return refuse("the quota is used up: %q spawns more than %d actors a second (Quotas.PerSecond)", i.label(), q.PerSecond)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,15 +13,16 @@ import (
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// gate keeps whoever has just chosen a worker apart from who takes it out of the
-// pool: a worker is asked to stop only when nothing is on its way to it.
+// gate keeps whoever has just found who is in a slot, by its name or as one of a pool,
+// apart from who takes it out of there: it is asked to stop only when nothing is on
+// its way to it. It is closed once who follows can be found, or that nobody does.
 type gate struct {
 	entering atomic.Int64
 	closed   atomic.Bool
 }
 
-// enter reports whether a message may be handed to the worker; then leave is to be
-// called once it was.
+// enter reports whether a message may be handed over; then leave is to be called once
+// it was.
 func (g *gate) enter() bool {
 	g.entering.Add(1)
 	if g.closed.Load() {
@@ -36,19 +38,42 @@ func (g *gate) leave() { g.entering.Add(-1) }
 // has, before it is asked to stop regardless.
 const drainTime = 30 * time.Second
 
-// drain waits until i, which gets no more messages from its pool, has got and
-// answered those it was given.
+// drain waits until i, which gets no more messages by its name or from its pool, has
+// got and answered those it was given.
 func (i *incarnation) drain(ctx context.Context) {
 	i.gate.closed.Store(true)
-	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	i.until(ctx, drainTime, func() bool { return !i.busy() })
+}
+
+// dismiss asks i, which another one or nobody follows, to stop, as soon as nothing is
+// on its way to it: the stop would overtake that. It does not wait.
+func (i *incarnation) dismiss(reason string) {
+	i.asked.Store(true)
+	i.gate.closed.Store(true)
+	if !i.embryoless() || !i.expects() {
+		i.stop(reason)
+		return
+	}
+	began := i.arb.background(func() {
+		i.until(context.Background(), i.grace(), func() bool { return !i.expects() })
+		i.stop(reason)
+	})
+	if !began {
+		i.stop(reason)
+	}
+}
+
+// until waits for a state of i, its end, or the end of ctx or the limit.
+func (i *incarnation) until(ctx context.Context, limit time.Duration, done func() bool) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	wait := 100 * time.Microsecond
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	for i.busy() {
+	for !done() {
 		select {
 		case <-timer.C:
-		case <-i.until(&i.ended):
+		case <-i.ended.until():
 			return
 		case <-ctx.Done():
 			return
@@ -58,16 +83,22 @@ func (i *incarnation) drain(ctx context.Context) {
 	}
 }
 
-// busy reports whether something is on its way to i or waits for its answer.
+// expects reports whether something is on its way to i.
+func (i *incarnation) expects() bool {
+	return i.gate.entering.Load() > 0 || i.session != nil && i.session.conn.Stats().Queued[peer.Data] > 0
+}
+
+// busy reports whether something is on its way to i, or waits there to be begun or
+// answered.
 func (i *incarnation) busy() bool {
-	if i.gate.entering.Load() > 0 || i.calls().Len() > 0 {
+	if i.expects() || i.calls().Len() > 0 {
 		return true
 	}
-	if i.cell != nil {
-		waiting, _, _ := i.cell.Inbox()
-		return waiting > 0
+	if i.cell == nil {
+		return false
 	}
-	return i.session.conn.Stats().Queued[peer.Data] > 0
+	waiting, _, _ := i.cell.Inbox()
+	return waiting > 0
 }
 
 // retire drains i, asks it to stop and waits until it has. When it does not, its own
@@ -83,60 +114,89 @@ func (i *incarnation) retire(ctx context.Context, reason string) {
 	}
 	i.stop(reason)
 	select {
-	case <-i.until(&i.ended):
+	case <-i.ended.until():
 	case <-ctx.Done():
 	}
 }
 
 // replace puts another incarnation into the slot: the new one is started first, and
-// takes over when it is ready, unless both could not live at the same time.
+// takes over when it is ready, unless both could not live at the same time. If it is
+// being replaced already, that is what is waited for.
 func (s *slot) replace(ctx context.Context, reason string) error {
 	r := s.row
 	r.mu.Lock()
 	old := s.current
 	switch {
 	case r.over || s.removed:
+		failed := s.goneError()
 		r.mu.Unlock()
-		return wire.Errorf(wire.CodeClosed, "%q is stopping", r.name).NotStarted()
-	case old == nil || !old.embryoless():
+		return failed
+	case old == nil || !old.embryoless() || old.isEnding():
 		r.mu.Unlock()
-		i, failed := s.start()
-		if failed != nil {
-			return failed
+		i, err := s.start(ctx)
+		if err != nil {
+			return err
 		}
 		return r.arb.awaitReady(ctx, i)
-	case s.successor != nil:
-		r.mu.Unlock()
-		return wire.Errorf(wire.CodeRefused, "%q is being replaced already", s.name).NotStarted()
 	case s.alone():
+		next := s.giveWay(0, false)
 		r.mu.Unlock()
-		return s.stopAndStart(ctx, old, reason)
+		// Not the caller's time: who waits in the slot begins when the old one has ended.
+		if !r.arb.background(func() { old.retire(context.Background(), reason) }) {
+			old.stop("the arbiter has stopped")
+		}
+		return r.arb.awaitReady(ctx, next)
 	}
-	next := s.incarnate()
-	s.successor = next
-	r.arb.registry.claim(next.aid, next)
+	next := s.successor
+	if next == nil {
+		next = s.incarnate()
+		s.successor = next
+		r.arb.registry.claim(next.aid, next)
+	}
 	r.mu.Unlock()
 	next.begin()
 	if err := r.arb.awaitReady(ctx, next); err != nil {
 		return err
 	}
+	old, err := s.promote(next)
+	if err != nil {
+		next.stop(reason)
+		return err
+	}
+	if old != nil {
+		old.retire(ctx, reason)
+	}
+	return nil
+}
+
+// promote gives the slot to its successor, who is ready. It returns whom that has
+// replaced; nil if it has it already, or the old one has ended.
+func (s *slot) promote(next *incarnation) (old *incarnation, err error) {
+	r := s.row
 	r.mu.Lock()
-	if s.current == next { // the old one has ended meanwhile
-		r.mu.Unlock()
-		return nil
+	defer r.mu.Unlock()
+	if s.current == next {
+		return nil, nil
 	}
 	if s.successor != next || r.over || s.removed || s.held {
-		r.mu.Unlock()
-		next.stop(reason)
-		return errors.New("its successor has ended")
+		return nil, errors.New("its successor has ended")
 	}
+	old = s.current
 	s.successor, s.current = nil, next
 	s.restarts++
+	r.leaving[old] = leaver{from: s}
 	r.changed()
 	r.arb.registry.handOver(s.name, old, next)
-	r.mu.Unlock()
-	old.retire(ctx, reason)
-	return nil
+	old.gate.closed.Store(true) // last: whom it turns away finds the new one
+	return old, nil
+}
+
+// absent reports whether there is nothing in the slot that a restart of all would be
+// meant for.
+func (s *slot) absent() bool {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	return !s.row.over && (s.removed || s.held)
 }
 
 // alone reports whether there can be only one incarnation in the slot at a time: a
@@ -145,26 +205,6 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 func (s *slot) alone() bool {
 	p := s.row.pool
 	return p == nil || s.args.Silent && len(p.files) == 0
-}
-
-// stopAndStart ends old and waits for who follows.
-func (s *slot) stopAndStart(ctx context.Context, old *incarnation, reason string) error {
-	old.retire(ctx, reason)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	s.row.mu.Lock()
-	next, status := s.current, s.reason
-	s.row.mu.Unlock()
-	if next == nil {
-		i, failed := s.start()
-		if failed != nil {
-			return fmt.Errorf("%w (%s)", failed, status)
-		}
-		next = i
-	}
-	next.begin()
-	return s.row.arb.awaitReady(ctx, next)
 }
 
 // restart answers the command restart.
@@ -191,7 +231,8 @@ func (a *Arbiter) restart(ctx context.Context, target actor.Ref) ([]string, erro
 
 // roll replaces what is in the slots of r, one after the other. It goes on when ctx
 // has ended, since half a restart is worse than one nobody waits for; it ends at the
-// first slot that cannot be replaced.
+// first slot that cannot be replaced. Slots that were removed since, or stopped by
+// hand, are left out.
 func (r *row) roll(ctx context.Context, reason string) ([]string, error) {
 	r.mu.Lock()
 	slots := append([]*slot(nil), r.slots...)
@@ -207,12 +248,20 @@ func (r *row) roll(ctx context.Context, reason string) ([]string, error) {
 	began := r.arb.background(func() {
 		var o outcome
 		for _, s := range slots {
+			if s.absent() {
+				continue
+			}
 			limit := drainTime + 2*r.arb.options.StartTimeout + s.args.StartTimeout + s.args.Grace
 			each, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-			o.err = s.replace(each, reason)
+			err := s.replace(each, reason)
 			cancel()
-			if o.err != nil {
-				o.err = fmt.Errorf("%s was not replaced, and those after it were left alone: %w", s.name, o.err)
+			if err != nil && s.absent() {
+				continue
+			}
+			if err != nil {
+				failed := *wire.AsError(err, wire.CodeApp)
+				failed.Message = fmt.Sprintf("%s was not replaced, and those after it were left alone: %s", s.name, cmp.Or(failed.Message, err.Error()))
+				o.err = &failed
 				break
 			}
 			o.done = append(o.done, s.name)

@@ -2,6 +2,7 @@ package arbiter
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ type session struct {
 	arb  *Arbiter
 	inc  *incarnation
 	conn *peer.Conn
+	born time.Time
 
 	// owned by the reader
 	hello      *wire.Hello
@@ -29,9 +31,10 @@ type session struct {
 	askedOf    []*link // others' connections this one's requests wait in …
 	answeredBy []*link // … and those its replies do
 
-	door    *door         // by which its program may come; or nil
-	letters *letters      // those that the end of conn found on their way
-	counts  sessionCounts // written by the reader
+	pulsar  atomic.Pointer[peer.Pulsar] // the transport of an actor of pulsar; or nil
+	door    *door                       // by which its program may come; or nil
+	letters *letters                    // those that the end of conn found on their way
+	counts  sessionCounts               // written by the reader
 
 	mu       sync.Mutex // guards what follows
 	asked    map[uint64]asked
@@ -43,7 +46,8 @@ type session struct {
 	used     proc.Usage    // what its process had used by then
 	wanted   time.Duration // see proc.Process.Wanted
 	usedAt   time.Time
-	marks    []mark // see queueAge
+
+	unsent, unstarted marks // see markLocked
 }
 
 // asked is a call this session's actor has in flight.
@@ -85,7 +89,7 @@ func (s *session) Receive(_ *peer.Conn, m *wire.Message) {
 		s.notify(m)
 	case wire.KindGoodbye:
 		s.mu.Lock()
-		s.bye = wire.ParseDeath(m)
+		s.bye = farewell(wire.ParseDeath(m))
 		s.mu.Unlock()
 	}
 }
@@ -191,34 +195,26 @@ func (s *session) toAll(p *pool, m *wire.Message, charge peer.Charge) {
 		s.refuse(m, charge, needsOneWay(p))
 		return
 	}
-	members := *p.members.Load()
-	if len(members) == 0 {
-		s.refuse(m, charge, p.nobody())
-		return
-	}
 	original := *m
-	took := 0
-	for n, w := range members {
-		if !w.gate.enter() {
+	var last *incarnation
+	for _, w := range *p.members.Load() {
+		if w = w.heir(); w == nil {
 			continue
 		}
-		if took++; took > 1 {
+		if last != nil {
+			s.route(s.linkTo(last), m, peer.Charge{})
+			last.gate.leave()
+			*m = original
 			s.counts.read.Add(1) // it is one message for each
 		}
-		*m = original
-		last := peer.Charge{}
-		if n == len(members)-1 {
-			last = charge // the room is the sender's again when the last one has it
-			charge = peer.Charge{}
-		}
-		s.route(s.linkTo(w), m, last)
-		w.gate.leave()
+		last = w
 	}
-	if took == 0 { // they all leave, and who follows them is not there yet
+	if last == nil {
 		s.refuse(m, charge, p.nobody())
 		return
 	}
-	charge.Return()
+	s.route(s.linkTo(last), m, charge) // the room is the sender's again when the last one has it
+	last.gate.leave()
 }
 
 func needsOneWay(p *pool) *wire.Error {
@@ -229,12 +225,28 @@ func needsOneWay(p *pool) *wire.Error {
 func (s *session) request(m *wire.Message) {
 	s.counts.read.Add(1)
 	charge := s.conn.Charge(m)
+	if m.Codec == wire.CodecPickle && !s.inc.pulsar {
+		s.refuse(m, charge, errNotPulsar())
+		return
+	}
 	l := s.link(m.Target)
 	if l == nil || l.to.pool != nil {
 		s.toPool(l, m, charge)
 		return
 	}
+	if l.to.seat == nil {
+		s.route(l, m, charge)
+		return
+	}
+	// Who has the address may be another one than when the road to it was found.
+	to, entered := s.arb.enter(l.to, m.Target)
+	if to != l.to {
+		l = s.linkAs(to, string(m.Target))
+	}
 	s.route(l, m, charge)
+	if entered {
+		to.gate.leave()
+	}
 }
 
 // route takes a message the road l.
@@ -249,6 +261,12 @@ func (s *session) route(l *link, m *wire.Message, charge peer.Charge) {
 		m.Ext = nil
 	}
 	m.Sender = s.sender
+	if m.Codec == wire.CodecPickle && !l.to.pulsar {
+		if err := toCBOR(m); err != nil {
+			s.refuse(m, charge, err)
+			return
+		}
+	}
 	if m.Flags&(wire.FlagOneWay|wire.FlagAccept) != 0 {
 		s.oneWay(l, m, charge)
 		return
@@ -359,8 +377,8 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 		}
 	} else {
 		var source cell.Source
-		if charge.From != nil {
-			source = s.conn // else it is a copy: the room is given back with the last one
+		if charge.From != nil { // else it is one of several of the same message, and another one pays
+			source = s.conn
 		}
 		r := l.to.cell.Receive(m, source, charge.Cost)
 		r.Granted = true // it takes room in its sender's window until its handler begins: the sender waits
@@ -435,6 +453,10 @@ func (s *session) post(class peer.Class, m *wire.Message) {
 	}
 }
 
+// Expired tells this session's actor that nobody waits for the call id: its time is
+// up.
+func (s *session) Expired(id uint64, _ peer.Note) { s.tellCancel(id) }
+
 func (s *session) flush(more bool) {
 	if more {
 		s.conn.FlushSoon()
@@ -498,11 +520,16 @@ func (s *session) watch(m *wire.Message) {
 		return
 	}
 	s.mu.Lock()
+	_, taken := s.watching[m.ID]
 	refused := s.gone || len(s.watching) >= maxWatches
-	if !refused {
+	if !refused && !taken {
 		s.watching[m.ID] = to
 	}
 	s.mu.Unlock()
+	if taken { // it would be a watch that nobody counts
+		s.fail(m.ID, invalid("the id %d belongs to another watch", m.ID))
+		return
+	}
 	if refused {
 		s.fail(m.ID, wire.Errorf(wire.CodeOverloaded, "it watches %d actors already", maxWatches).NotStarted())
 		return
@@ -542,6 +569,9 @@ func (s *session) notify(m *wire.Message) {
 		}
 	}
 	s.inc.markReady()
+	if info.State == cell.Stopping.String() {
+		s.inc.state.CompareAndSwap(int32(cell.Running), int32(cell.Stopping))
+	}
 	now := time.Now()
 	var used proc.Usage
 	var wanted time.Duration
@@ -561,29 +591,53 @@ func (s *session) notify(m *wire.Message) {
 	s.checkBudget(&info)
 }
 
-// mark is how many messages had gone to an actor at a time.
+// marks are how many messages there were at some times: when as many are over the
+// oldest of them waits no more. Nothing is noted with each message.
+type marks []mark
+
 type mark struct {
 	at   time.Time
-	sent uint64
+	upTo uint64
 }
 
 const maxMarks = 16
 
-// markLocked notes how far it has come with what it was sent.
-func (s *session) markLocked(now time.Time) {
-	k := s.conn.Account()
-	over := max(s.beat.Started+s.beat.Refused, k.Credited) + k.Withdrawn
-	for len(s.marks) > 0 && s.marks[0].sent <= over {
-		s.marks = s.marks[1:]
+// note notes that there are upTo messages by now, of which over are over.
+func (m *marks) note(now time.Time, upTo, over uint64) {
+	for len(*m) > 0 && (*m)[0].upTo <= over {
+		*m = (*m)[1:]
 	}
-	sent := k.Taken
-	if sent <= over {
+	if upTo <= over {
 		return
 	}
-	if len(s.marks) == maxMarks {
-		s.marks = s.marks[:maxMarks-1]
+	if len(*m) == maxMarks {
+		*m = (*m)[:maxMarks-1]
 	}
-	s.marks = append(s.marks, mark{now, sent})
+	*m = append(*m, mark{now, upTo})
+}
+
+// age is how long the oldest message has waited, roughly.
+func (m marks) age() time.Duration {
+	if len(m) == 0 {
+		return 0
+	}
+	return time.Since(m[0].at)
+}
+
+// markLocked notes how far the actor has come with what it was sent: what has not left
+// here yet, and what is in its inbox, by its heartbeat. Not all that is sent is ever
+// counted as started: some is answered at once, and some is dropped since nobody waits
+// any more. So both are forgotten when nothing waits, and what is compared with the
+// count of those that were started begins anew with each heartbeat.
+func (s *session) markLocked(now time.Time) {
+	placed, written := s.conn.Progress()
+	s.unsent.note(now, placed, written)
+	switch {
+	case s.beat.Inbox <= 0:
+		s.unstarted = nil
+	case s.beat.Started > 0: // else it does not count
+		s.unstarted.note(now, s.beat.Started+uint64(s.beat.Inbox), s.beat.Started)
+	}
 }
 
 // queueAge is how long the oldest message that was sent to the actor and not
@@ -595,10 +649,7 @@ func (s *session) queueAge() time.Duration {
 	if age > 0 {
 		age += time.Since(s.beatAt)
 	}
-	if len(s.marks) > 0 {
-		age = max(age, time.Since(s.marks[0].at))
-	}
-	return age
+	return max(age, s.unsent.age(), s.unstarted.age())
 }
 
 // checkBudget ends an actor that says itself that a handler has outlived its budget,
@@ -629,8 +680,14 @@ func (s *session) describe(info *actor.Info) {
 	if at.Remote != "" {
 		info.Peer += ":" + at.Remote
 	}
+	info.Extra = maps.Clone(beat.Extra)
 	info.Inbox, info.Started = beat.Inbox, beat.Started
 	info.Accepted, info.Refused = beat.Accepted, beat.Refused+s.counts.refused.Load()+s.counts.letters.Load()+s.conn.Refused()
+	if p := s.pulsar.Load(); p != nil {
+		info.Accepted = s.conn.Account().Taken
+		info.Started = info.Accepted // of an actor of pulsar it is taken that what is written is begun
+		describePulsar(info, p)
+	}
 	s.inc.mu.Lock()
 	defer s.inc.mu.Unlock()
 	if s.hello != nil {
@@ -646,11 +703,13 @@ func (s *session) stop(reason string) {
 
 // kill ends the process, if it is ours, and the connection.
 func (s *session) kill(d *wire.Death) {
+	s.pulsarLast()
 	if p := s.inc.process.Load(); p != nil {
 		if err := p.Kill(); err != nil {
 			s.arb.log.Warn("a process could not be killed", "actor", s.inc.label(), "pid", p.PID(), "error", err)
 		}
 	}
+	s.conn.Farewell(d)
 	s.conn.Close(fmt.Errorf("it %s", d.String()))
 }
 
@@ -658,6 +717,7 @@ func (s *session) kill(d *wire.Death) {
 // its incarnation.
 func (s *session) serve() {
 	err := s.conn.Run(s)
+	s.inc.lost.Store(true)
 	s.Dry(s.conn)
 	s.inc.end(s.autopsy(err))
 }

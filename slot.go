@@ -1,7 +1,9 @@
 package arbiter
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,10 +27,17 @@ type row struct {
 
 	mu      sync.Mutex // guards what follows, and what slots say so of
 	group   *supervise.Group
-	slots   []*slot // in the order of their numbers
-	over    bool    // nothing is started any more
-	untried bool    // the first start is under way: nobody follows one that fails
-	spent   string  // why group gave up
+	slots   []*slot                 // in the order of their numbers
+	leaving map[*incarnation]leaver // who has lost its place, or is about to, and has not ended
+	over    bool                    // nothing is started any more
+	untried bool                    // the first start is under way: nobody follows one that fails
+	spent   string                  // why group gave up
+}
+
+// leaver is whose place another one has.
+type leaver struct {
+	from *slot
+	fell bool // with the others: all of the row begin again when the last one has ended
 }
 
 // slot is a place in which one incarnation follows another, under one name. Who
@@ -46,12 +55,13 @@ type slot struct {
 	// guarded by row.mu
 	current   *incarnation // who has the name; nil: nobody
 	successor *incarnation // who is to have it once it is ready
-	timer     *time.Timer  // begins current
-	due       time.Time    // when
+	timer     *time.Timer  // begins current; nil: somebody else does, or it waits for an end
+	due       time.Time    // when, at the earliest; zero: somebody else begins it
 	restarts  int
 	last      *wire.Death // how the one before ended
 	held      bool        // stopped by hand: nobody follows
 	removed   bool        // the row has lost it
+	failing   failing     // tries to recycle who is in it
 	status    string      // why there is nobody: "stopped", "failed", "done"
 	reason    string      // in words
 }
@@ -74,7 +84,7 @@ func (a *Arbiter) supervised(spec *cell.Spec, args *actor.SpawnArgs, parent *inc
 	if err != nil {
 		return nil, invalid("restart: %v", err)
 	}
-	r := &row{arb: a, name: args.Name, group: group, untried: true}
+	r := &row{arb: a, name: args.Name, group: group, untried: true, leaving: make(map[*incarnation]leaver)}
 	s := r.add(1, args.Name, spec, args, parent)
 	i := s.current
 	if failed := a.enlistRow(r); failed != nil {
@@ -233,20 +243,21 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	defer r.mu.Unlock()
 	var next *incarnation
 	defer func() { r.arb.registry.succeed(i, next) }()
+	if _, left := r.leaving[i]; left {
+		delete(r.leaving, i)
+		defer r.armAll() // some may have waited for this
+	}
 	if s.successor == i {
 		s.successor = nil // who waits for it sees that it has ended
 		return v
 	}
-	if s.current != i {
-		if !i.neverBegan() { // else it only waited when the supervisor gave up
-			s.last = d // it was replaced, and has finished what it had
-		}
-		return v
-	}
-	s.current = nil
 	if s.last == nil || !i.neverBegan() { // or the last to live is what matters
 		s.last = d
 	}
+	if s.current != i { // it was replaced, and has finished what it had
+		return v
+	}
+	s.current = nil
 	v.slot = s
 	switch {
 	case r.over || s.removed || s.held || r.untried && !i.wasReady():
@@ -294,12 +305,45 @@ func (s *slot) follow(v *verdict) *incarnation {
 		return nil
 	case supervise.StartAll:
 		for _, other := range s.row.slots {
-			if other != s && other.current != nil && other.current.embryoless() {
-				v.others = append(v.others, other.current)
+			if other != s {
+				v.others = append(v.others, other.fall(v.decision.After)...)
 			}
 		}
 	}
 	return s.next(v.decision.After)
+}
+
+// fall has another incarnation follow who is in the slot, since one of the row has
+// crashed, and returns who is to be asked to stop for that. row.mu is held.
+func (s *slot) fall(wait time.Duration) (fallen []*incarnation) {
+	if i := s.successor; i != nil {
+		s.successor = nil // who waits for it sees that it has ended
+		s.row.leaving[i] = leaver{s, true}
+		fallen = append(fallen, i)
+	}
+	switch i := s.current; {
+	case i == nil || !i.embryoless():
+	case i.leaves(): // what follows is decided when it has ended
+		s.row.leaving[i] = leaver{s, true}
+	default:
+		s.giveWay(wait, true)
+		fallen = append(fallen, i)
+	}
+	return fallen
+}
+
+// giveWay gives name and place of who is in the slot, and is still to be asked to
+// stop, to a new one, which begins after that has ended, and after the wait. So what is
+// sent to the name meanwhile waits for it. row.mu is held.
+func (s *slot) giveWay(wait time.Duration, fell bool) (next *incarnation) {
+	r, old := s.row, s.current
+	r.leaving[old] = leaver{s, fell}
+	next = s.next(wait)
+	r.arb.registry.claim(next.aid, next)
+	r.arb.registry.handOver(s.name, old, next)
+	r.changed()
+	old.gate.closed.Store(true) // last: whom it turns away finds the new one
+	return next
 }
 
 func (i *incarnation) embryoless() bool {
@@ -324,12 +368,43 @@ func (s *slot) next(wait time.Duration) *incarnation {
 	s.current, s.status, s.reason = i, "", ""
 	s.restarts++
 	s.due = time.Now().Add(wait)
-	s.timer = time.AfterFunc(wait, func() {
-		if !s.row.arb.background(i.begin) {
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+	s.arm()
+	return i
+}
+
+// arm has who waits in the slot begin when that is due, but if it has to wait for an
+// end before that. row.mu is held.
+func (s *slot) arm() {
+	r, i := s.row, s.current
+	if r.over || s.timer != nil || s.due.IsZero() || i == nil || i.embryoless() || s.waitsFor() != nil {
+		return
+	}
+	s.timer = time.AfterFunc(max(time.Until(s.due), 0), func() {
+		if !r.arb.background(i.begin) {
 			i.stop("the arbiter has stopped")
 		}
 	})
-	return i
+}
+
+func (r *row) armAll() {
+	for _, s := range r.slots {
+		s.arm()
+	}
+}
+
+// waitsFor returns who has to end before another one begins in the slot: the one it
+// follows, where there can be only one, or one that fell with it. row.mu is held.
+func (s *slot) waitsFor() *incarnation {
+	for i, l := range s.row.leaving {
+		if l.fell || l.from == s && s.alone() {
+			return i
+		}
+	}
+	return nil
 }
 
 func (s *slot) incarnate() *incarnation {
@@ -368,7 +443,8 @@ func (i *incarnation) carryOut(v verdict) {
 	default:
 		a.events.add(actor.Event{Type: "restarting", Actor: ref, Kind: i.kind, Text: fmt.Sprintf("in %v: %s", d.After.Round(time.Millisecond), d.Reason)})
 		for _, other := range v.others {
-			other.stop("all of " + s.row.name + " are started again")
+			a.events.add(actor.Event{Type: "restarting", Actor: actor.Ref{Name: other.name}, Kind: other.kind, Text: "it fell with " + s.name})
+			other.dismiss("all of " + s.row.name + " are started again")
 		}
 	}
 }
@@ -410,7 +486,8 @@ func (r *row) close() {
 	}
 }
 
-// living returns who is in the slots of r, and who is to be.
+// living returns who is in the slots of r, who is to be, and who was and has not
+// ended.
 func (r *row) living() (all []*incarnation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -419,6 +496,11 @@ func (r *row) living() (all []*incarnation) {
 			if i != nil {
 				all = append(all, i)
 			}
+		}
+	}
+	for i := range r.leaving {
+		if !slices.Contains(all, i) {
+			all = append(all, i)
 		}
 	}
 	return all
@@ -451,7 +533,8 @@ func (s *slot) stop(ctx context.Context, reason string) (*wire.Death, error) {
 }
 
 // hold asks who is in the slot to stop, and has nobody follow until it is started by
-// hand. If nobody is in it, it returns how the last one ended.
+// hand. It returns who is to end, also those that had given way before; if nobody is,
+// how the last one ended.
 func (s *slot) hold(reason string) (leaving []*incarnation, last *wire.Death) {
 	r := s.row
 	r.mu.Lock()
@@ -466,12 +549,19 @@ func (s *slot) hold(reason string) (leaving []*incarnation, last *wire.Death) {
 		s.rest("stopped", reason)
 		last = s.last
 	}
+	r.changed()
+	dismissed := len(leaving)
+	for i, l := range r.leaving {
+		if l.from == s && !slices.Contains(leaving, i) {
+			leaving = append(leaving, i)
+		}
+	}
 	r.mu.Unlock()
 	if last == nil {
 		last = &wire.Death{Cause: wire.CauseStopped, Reason: reason}
 	}
-	for _, i := range leaving {
-		i.stop(reason)
+	for _, i := range leaving[:dismissed] {
+		i.dismiss(reason)
 	}
 	return leaving, last
 }
@@ -493,7 +583,7 @@ func (r *row) stop(ctx context.Context, reason string) error {
 func awaitAll(ctx context.Context, all []*incarnation) error {
 	for _, i := range all {
 		select {
-		case <-i.until(&i.ended):
+		case <-i.ended.until():
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -501,34 +591,127 @@ func awaitAll(ctx context.Context, all []*incarnation) error {
 	return nil
 }
 
-// start fills an empty slot, and forgets that the supervisor gave up. It returns
-// who is in it.
-func (s *slot) start() (*incarnation, *wire.Error) {
+// start fills an empty slot, and forgets that the supervisor gave up. An end that has
+// to come before that is waited for: that of who stops, or which the next one waits
+// for, too. It returns who is in the slot then.
+func (s *slot) start(ctx context.Context) (*incarnation, error) {
+	for {
+		i, end, failed := s.tryStart()
+		if failed != nil {
+			return nil, failed
+		}
+		if end == nil {
+			i.begin() // or it would wait for longer
+			return i, nil
+		}
+		select {
+		case <-end.ended.until():
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// start fills all slots of r, at the same time, and waits until each one's actor is
+// ready or has failed.
+func (r *row) start(ctx context.Context) error {
+	r.mu.Lock()
+	slots := slices.Clone(r.slots)
+	r.mu.Unlock()
+	failed := make([]error, len(slots))
+	var all sync.WaitGroup
+	for n, s := range slots {
+		all.Go(func() {
+			i, err := s.start(ctx)
+			if err == nil {
+				err = r.arb.awaitReady(ctx, i)
+			}
+			failed[n] = err
+		})
+	}
+	all.Wait()
+	return together(failed)
+}
+
+// together is one error for all, of which some may be nil: the first one, and in its
+// words what became of the others.
+func together(all []error) error {
+	all = slices.DeleteFunc(all, func(err error) bool { return err == nil })
+	if len(all) < 2 {
+		return errors.Join(all...)
+	}
+	first := *wire.AsError(all[0], wire.CodeApp)
+	var others strings.Builder
+	for _, err := range all[1:] {
+		e := wire.AsError(err, wire.CodeApp)
+		fmt.Fprintf(&others, "; %s: %s", cmp.Or(e.Target, "another"), cmp.Or(e.Message, string(e.Code)))
+	}
+	first.Message += others.String()
+	if first.Death != nil {
+		d := *first.Death
+		d.Reason += others.String()
+		first.Death = &d
+	}
+	return &first
+}
+
+// tryStart returns who is in the slot, if need be a new one, or whose end has to be
+// waited for.
+func (s *slot) tryStart() (i, end *incarnation, failed *wire.Error) {
 	r := s.row
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.over || s.removed {
-		r.mu.Unlock()
-		return nil, wire.Errorf(wire.CodeClosed, "%q is stopping", r.name).NotStarted()
+		return nil, nil, s.goneError()
 	}
 	s.held = false
 	if r.group.GaveUp() {
 		r.group.Reset()
 	}
-	if i := s.current; i != nil { // it lives, or waits: then not any longer
-		r.mu.Unlock()
-		i.begin()
-		return i, nil
-	}
 	r.group.Add(s.name)
-	i := s.incarnate()
+	if end := s.waitsFor(); end != nil {
+		return nil, end, nil
+	}
+	if i = s.current; i != nil {
+		if i.isEnding() {
+			return nil, i, nil
+		}
+		return i, nil, nil
+	}
+	i = s.incarnate()
+	if taken, ok := r.arb.registry.add(i); !ok {
+		r.arb.counts.ended(i)
+		failed := wire.Errorf(wire.CodeExists, "%q belongs to a living actor", taken).NotStarted()
+		i.stillbornUnseen(failed)
+		return nil, nil, failed
+	}
 	s.current, s.status, s.reason = i, "", ""
+	s.due = time.Time{}
 	s.restarts++
 	r.changed()
-	r.arb.registry.claim(i.aid, i)
-	r.arb.registry.claim(i.name, i)
-	r.mu.Unlock()
-	i.begin()
-	return i, nil
+	return i, nil, nil
+}
+
+// isEnding reports whether i lives only until its end is known.
+func (i *incarnation) isEnding() bool { return i.leaves() || i.lost.Load() || i.killed() != nil }
+
+// overError is why nothing is started in r any more. mu is held.
+func (r *row) overError() *wire.Error {
+	r.arb.mu.Lock()
+	stopping := r.arb.stopping
+	r.arb.mu.Unlock()
+	if stopping {
+		return wire.Errorf(wire.CodeClosed, "the arbiter is stopping").NotStarted()
+	}
+	return wire.Errorf(wire.CodeRefused, "%q is stopping", r.name).NotStarted()
+}
+
+// goneError is why nothing is started in the slot any more. row.mu is held.
+func (s *slot) goneError() *wire.Error {
+	if s.row.over {
+		return s.row.overError()
+	}
+	return wire.Errorf(wire.CodeRefused, "%q is not there any more: its pool has fewer workers now", s.name).NotStarted()
 }
 
 // info is what there is to say of the slot.

@@ -72,6 +72,9 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
+	if parent.pulsar && args.In == inPulsar && args.Name != "" && (a.registry.get(args.Name) != nil || checkNames(args.Name) != nil) {
+		args.Name = "" // to pulsar it is a label, which many may have
+	}
 	if failed := checkNames(args.Name, args.AID); failed != nil {
 		return actor.Ref{}, failed
 	}
@@ -80,7 +83,7 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 			return ref, err
 		}
 	}
-	if failed := parent.maySpawn(args, 1); failed != nil {
+	if failed := parent.maySpawn(args, 1, 0); failed != nil {
 		return actor.Ref{}, failed
 	}
 	var i *incarnation
@@ -122,25 +125,37 @@ func (a *Arbiter) existing(ctx context.Context, args *actor.SpawnArgs) (ref acto
 	if args.Name == "" {
 		return ref, invalid("get-or-create goes by the name: give one"), true
 	}
-	i := a.registry.get(args.Name)
-	if i == nil {
-		return ref, nil, false
+	for {
+		i := a.registry.get(args.Name)
+		if i == nil {
+			return ref, nil, false
+		}
+		if i.kind != args.Kind {
+			e := wire.Errorf(wire.CodeExists, "%q is a living actor of the kind %q, not %q", args.Name, i.kind, args.Kind).NotStarted()
+			return ref, e, true
+		}
+		if !i.isEnding() {
+			return i.ref(), a.awaitReady(ctx, i), true
+		}
+		select { // who follows it, if anybody does, is who was asked for
+		case <-i.ended.until():
+		case <-ctx.Done():
+			return ref, ctx.Err(), true
+		}
 	}
-	if i.kind != args.Kind {
-		e := wire.Errorf(wire.CodeExists, "%q is a living actor of the kind %q, not %q", args.Name, i.kind, args.Kind).NotStarted()
-		return ref, e, true
-	}
-	return i.ref(), a.awaitReady(ctx, i), true
 }
 
 // spawner returns who asked for a spawn: the arbiter itself, where that is no actor.
-func (a *Arbiter) spawner(ctx context.Context) *incarnation {
-	if from, ok := actor.Caller(ctx); ok {
-		if i := a.registry.get(from.AID); i != nil {
-			return i
-		}
+// One that has ended meanwhile spawns nothing: no quota would hold for it.
+func (a *Arbiter) spawner(ctx context.Context) (*incarnation, *wire.Error) {
+	from, ok := actor.Caller(ctx)
+	if !ok {
+		return a.self, nil
 	}
-	return a.self
+	if i := a.registry.get(from.AID); i != nil {
+		return i, nil
+	}
+	return nil, wire.Errorf(wire.CodeClosed, "its spawner %q has ended", from.AID).NotStarted()
 }
 
 // checkSpawn refuses what cannot be spawned, and completes args. The spec is nil for
@@ -170,8 +185,10 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 		}
 	case "exec":
 		return nil, a.checkProgram(args)
+	case inPulsar:
+		return nil, a.checkPulsar(args)
 	default:
-		return nil, invalid("an actor lives in a \"goroutine\", a \"process\" or by \"exec\", not in %q", args.In)
+		return nil, invalid("an actor lives in a \"goroutine\", a \"process\", by \"exec\" or in \"pulsar\", not in %q", args.In)
 	}
 	kind, failed := a.kindNamed(args.Kind)
 	if failed != nil {
@@ -191,12 +208,15 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 }
 
 func checkDurations(args *actor.SpawnArgs) *wire.Error {
-	for name, d := range map[string]time.Duration{
-		"startTimeout": args.StartTimeout, "heartbeat": args.Heartbeat, "heartbeatTimeout": args.HeartbeatTimeout,
-		"budget": args.Budget, "grace": args.Grace,
+	for _, f := range [...]struct {
+		name string
+		d    time.Duration
+	}{
+		{"startTimeout", args.StartTimeout}, {"heartbeat", args.Heartbeat}, {"heartbeatTimeout", args.HeartbeatTimeout},
+		{"budget", args.Budget}, {"grace", args.Grace},
 	} {
-		if d < 0 {
-			return invalid("%s is %v, and must not be negative", name, d)
+		if f.d < 0 {
+			return invalid("%s is %v, and must not be negative", f.name, f.d)
 		}
 	}
 	return nil
@@ -254,7 +274,7 @@ func (a *Arbiter) awaitReady(ctx context.Context, i *incarnation) error {
 		return i.startError()
 	}
 	select {
-	case <-i.until(&i.ready):
+	case <-i.ready.until():
 	case <-ctx.Done():
 		// Somebody else may wait for an actor that is there by name.
 		if i.slot == nil && (i.args == nil || !i.args.GetOrCreate) {
@@ -286,7 +306,7 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 		aid = a.newAID(args.Kind)
 	}
 	i := &incarnation{
-		arb: a, aid: aid, name: name, kind: args.Kind, spec: spec, args: args, born: time.Now(),
+		arb: a, aid: aid, name: name, kind: args.Kind, spec: spec, args: args,
 		parent: parent, depth: parent.depth + 1,
 		embryo: &embryo{},
 	}
@@ -295,6 +315,8 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 		i.place = inProcess
 	case args.In == "exec":
 		i.place = inProgram
+	case args.In == inPulsar:
+		i.place, i.pulsar = inProgram, true
 	}
 	i.state.Store(int32(cell.Initial))
 	if i.place == inProgram && args.Silent {
@@ -303,7 +325,7 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 	if i.place == inGoroutine || args.Silent {
 		i.cell = cell.New(i.spec, i, a.self.cell.Base(), i.aid, i.name, a.log)
 		i.cell.Prepare(cell.Birth{Budget: args.Budget, Grace: args.Grace, Config: maps.Clone(args.Extra)})
-		i.local.Expired = i.expired
+		i.local.Owner = i
 	} else {
 		i.embryo.connect(i)
 	}
@@ -370,8 +392,10 @@ func (a *Arbiter) tryEnlist(i *incarnation) (taken string, err error) {
 	if a.stopping {
 		return "", errStopping
 	}
-	if r := a.rows[i.name]; r != nil && i.slot == nil && (i.pool == nil || r.pool != i.pool) {
-		return i.name, errTaken
+	for _, address := range [...]string{i.name, i.aid} {
+		if r := a.rows[address]; r != nil && (i.slot == nil || i.slot.row != r) && (i.pool == nil || r.pool != i.pool) {
+			return address, errTaken // also while there is nobody in it
+		}
 	}
 	taken, ok := a.registry.add(i)
 	if !ok {
@@ -381,8 +405,8 @@ func (a *Arbiter) tryEnlist(i *incarnation) (taken string, err error) {
 	return "", nil
 }
 
-// expired tells a cell that nobody waits for a request any longer: its time is up.
-func (i *incarnation) expired(id uint64, n peer.Note) {
+// Expired tells a cell that nobody waits for a request any longer: its time is up.
+func (i *incarnation) Expired(id uint64, n peer.Note) {
 	if l, ok := n.Caller.(*link); ok {
 		i.cell.Cancel(l.from.conn, id)
 		return

@@ -2,6 +2,7 @@ package arbiter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,11 +10,15 @@ import (
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 // termPart is the part of the time for a stop that is left for SIGTERM to work.
 const termPart = 5
+
+// killWait is how long a stop waits for what it has killed, and for its goroutines.
+const killWait = 5 * time.Second
 
 // stopCommand is the command stop as the actor "arbiter" answers it: by all the steps
 // of Stop. To others it means to finish what they have first; what the arbiter has
@@ -75,9 +80,9 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 		killed = append(killed, i.label())
 		i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: "it had not stopped when the arbiter did"})
 	}
-	for _, i := range left {
-		<-i.until(&i.ended)
-	}
+	last, cancelLast := context.WithTimeout(context.Background(), killWait)
+	defer cancelLast()
+	left = awaitEnds(last, left)
 	if len(killed) > 0 {
 		a.step("the rest was killed", began, "killed", strings.Join(killed, ", "))
 	}
@@ -94,13 +99,23 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 		close(idle)
 	}
 	a.mu.Unlock()
-	<-idle
-	a.closeLogs()
+	var stuck error
+	select {
+	case <-idle:
+	case <-last.Done():
+		stuck = errors.New("something the arbiter has called does not return (the start of a process, or Options.HTTP), and is left behind")
+	}
+	if a.output != a.options.Output {
+		if err := a.output.Close(); err != nil {
+			a.log.Warn("not all was printed", "error", err)
+		}
+	}
 	switch {
 	case len(killed) > 0:
-		return fmt.Errorf("%d actors had not stopped in time and were killed: %s", len(killed), strings.Join(killed, ", "))
-	case family != nil:
-		return fmt.Errorf("not everything has ended: %w", family)
+		err := fmt.Errorf("%d actors had not stopped in time and were killed: %s", len(killed), strings.Join(killed, ", "))
+		return errors.Join(err, family, stuck)
+	case family != nil || stuck != nil:
+		return fmt.Errorf("not everything has ended: %w", errors.Join(family, stuck))
 	}
 	return nil
 }
@@ -128,11 +143,11 @@ func (a *Arbiter) others() (all []*incarnation) {
 // awaitEnds waits until all have ended or ctx has, and returns who has not.
 func awaitEnds(ctx context.Context, all []*incarnation) (left []*incarnation) {
 	for _, i := range all {
-		if i.ended.passed.Load() {
+		if i.ended.passed() {
 			continue // also if ctx has ended
 		}
 		select {
-		case <-i.until(&i.ended):
+		case <-i.ended.until():
 		case <-ctx.Done():
 			left = append(left, i)
 		}
@@ -145,7 +160,7 @@ func awaitEnds(ctx context.Context, all []*incarnation) (left []*incarnation) {
 func terminate(all []*incarnation) (left []*incarnation) {
 	sig, _ := signalNamed("TERM")
 	for _, i := range all {
-		if i.ended.passed.Load() {
+		if i.ended.passed() {
 			continue
 		}
 		left = append(left, i)
@@ -156,16 +171,16 @@ func terminate(all []*incarnation) (left []*incarnation) {
 	return left
 }
 
-// printed takes a line that a process has printed: to the output, the journal and
-// the log of its name.
-func (a *Arbiter) printed(label, stream string, line []byte) {
-	a.output.line(label, line)
+// printed takes a line that a process has printed: to the journal, the log of its
+// name, if there is one, and the output.
+func (a *Arbiter) printed(label, stream string, line []byte, log *proc.Log) {
 	a.journal.add(label, stream, line)
-	if l := a.logOf(label); l != nil {
-		if stream == "stderr" {
-			l.Stderr(line)
-		} else {
-			l.Stdout(line)
-		}
+	switch {
+	case log == nil:
+	case stream == "stderr":
+		log.Stderr(line)
+	default:
+		log.Stdout(line)
 	}
+	a.output.Line(label, line) // last: it may have to wait for whoever reads it
 }

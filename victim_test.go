@@ -82,7 +82,13 @@ func victimHandlers() []actor.Handler[*victim] {
 // newVictim fails, or never returns, if its settings say so.
 func newVictim(ctx context.Context) (*victim, error) {
 	self, _ := actor.Current(ctx)
-	switch how, _ := self.Config("start"); how {
+	how, _ := self.Config("start")
+	if file, ok := how.(string); ok && filepath.IsAbs(file) {
+		if _, err := os.Stat(file); err == nil {
+			return nil, actor.DoNotRestart(fmt.Errorf("no license"))
+		}
+	}
+	switch how {
 	case "never":
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -90,8 +96,6 @@ func newVictim(ctx context.Context) (*victim, error) {
 		return nil, fmt.Errorf("no disk")
 	case "panic":
 		panic("no disk at all")
-	case "not again":
-		return nil, actor.DoNotRestart(fmt.Errorf("no license"))
 	}
 	return &victim{}, nil
 }
@@ -197,11 +201,14 @@ func (v *victim) Die(_ context.Context, way string) error {
 	case "leave":
 		os.Exit(0)
 	case "memory":
-		eat()
+		eat(1<<30, true)
+	case "address space":
+		eat(4<<30, false)
 	case "hang":
 		<-released
 	case "spin":
 		if strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff") {
+			//lint:ignore SA5002 to spin is what it was asked for
 			for { // no call in here, and no signals: nothing takes the processor from it
 			}
 		}
@@ -217,11 +224,13 @@ func (v *victim) Die(_ context.Context, way string) error {
 
 var eaten [][]byte
 
-// eat takes memory until there is no more.
-func eat() {
-	for {
-		b := make([]byte, 16<<20)
-		for i := 0; i < len(b); i += 4096 {
+// eat takes memory until there is no more, or so much: a bound that does not hold must
+// not be the machine's trouble. What is not used is only addresses.
+func eat(most int, use bool) {
+	const piece = 16 << 20
+	for range most / piece {
+		b := make([]byte, piece)
+		for i := 0; use && i < len(b); i += 4096 {
 			b[i] = 1
 		}
 		eaten = append(eaten, b)
@@ -337,6 +346,11 @@ func python(t *testing.T) string {
 		t.Skip("no python3: the worker in Python is left out")
 	}
 	return path
+}
+
+func hasPython() bool {
+	_, err := exec.LookPath("python3")
+	return err == nil
 }
 
 func workerPath(t *testing.T) string {

@@ -22,7 +22,7 @@ const (
 )
 
 // dial connects to an arbiter: "unix:/path", "tcp:host:port", "host:port",
-// "fd:3", or "" for what the environment says.
+// "fd:3", "pulsar:host:port", or "" for what the environment says.
 func dial(ctx context.Context, address string) (net.Conn, error) {
 	if address == "" {
 		if fd := os.Getenv(EnvFD); fd != "" {
@@ -42,8 +42,13 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 		return proc.Inherited(fd)
 	case ok && (network == "unix" || network == "tcp"):
 		return d.DialContext(ctx, network, where)
+	case speaksPulsar(address):
+		return d.DialContext(ctx, "tcp", where)
 	case strings.Contains(address, "/"):
 		return d.DialContext(ctx, "unix", address)
 	}
 	return d.DialContext(ctx, "tcp", address)
 }
+
+// speaksPulsar reports whether the arbiter at address is one of Python's pulsar.
+func speaksPulsar(address string) bool { return strings.HasPrefix(address, "pulsar:") }

@@ -54,7 +54,7 @@ type Info struct {
 	In       string        `cbor:"in,omitempty" json:"in,omitempty"`
 	PID      int           `cbor:"pid,omitempty" json:"pid,omitempty"`
 	Peer     string        `cbor:"peer,omitempty" json:"peer,omitempty"`
-	Profile  string        `cbor:"profile,omitempty" json:"profile,omitempty"` // how its connection's messages are written: native, json
+	Profile  string        `cbor:"profile,omitempty" json:"profile,omitempty"` // how its connection's messages are written: native, json, pulsar
 	Language string        `cbor:"language,omitempty" json:"language,omitempty"`
 	Uptime   time.Duration `cbor:"uptime" json:"uptime"`     // nanoseconds
 	Inbox    int           `cbor:"inbox" json:"inbox"`       // messages that wait

@@ -32,7 +32,8 @@ type Event struct {
 	Time time.Time `cbor:"time" json:"time"`
 	// Type is "spawned", "joined", "ready", "stopping", "ended", "dead_letter"; of a
 	// supervised actor also "restarting" (Text says when and why) and "gave_up"; of a
-	// pool "scaled" and "recycling"; of the arbiter "stopping" with each of its steps.
+	// pool "scaled", "recycling" and, once for tries in a row, "recycle_failed"; of the
+	// arbiter "stopping" with each of its steps.
 	Type  string `cbor:"type" json:"type"`
 	Actor Ref    `cbor:"actor" json:"actor"`
 	Kind  string `cbor:"kind,omitempty" json:"kind,omitempty"`

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,8 @@ type joined struct {
 // NewMember makes a Member that will join the arbiter at address as an actor of
 // kind. It does not connect yet. The address is "unix:/path", "tcp:host:port",
 // "host:port", "fd:3", or "" for what the environment says (ARBITER_FD, else
-// ARBITER_ADDR and ARBITER_TOKEN).
+// ARBITER_ADDR and ARBITER_TOKEN). "pulsar:host:port" is a real arbiter of Python's
+// pulsar, which must expect the AID; see docs/pulsar.md for what that cannot do.
 func NewMember(address string, kind Behaviour, options JoinOptions) *Member {
 	if options.Timeout <= 0 {
 		options.Timeout = 10 * time.Second
@@ -229,8 +231,14 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 			return nil, fmt.Errorf("cannot join the arbiter at %q: %w", m.address, err)
 		}
 		transport = peer.NewTransport(c)
+		if speaksPulsar(m.address) {
+			transport = m.pulsar(transport)
+		}
 	}
 	window := wire.Window{Messages: uint64(spec.Inbox.Messages), Bytes: uint64(spec.Inbox.Bytes)}
+	if speaksPulsar(m.address) && window == (wire.Window{}) {
+		window = peer.PulsarWindow // it does not know of any: what has no room would be refused
+	}
 	if window.Messages == 0 {
 		window.Messages = defaultInboxMessages
 	}
@@ -258,6 +266,7 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 		return nil, fmt.Errorf("cannot join the arbiter at %q: %w", m.address, err)
 	}
 	j := &joined{member: m, conn: conn, hello: welcome, ran: make(chan struct{})}
+	conn.Unsent = func(_ string, e *wire.Error) { j.undelivered(e) }
 	j.cell = cell.New(spec, m, context.WithoutCancel(ctx), welcome.AID, welcome.Name, m.log)
 	birth := cell.Birth{
 		Budget: time.Duration(welcome.Budget) * time.Millisecond,
@@ -314,7 +323,7 @@ func (m *Member) Connection() Connection {
 		return Connection{}
 	}
 	info := j.conn.Info()
-	c := Connection{Profile: "native", Transport: info.Network, Peer: info.Remote}
+	c := Connection{Profile: string(cmp.Or(info.Profile, peer.Native)), Transport: info.Network, Peer: info.Remote}
 	if c.Peer == "" && info.PID != 0 {
 		c.Peer = fmt.Sprintf("pid %d", info.PID)
 	}

@@ -20,7 +20,8 @@ type SpawnArgs struct {
 	Kind string `cbor:"kind,omitempty" json:"kind,omitempty"`
 	Name string `cbor:"name,omitempty" json:"name,omitempty"` // default: none
 	AID  string `cbor:"aid,omitempty" json:"aid,omitempty"`   // default: the arbiter makes one
-	// In is "goroutine" (the default), "process", or "exec" (the default with Run).
+	// In is "goroutine" (the default), "process", "exec" (the default with Run), or
+	// "pulsar" for a real actor of Python's pulsar: see arbiter.PulsarOptions.
 	In string `cbor:"in,omitempty" json:"in,omitempty"`
 	// GetOrCreate has a living actor of that Name and Kind returned, if there is one.
 	GetOrCreate bool `cbor:"getOrCreate,omitempty" json:"getOrCreate,omitempty"`

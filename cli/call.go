@@ -25,7 +25,8 @@ JSON. The actor "arbiter" is the arbiter itself.
 		Example: `  $0 call arbiter commands                        # what the arbiter answers
   $0 call arbiter spawn kind=renderer name=ada    # start an actor
   $0 call ada echo '{"n": 5}'                     # every actor answers echo
-  $0 call ada echo -- -5`,
+  $0 call ada echo -- -5
+  $0 call a1 run @__main__.add 1 3                # a function, of an actor of Python's pulsar`,
 		Args: a.arguments(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			arg, err := parseArgs(args[2:])

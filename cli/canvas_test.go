@@ -25,7 +25,7 @@ func addFrame(t *testing.T, on *canvas, n int, s size, c color.RGBA) {
 	}
 	tiles := v.tiles(n, tileSide)
 	for i, tl := range tiles {
-		complete, err := on.put(t.Context(), placed{tl, pixels{bytes.Repeat([]byte{c.R, c.G, c.B}, tl.W*tl.H)}, "render/1"})
+		complete, err := on.put(t.Context(), placed{tl, pixels{RGB: bytes.Repeat([]byte{c.R, c.G, c.B}, tl.W*tl.H)}, "render/1"})
 		if err != nil || complete != (i == len(tiles)-1) {
 			t.Fatalf("tile %d of %d: %v, %v", i, len(tiles), complete, err)
 		}
@@ -44,7 +44,7 @@ func TestCanvas(t *testing.T) {
 	}
 	addFrame(t, c, 0, s, color.RGBA{R: 9})
 	again := s.frame(0).tiles(0, tileSide)[1]
-	if _, err := c.put(t.Context(), placed{again, pixels{make([]byte, 3*again.W*again.H)}, "render/2"}); !errors.Is(err, actor.NewError("twice", "")) {
+	if _, err := c.put(t.Context(), placed{again, pixels{RGB: make([]byte, 3*again.W*again.H)}, "render/2"}); !errors.Is(err, actor.NewError("twice", "")) {
 		t.Errorf("a tile that had come: %v", err)
 	}
 	if got := c.latest.image.RGBAAt(99, 0); got.R != 9 {
@@ -55,7 +55,7 @@ func TestCanvas(t *testing.T) {
 	}
 	strange := s.frame(1).tiles(1, tileSide)[0]
 	strange.W--
-	if _, err := c.put(t.Context(), placed{strange, pixels{make([]byte, 3*strange.W*strange.H)}, "render/1"}); !errors.Is(err, actor.NewError("bad_tile", "")) {
+	if _, err := c.put(t.Context(), placed{strange, pixels{RGB: make([]byte, 3*strange.W*strange.H)}, "render/1"}); !errors.Is(err, actor.NewError("bad_tile", "")) {
 		t.Errorf("a tile that does not belong there: %v", err)
 	}
 	b, err := c.report(t.Context(), actor.None{})
@@ -75,7 +75,7 @@ func TestCanvasShowsTheLatest(t *testing.T) {
 	}
 	for _, n := range []int{1, 0} {
 		tl := s.frame(n).tiles(n, tileSide)[0]
-		if _, err := c.put(t.Context(), placed{tl, pixels{make([]byte, 3*30*30)}, "a"}); err != nil {
+		if _, err := c.put(t.Context(), placed{tl, pixels{RGB: make([]byte, 3*30*30)}, "a"}); err != nil {
 			t.Fatal(err)
 		}
 		if c.latest == nil || c.latest.frame != 1 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -16,20 +17,39 @@ type deed int
 // What chaos does. Each kind of death is found in a way of its own.
 const (
 	kills   deed = iota // SIGKILL: the end of the process is seen
-	panics              // a handler panics: the worker says so
+	panics              // a handler panics: the worker says so, and why
 	freezes             // SIGSTOP: the silence is noticed
 	hangs               // a handler that never ends: its budget is
+	raises              // in Python: the program exits, and its last line says why
 	deeds               // how many there are
 )
 
 func (d deed) String() string {
-	return [...]string{"kill -9", "panic", "freeze", "hang"}[d]
+	return [...]string{"kill -9", "panic", "freeze", "hang", "raise"}[d]
+}
+
+// target is a pool to be struck, and how.
+type target struct {
+	pool    string
+	workers int
+	deeds   []deed
+	share   int // how many strikes of each round are for it
+}
+
+// targets are the pools of a demonstration that can be struck, for what is a process
+// can.
+func targets(renderers int, colourists bool) []target {
+	list := []target{{renderPool, renderers, []deed{kills, panics, freezes, hangs}, 4}}
+	if colourists {
+		list = append(list, target{colourPool, coloursAt, []deed{kills, raises, freezes, hangs}, 2})
+	}
+	return list
 }
 
 // strike is a deed to be done: to whom, and how long after the one before.
 type strike struct {
 	After time.Duration
-	Slot  int // from 1
+	Slot  string
 	Deed  deed
 }
 
@@ -37,12 +57,13 @@ type strike struct {
 // does not change it.
 type plan struct {
 	random  *rand.Rand
-	workers int
-	bag     []deed // those of this round that are left: each comes once
+	targets []target
+	round   []int    // which of them are to be struck in this round yet
+	bags    [][]deed // for each, the deeds that are to come before one comes again
 }
 
-func newPlan(seed uint64, workers int) *plan {
-	return &plan{random: rand.New(rand.NewPCG(seed, 0)), workers: workers}
+func newPlan(seed uint64, all []target) *plan {
+	return &plan{random: rand.New(rand.NewPCG(seed, 0)), targets: all, bags: make([][]deed, len(all))}
 }
 
 // Between strikes.
@@ -52,17 +73,24 @@ const (
 )
 
 func (p *plan) next() strike {
-	if len(p.bag) == 0 {
-		for _, n := range p.random.Perm(int(deeds)) {
-			p.bag = append(p.bag, deed(n))
+	if len(p.round) == 0 {
+		for n, t := range p.targets {
+			p.round = append(p.round, slices.Repeat([]int{n}, t.share)...)
+		}
+		p.random.Shuffle(len(p.round), func(i, j int) { p.round[i], p.round[j] = p.round[j], p.round[i] })
+	}
+	n := p.round[0]
+	t, bag := &p.targets[n], p.bags[n]
+	if len(bag) == 0 {
+		for _, d := range p.random.Perm(len(t.deeds)) {
+			bag = append(bag, t.deeds[d])
 		}
 	}
-	s := strike{
+	p.round, p.bags[n] = p.round[1:], bag[1:]
+	return strike{
 		After: leastCalm + time.Duration(p.random.Int64N(int64(mostCalm-leastCalm))),
-		Slot:  1 + p.random.IntN(p.workers), Deed: p.bag[0],
+		Slot:  fmt.Sprintf("%s/%d", t.pool, 1+p.random.IntN(t.workers)), Deed: bag[0],
 	}
-	p.bag = p.bag[1:]
-	return s
 }
 
 // victim is the life of a worker that was struck.
@@ -72,9 +100,8 @@ type victim struct {
 	PID  int
 }
 
-// chaos strikes the workers of a pool. It is the state of one actor.
+// chaos strikes workers. It is the state of one actor.
 type chaos struct {
-	pool   string
 	plan   *plan
 	struck func(victim, deed) // is told of each deed
 	next   strike
@@ -82,14 +109,14 @@ type chaos struct {
 	spent  map[string]string // by slot, the AID of who was struck last
 }
 
-// kindOfChaos returns the kind of an actor that strikes the workers of a pool as
-// planned, until it is stopped, and tells struck what it did.
-func kindOfChaos(pool string, p *plan, struck func(victim, deed)) *actor.Kind[*chaos] {
+// kindOfChaos returns the kind of an actor that strikes workers as planned, until it
+// is stopped, and tells struck what it did.
+func kindOfChaos(p *plan, struck func(victim, deed)) *actor.Kind[*chaos] {
 	return &actor.Kind[*chaos]{
 		Name: "chaos",
-		Doc:  "kills, panics, freezes and hangs the workers of " + pool,
+		Doc:  "kills, panics, freezes and hangs workers",
 		New: func(context.Context) (*chaos, error) {
-			return &chaos{pool: pool, plan: p, struck: struck, spent: map[string]string{}}, nil
+			return &chaos{plan: p, struck: struck, spent: map[string]string{}}, nil
 		},
 		Started: func(c *chaos, ctx context.Context) error {
 			c.wait(ctx)
@@ -130,7 +157,7 @@ func (c *chaos) strike(ctx context.Context) {
 // find returns who is in the slot, if it runs. Who was struck before and is not
 // known to be dead yet, does not.
 func (c *chaos) find(ctx context.Context) (v victim, ok bool) {
-	name := fmt.Sprintf("%s/%d", c.pool, c.next.Slot)
+	name := c.next.Slot
 	list, err := actor.Ps.Call(ctx, actor.Arbiter, actor.None{})
 	if err != nil {
 		return v, false
@@ -145,7 +172,7 @@ func (c *chaos) find(ctx context.Context) (v victim, ok bool) {
 
 func (c *chaos) do(ctx context.Context, v victim) error {
 	switch c.next.Deed {
-	case panics:
+	case panics, raises:
 		return fault.Send(ctx, actor.Ref{AID: v.AID}, actor.None{})
 	case hangs:
 		return hang.Send(ctx, actor.Ref{AID: v.AID}, actor.None{})

@@ -35,6 +35,11 @@ func TestUsage(t *testing.T) {
 		{"call a b n=1 n=2", []string{`"n" is given twice`, "[usage]"}},
 		{"up --listen nowhere", []string{"nowhere", "host:port", "[usage]"}},
 		{"up --listen 127.0.0.1:0", []string{"needs a token", "ARBITER_TOKEN", "[usage]"}},
+		{"up --pulsar-aids a1", []string{"--pulsar", "127.0.0.1:7979", "[usage]"}},
+		{"up --pulsar 127.0.0.1:0 --pulsar-aids a/b", []string{"--pulsar-aids", "[usage]"}},
+		{"up --pulsar 127.0.0.1:0 --pulsar-spawn 'a", []string{"--pulsar-spawn", "quote", "[usage]"}},
+		{"join --aid a1", []string{"--pulsar", "host:port", "[usage]"}},
+		{"join --pulsar 127.0.0.1:1", []string{"--aid", "[usage]"}},
 		{"up --name a/b", []string{"--name", "[usage]"}},
 	} {
 		w.expect(exitUsage, "", test.errs, strings.Fields(test.args)...)
@@ -49,7 +54,7 @@ func TestUsage(t *testing.T) {
 // Every command has a help whose examples begin with the program.
 func TestHelp(t *testing.T) {
 	w := newWorld(t)
-	for _, name := range []string{"", "demo", "run", "up", "ps", "call", "send", "stop", "kill", "start", "restart", "scale", "inspect", "logs", "events"} {
+	for _, name := range []string{"", "demo", "run", "up", "join", "ps", "call", "send", "stop", "kill", "start", "restart", "scale", "inspect", "logs", "events"} {
 		args := []string{"--help"}
 		if name != "" {
 			args = []string{name, "--help"}

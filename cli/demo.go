@@ -23,8 +23,8 @@ import (
 )
 
 // demo is one run of the demonstration: a pool of workers in processes of their own
-// renders a zoom into a fractal, in tiles, while chaos strikes them; another colours
-// the tiles; an actor assembles the frames and keeps a ledger.
+// renders a zoom into a fractal, in tiles; another, in Python, colours the tiles; chaos
+// strikes them both; an actor assembles the frames and keeps a ledger.
 type demo struct {
 	app     *app
 	workers int
@@ -32,12 +32,15 @@ type demo struct {
 	long    time.Duration
 	seed    uint64
 	calm    bool // without chaos
+	plainGo bool // colour without Python
 	out     string
 	drawn   bool // on a terminal
 
 	began  time.Time
 	arb    *arbiter.Arbiter
 	canvas actor.Ref
+	colour colourists
+	regret error // why it is not Python that colours
 	driver *driver
 	story  story
 	phase  atomic.Pointer[string] // what it is at, for people
@@ -93,13 +96,14 @@ func (a *app) demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "a render pool under attack: see it heal",
 		Long: `Zooms into a fractal. A pool of workers, each in a process of its own, renders it
-in tiles; a pool of goroutines colours them; an actor assembles the frames and keeps
-a ledger. Another, chaos, strikes a worker every second or two: it kills it, has it
-panic, freezes it or hangs it. The pool heals, and calls that ended with a death are
-made again. Kill some yourself, from a second terminal, by the commands it shows.
+in tiles; a pool of programs in Python colours them; an actor assembles the frames
+and keeps a ledger. Another, chaos, strikes a worker every second or two: it kills it,
+has it panic or raise, freezes it or hangs it. The pools heal, and calls that ended
+with a death are made again. Kill some yourself, from a second terminal, by the
+commands it shows. Without a python3 of at least 3.9, goroutines colour.
 
 The exit code is 0 only if the ledger shows that every tile came exactly once, and
-the pool is whole again. What was lost is told otherwise.
+the pools are whole again. What was lost is told otherwise.
 
 A terminal shows the picture, the workers, and what befell them; without colours if
 $NO_COLOR is set. Elsewhere there is a line a second. The latest frame is written as
@@ -126,6 +130,7 @@ PNG; the file's name, or with -o json an account, goes to standard output.`,
 	flags.VarP(&flag[int]{&d.workers, wholeNumber("is no number of workers", 1, maxWorkers), "NUMBER"}, "workers", "w", "renderer processes")
 	flags.Var(&flag[uint64]{&d.seed, parseSeed, "NUMBER"}, "seed", "what chaos does, and to whom, follows from it (default one by chance, which is told)")
 	flags.BoolVar(&d.calm, "no-chaos", false, "without chaos")
+	flags.BoolVar(&d.plainGo, "no-python", false, "colour in goroutines, without Python")
 	flags.Var(&flag[size]{&d.size, parseSize, "WIDTHxHEIGHT"}, "size", "of the frames, in pixels")
 	flags.StringVar(&d.out, "out", "arbiter-demo.png", "write the latest frame to `FILE`, as PNG")
 	flags.BoolVar(&quiet, "no-picture", false, "a line a second, also on a terminal")
@@ -175,6 +180,12 @@ const hastily = 700 * time.Millisecond
 func (d *demo) run(ctx context.Context) (err error) {
 	if runtime.GOOS == "windows" {
 		return &problem{exit: exitFailed, code: "unsupported", text: "the demo needs actors in processes of their own, which there are not on Windows"}
+	}
+	if !d.plainGo {
+		if d.regret = d.colour.prepare(ctx); ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		defer func() { err = errors.Join(err, d.colour.remove()) }()
 	}
 	d.began = time.Now()
 	d.arb, err = arbiter.Start(ctx, arbiter.Options{
@@ -230,12 +241,27 @@ func (d *demo) populate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = d.arb.Pool(ctx, colourist, actor.PoolArgs{Name: colourPool, Workers: colourists, Worker: actor.SpawnArgs{Restart: policy}})
-	return err
+	kind, args := d.colour.pool(policy)
+	if _, err = d.arb.Pool(ctx, kind, args); err != nil {
+		return d.noColours(err)
+	}
+	return nil
 }
 
-// colourists are enough for many renderers: to colour takes little.
-const colourists = 2
+// noColours says why nobody could begin to colour, and how to do without Python.
+func (d *demo) noColours(err error) error {
+	var down *actor.DownError
+	if !d.colour.processes() || !errors.As(err, &down) {
+		return err
+	}
+	quiet := down.Death
+	quiet.Stderr = nil
+	p := &problem{exit: exitFailed, code: string(down.Cause), text: fmt.Sprintf("%s, in %v, %s", down.Err.Target, &d.colour, quiet), err: err}
+	if words := lastLine(strings.Join(down.Stderr, "\n")); words != "" {
+		p.because("its last line: %s", words)
+	}
+	return p.hint("do without Python", d.app.again("", "")+" --no-python")
+}
 
 // perform makes frames and lets chaos loose, shows it, and waits until all have
 // recovered.
@@ -252,7 +278,7 @@ func (d *demo) perform(ctx context.Context) (end ending, err error) {
 		wg.Wait()
 	}()
 	if !d.calm {
-		loose := kindOfChaos(renderPool, newPlan(d.seed, d.workers), d.story.struck)
+		loose := kindOfChaos(newPlan(d.seed, targets(d.workers, d.colour.processes())), d.story.struck)
 		if _, err := d.arb.Spawn(ctx, loose, actor.Name("chaos")); err != nil {
 			return end, err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,7 @@ type driver struct {
 
 	mu   sync.Mutex     // guards what follows
 	lost []error        // why tiles could not be had, the first maxLost
-	done map[string]int // how many tiles came from whom
+	done map[string]int // how many tiles each worker has rendered, or coloured
 }
 
 func newDriver(s size, workers int, canvas actor.Ref, again func(slot string, d actor.Death)) *driver {
@@ -59,7 +60,7 @@ func (s size) window() int { return min(max(roomFor/(s.width*s.height), 2), most
 func (d *driver) run(ctx context.Context, enough <-chan struct{}) error {
 	work, window := make(chan tile), make(chan struct{}, d.size.window())
 	var wg sync.WaitGroup
-	for range 2 * d.workers { // one at work and one that waits, for each
+	for range 2 * (d.workers + coloursAt) { // one at work and one that waits, for each
 		wg.Go(func() {
 			for t := range work {
 				if complete, err := d.make(ctx, t); err != nil {
@@ -129,6 +130,7 @@ func (d *driver) make(ctx context.Context, t tile) (complete bool, err error) {
 	}
 	d.mu.Lock()
 	d.done[r.By]++
+	d.done[p.By]++
 	d.mu.Unlock()
 	d.tiles.Add(1)
 	if complete {
@@ -178,9 +180,22 @@ func (d *driver) whyLost() []error {
 	return slices.Clone(d.lost)
 }
 
-// from returns how many tiles came from a worker.
+// from returns how many tiles a worker has rendered, or coloured.
 func (d *driver) from(slot string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.done[slot]
+}
+
+// coloured returns how many tiles were coloured by whom.
+func (d *driver) coloured() map[string]int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	by := make(map[string]int)
+	for slot, n := range d.done {
+		if strings.HasPrefix(slot, colourPool+"/") {
+			by[slot] = n
+		}
+	}
+	return by
 }

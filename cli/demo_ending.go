@@ -25,8 +25,12 @@ type account struct {
 	Frames  int            `json:"frames"`
 	Tiles   int            `json:"tiles"`
 	Workers map[string]int `json:"workers"` // how many tiles came from whom
-	Deeds   map[string]int `json:"deeds"`   // what chaos did
-	Deaths  int            `json:"deaths"`  // of workers, whoever caused them
+
+	Coloured   map[string]int `json:"coloured"`   // and who coloured how many
+	ColouredIn string         `json:"colouredIn"` // "Python 3.11.7", or "goroutines"
+
+	Deeds   map[string]int `json:"deeds"`  // what chaos did
+	Deaths  int            `json:"deaths"` // of workers, whoever caused them
 	Healed  int            `json:"healed"`
 	Again   int            `json:"again"`   // calls made again because their worker died
 	Slowest float64        `json:"slowest"` // seconds from a deed to the next worker, at most
@@ -42,6 +46,9 @@ func (d *demo) tell(end ending) error {
 		return d.cannotWrite(end.unsaved)
 	}
 	t := end.totals
+	if d.drawn { // otherwise it is said already
+		d.saySorry()
+	}
 	fmt.Fprintf(d.app.err, "%s of %s in %s, and each came exactly once\n", count(end.balance.Tiles, "tile"), count(end.balance.Frames, "frame"), seconds(end.took))
 	var did []string
 	deedsDone := make(map[string]int)
@@ -67,12 +74,21 @@ func (d *demo) tell(end ending) error {
 		return d.app.print(account{
 			Picture: d.out, Width: d.size.width, Height: d.size.height, Seed: d.seed,
 			Frames: end.balance.Frames, Tiles: end.balance.Tiles, Workers: end.balance.Workers,
+			Coloured: d.driver.coloured(), ColouredIn: d.colour.String(),
 			Deeds: deedsDone, Deaths: t.Deaths, Healed: t.Healed, Again: t.Again,
 			Slowest: t.Slowest.Seconds(), Seconds: end.took.Seconds(),
 		})
 	}
 	_, err := fmt.Fprintln(d.app.out, d.out)
 	return err
+}
+
+// saySorry says, in one line, why it is not Python that colours, if that is so and
+// nobody asked for it.
+func (d *demo) saySorry() {
+	if d.regret != nil {
+		fmt.Fprintf(d.app.err, "goroutines colour the tiles, and not Python: %v\n", d.regret)
+	}
 }
 
 // loss says what was lost, and what is not whole.

@@ -157,21 +157,42 @@ func (w *wound) course() string {
 	return strings.Join(parts, ", ")
 }
 
+// lastWords is what the worker wrote last, if it is known to have exited.
+func (w *wound) lastWords() string {
+	if w.Death == nil {
+		return ""
+	}
+	return lastWords(*w.Death)
+}
+
+// lastWords is the last line a worker wrote to its standard error before it exited:
+// in Python, what was raised. Others have said it in the reason.
+func lastWords(d actor.Death) string {
+	if d.Cause != actor.CauseExit {
+		return ""
+	}
+	return lastLine(strings.Join(d.Stderr, "\n"))
+}
+
 // brief says how an actor ended, in the fewest words.
 func brief(d actor.Death) string {
 	switch {
 	case d.Cause == actor.CauseSignal && d.Signal == "killed":
 		return "SIGKILL"
+	case d.Cause == actor.CauseExit:
+		return fmt.Sprintf("exit %d", d.ExitCode)
 	case d.Cause == actor.CauseSignal:
 		return "signal " + d.Signal
 	}
-	text := actor.Death{Cause: d.Cause, ExitCode: d.ExitCode}.String()
+	text := actor.Death{Cause: d.Cause}.String()
 	return strings.TrimPrefix(text, "was ")
 }
 
 // inWords says how an actor ended, and why.
 func inWords(d actor.Death) string {
-	d.Stderr = nil
+	if d.Cause != actor.CauseExit {
+		d.Stderr = nil
+	}
 	return d.String()
 }
 

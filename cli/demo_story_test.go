@@ -98,6 +98,27 @@ func TestStoryForgets(t *testing.T) {
 	}
 }
 
+// raised is how a worker in Python ends that raised what nobody handled.
+func raised() *actor.Death {
+	return &actor.Death{Cause: actor.CauseExit, ExitCode: 1, Stderr: []string{"Traceback (most recent call last):", "RuntimeError: told to", ""}}
+}
+
+func TestLastWords(t *testing.T) {
+	for _, test := range []struct {
+		death *actor.Death
+		want  string
+	}{
+		{nil, ""},
+		{raised(), "RuntimeError: told to"},
+		{&actor.Death{Cause: actor.CauseExit}, ""},
+		{&actor.Death{Cause: actor.CausePanic, Reason: "told to", Stderr: []string{"goroutine 1:", "main.go:3"}}, ""},
+	} {
+		if got := (&wound{Death: test.death}).lastWords(); got != test.want {
+			t.Errorf("the last words of %+v are %q, want %q", test.death, got, test.want)
+		}
+	}
+}
+
 func TestWoundInWords(t *testing.T) {
 	killed := &actor.Death{Cause: actor.CauseSignal, Signal: "killed"}
 	for _, test := range []struct {
@@ -107,6 +128,7 @@ func TestWoundInWords(t *testing.T) {
 		{wound{victim: victim{Slot: "render/1"}, Deed: hangs}, "hang render/1", "not noticed yet"},
 		{wound{victim: victim{Slot: "render/1"}, Deed: kills, Death: killed}, "kill -9 render/1", "SIGKILL, starts again"},
 		{wound{victim: victim{Slot: "render/1"}, Deed: deeds, At: at(1), Death: killed, Back: at(1.24), Again: 1}, "not by chaos: render/1", "SIGKILL, back in 0.2s, 1 call again"},
+		{wound{victim: victim{Slot: "colour/1"}, Deed: raises, At: at(1), Death: raised(), Back: at(1.5)}, "raise colour/1", "exit 1, back in 0.5s"},
 		{wound{victim: victim{Slot: "render/1"}, Deed: deeds, At: at(1), Death: &actor.Death{Cause: actor.CauseFrozen, Reason: "long"}, Back: at(3), Again: 2}, "not by chaos: render/1", "frozen, back in 2.0s, 2 calls again"},
 	} {
 		if cause, course := test.wound.cause(), test.wound.course(); cause != test.cause || course != test.course {

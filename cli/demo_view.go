@@ -33,6 +33,7 @@ type scene struct {
 type workerRow struct {
 	slot     string
 	pid      int
+	language string // that it runs in: "python"; "" if that is not known
 	state    string
 	restarts int
 	tiles    int
@@ -61,8 +62,9 @@ func (d *demo) show(ctx context.Context) {
 		d.showOnScreen(ctx, newScreen(os.Stdout))
 		return
 	}
-	fmt.Fprintf(d.app.err, "%s in processes of their own, %d in goroutines colour, seed %d; from another terminal:  %s\n",
-		count(d.workers, "renderer"), colourists, d.seed, strings.Join(d.hints(), "  or  "))
+	d.saySorry()
+	fmt.Fprintf(d.app.err, "%s in processes of their own, %d in %v colour, seed %d; from another terminal:  %s\n",
+		count(d.workers, "renderer"), coloursAt, &d.colour, d.seed, strings.Join(d.hints(), "  or  "))
 	tick := time.NewTicker(lineEvery)
 	defer tick.Stop()
 	for {
@@ -131,20 +133,23 @@ func (d *demo) look(ctx context.Context) scene {
 		frames: int(d.driver.frames.Load()), tiles: int(d.driver.tiles.Load()),
 	}
 	s.wounds, s.totals = d.story.told()
-	in, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To(renderPool))
-	if err != nil {
-		return s
-	}
 	living, err := actor.Ps.Call(ctx, actor.Arbiter, actor.None{})
 	if err != nil {
 		return s
 	}
-	for _, slot := range in.Slots {
-		w := workerRow{slot: slot.Name, state: slot.State, restarts: slot.Restarts, tiles: d.driver.from(slot.Name), last: slot.Last}
-		if n := slices.IndexFunc(living, func(i actor.Info) bool { return i.AID == slot.AID }); n >= 0 {
-			w.pid = living[n].PID
+	for _, pool := range [...]string{colourPool, renderPool} { // the few first: if there is no room for all, of the many some are to be seen
+		in, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To(pool))
+		if err != nil {
+			continue
 		}
-		s.workers = append(s.workers, w)
+		for _, slot := range in.Slots {
+			w := workerRow{slot: slot.Name, state: slot.State, restarts: slot.Restarts, tiles: d.driver.from(slot.Name), last: slot.Last}
+			if n := slices.IndexFunc(living, func(i actor.Info) bool { return i.AID == slot.AID }); n >= 0 {
+				w.pid = living[n].PID
+				w.language, _, _ = strings.Cut(living[n].Language, " ")
+			}
+			s.workers = append(s.workers, w)
+		}
 	}
 	return s
 }
@@ -157,6 +162,9 @@ func (s *scene) line() string {
 	if n := len(s.wounds); n > 0 {
 		w := s.wounds[n-1]
 		text += fmt.Sprintf("; last: %s, %s", w.cause(), w.course())
+		if words := w.lastWords(); words != "" {
+			text += fmt.Sprintf(" (%s)", words)
+		}
 	}
 	return text
 }
@@ -180,6 +188,8 @@ const (
 	leastRows   = 4
 	roomForLead = 20
 	farewell    = 7 // rows for what is printed at the end
+
+	roomForReason = 40
 )
 
 func layOut(s *screen, sc *scene) layout {
@@ -197,7 +207,7 @@ func arrange(columns, rows int, sc *scene, st style) layout {
 	if columns < leastWidth || rows < leastHeight {
 		return l
 	}
-	l.table = min(max(len(sc.workers), 1), max(l.height/3, 2))
+	l.table = min(max(len(sc.workers), 1), max(l.height*2/5, 2))
 	body := l.height - 2 - 1 - l.table - len(l.hinted(sc))
 	if body < leastRows {
 		return l
@@ -275,10 +285,10 @@ func (l *layout) workers(sc *scene) []string {
 	for _, w := range sc.workers {
 		slot = max(slot, len(w.slot))
 	}
-	row := func(mark, name, pid, state, restarts, tiles, last string) string {
-		return fmt.Sprintf("%s %-*s  %7s  %-8s  %8s  %6s  %s", mark, slot, name, pid, state, restarts, tiles, last)
+	row := func(mark, name, language, pid, state, restarts, tiles, last string) string {
+		return fmt.Sprintf("%s %-*s  %-6s  %7s  %-8s  %8s  %6s  %s", mark, slot, name, language, pid, state, restarts, tiles, last)
 	}
-	header := row(" ", "SLOT", "PID", "STATE", "RESTARTS", "TILES", "LAST DEATH")
+	header := row(" ", "SLOT", "LANG", "PID", "STATE", "RESTARTS", "TILES", "LAST DEATH")
 	lines := []string{l.faint(header)}
 	left := l.width - width(header) + len("LAST DEATH")
 	shown := sc.workers
@@ -291,15 +301,28 @@ func (l *layout) workers(sc *scene) []string {
 			pid = fmt.Sprint(w.pid)
 		}
 		if w.last != nil {
-			last = shorten(harmless(inWords(*w.last)), max(left, 0))
+			last = shorten(harmless(endOf(*w.last, left)), max(left, 0))
 		}
-		text := row("", w.slot, pid, w.state, fmt.Sprint(w.restarts), fmt.Sprint(w.tiles), last)
+		text := row("", w.slot, shorten(harmless(w.language), 6), pid, w.state, fmt.Sprint(w.restarts), fmt.Sprint(w.tiles), last)
 		lines = append(lines, l.mark(w.state)+text)
 	}
 	if hidden := len(sc.workers) - len(shown); hidden > 0 {
 		lines = append(lines, l.faint(fmt.Sprintf("  and %d more", hidden)))
 	}
 	return lines
+}
+
+// endOf says how a worker ended: in so many columns, if they are few, without what
+// they have no room for.
+func endOf(d actor.Death, columns int) string {
+	if columns >= roomForReason {
+		return inWords(d)
+	}
+	text := brief(d)
+	if words := lastWords(d); words != "" {
+		text += ": " + words
+	}
+	return text
 }
 
 // mark is a state as a shape and a colour.
@@ -335,7 +358,7 @@ func (l *layout) body(sc *scene, rows int) []string {
 }
 
 // told is what happened, the latest last: two lines each, or one where there is
-// room beside.
+// room beside, and another for what a worker said last.
 func (l *layout) told(sc *scene, columns, rows int) (lines []string) {
 	for _, w := range slices.Backward(sc.wounds) {
 		mark := l.green("+")
@@ -347,6 +370,9 @@ func (l *layout) told(sc *scene, columns, rows int) (lines []string) {
 		next := []string{mark + " " + l.bold(shorten(head, columns-2)), "  " + shorten(rest, columns-2)}
 		if width(head)+width(rest)+4 <= columns {
 			next = []string{mark + " " + l.bold(head) + ": " + rest}
+		}
+		if words := w.lastWords(); words != "" {
+			next = append(next, "  "+l.faint(shorten("| "+harmless(words), columns-2)))
 		}
 		if len(next)+len(lines) > rows {
 			break

@@ -78,6 +78,29 @@ func TestViewFits(t *testing.T) {
 	}
 }
 
+// Who is in Python is told from the others, and what it raised is told where there is
+// room, short or long.
+func TestViewTellsWhatWasRaised(t *testing.T) {
+	sc := aScene(2, 0)
+	sc.workers[0].slot, sc.workers[0].language, sc.workers[0].last = "colour/1", "python", raised()
+	sc.workers[1].language, sc.workers[1].last = "go", &actor.Death{Cause: actor.CauseHung, Reason: "it was still inside"}
+	sc.wounds = []wound{{victim: victim{Slot: "colour/1"}, Deed: raises, At: at(1), Death: raised(), Back: at(2)}}
+	for columns, want := range map[int][]string{
+		80:  {"colour/1  python", "render/2  go ", "exit 1: RuntimeError: ", "hung\n", "1.0s raise colour/1: exit 1, back in 1.0s\n", "| RuntimeError: told to"},
+		120: {"exited with code 1; ", "hung: it was still inside", "raise colour/1: exit 1, back in 1.0s", "| RuntimeError: told to"},
+	} {
+		text := strings.Join(arrange(columns, 40, sc, style{true}).lines(sc), "\n")
+		for _, want := range want {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in %d columns of\n%s", want, columns, text)
+			}
+		}
+	}
+	if want := "raise colour/1, exit 1, back in 1.0s (RuntimeError: told to)"; !strings.Contains(sc.line(), want) {
+		t.Errorf("no %q in %q", want, sc.line())
+	}
+}
+
 // A command that does not fit is left out: a part of one is none.
 func TestHintsAreWhole(t *testing.T) {
 	sc := aScene(4, 0)

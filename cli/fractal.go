@@ -86,10 +86,12 @@ type rendered struct {
 // pixels are a coloured tile: three bytes a pixel, row by row.
 type pixels struct {
 	RGB []byte `cbor:"rgb"`
+	By  string `cbor:"by"` // who coloured it
 }
 
 // The commands of those who make pictures. Rendering and colouring are apart, so
-// that each can be done by whom and where it is done best.
+// that each can be done by whom and where it is done best. Who is told to panic ends
+// as its language has it.
 var (
 	render = actor.NewCommand[tile, rendered]("render", actor.Doc("computes one tile of a picture"))
 	tint   = actor.NewCommand[rendered, pixels]("colour", actor.Doc("gives a rendered tile its colours"))
@@ -108,12 +110,19 @@ var renderer = &actor.Kind[actor.None]{
 	},
 }
 
-// colourist is the actor that colours tiles. It has no state.
+// colourist is the actor that colours tiles, where colourist.py does not. It has no
+// state.
 var colourist = &actor.Kind[actor.None]{
 	Name: "colourist",
 	Doc:  "colours rendered tiles",
 	Handlers: []actor.Handler[actor.None]{
-		actor.Handle(tint, func(_ actor.None, _ context.Context, r rendered) (pixels, error) { return r.colour(), nil }),
+		actor.Handle(tint, func(_ actor.None, ctx context.Context, r rendered) (pixels, error) {
+			p := r.colour()
+			if self, ok := actor.Current(ctx); ok {
+				p.By = self.Ref().Name
+			}
+			return p, nil
+		}),
 	},
 }
 
@@ -185,7 +194,7 @@ func (r rendered) colour() pixels {
 		c := palette(binary.LittleEndian.Uint16(s))
 		rgb = append(rgb, c.R, c.G, c.B)
 	}
-	return pixels{rgb}
+	return pixels{RGB: rgb}
 }
 
 func palette(steps uint16) color.RGBA {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/spf13/cobra"
 )
 
@@ -44,9 +45,13 @@ type app struct {
 // runs that actor instead, so it is to be called first thing in main.
 func Main(kinds ...actor.Behaviour) {
 	all := append([]actor.Behaviour{renderer}, kinds...)
-	a := &app{hook: arbiter.Child(all...), kinds: all, out: os.Stdout, err: os.Stderr, program: typed()}
+	hook := arbiter.Child(all...)
 	ctx := signalled()
-	os.Exit(a.run(ctx, os.Args[1:]))
+	errs := proc.NewOutput(os.Stderr) // what is hosted goes on when nobody reads what is said
+	a := &app{hook: hook, kinds: all, out: os.Stdout, err: errs, program: typed()}
+	code := a.run(ctx, os.Args[1:])
+	_ = errs.Close() // if nobody reads it there is nowhere to say so
+	os.Exit(code)
 }
 
 // signalled returns a context that ends, with an interruption as its cause, at the
@@ -110,7 +115,7 @@ command, 5 no arbiter there, 6 refused, 7 timed out, 130 interrupted.`,
 	root.SetFlagErrorFunc(a.flagError)
 	root.PersistentFlags().VarP(&flag[string]{&a.format, parseFormat, "FORMAT"}, "output", "o", "table, wide, json, jsonl (one value a line) or name")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
-	root.AddCommand(a.demoCommand(), a.runCommand(), a.upCommand(), a.psCommand(), a.callCommand(), a.sendCommand(), a.stopCommand(), a.killCommand(), a.startCommand(), a.restartCommand(), a.scaleCommand(), a.inspectCommand(), a.logsCommand(), a.eventsCommand())
+	root.AddCommand(a.demoCommand(), a.runCommand(), a.upCommand(), a.joinCommand(), a.psCommand(), a.callCommand(), a.sendCommand(), a.stopCommand(), a.killCommand(), a.startCommand(), a.restartCommand(), a.scaleCommand(), a.inspectCommand(), a.logsCommand(), a.eventsCommand())
 	root.SetHelpCommand(a.helpCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

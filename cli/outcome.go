@@ -11,6 +11,9 @@ import (
 	"github.com/arbiter-go/arbiter/actor"
 )
 
+// askAgain is how long watch waits when its question was not answered.
+const askAgain = 100 * time.Millisecond
+
 // watch returns when the program is at its end: it was interrupted, or nobody is
 // left, or to be started again. It looks whenever something has happened: the events
 // alone may be more than the arbiter remembers.
@@ -20,20 +23,26 @@ func (p *program) watch(ctx context.Context, arb *arbiter.Arbiter, pool actor.Re
 	for {
 		news, err := actor.Events.Call(in, actor.Arbiter, actor.EventsArgs{Since: since, Wait: followWait})
 		if err == nil && len(news) > 0 {
-			since = news[len(news)-1].Seq
 			var i actor.Inspection
 			if i, err = actor.InspectActor.Call(in, actor.Arbiter, pool); err == nil {
+				since = news[len(news)-1].Seq
 				if over, err := p.outcome(in, &i); over {
 					return err
 				}
 			}
 		}
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil
-		case err != nil: // the arbiter is ending: another terminal has asked it to
-			<-arb.Done()
+		}
+		if err == nil {
+			continue
+		}
+		select { // it has too much to do, or is ending: another terminal has asked it to
+		case <-arb.Done():
 			return nil
+		case <-ctx.Done():
+			return nil
+		case <-time.After(askAgain):
 		}
 	}
 }
@@ -98,7 +107,7 @@ func (p *program) explainGivenUp(ctx context.Context, s *actor.Slot) error {
 	p.lastLines(ctx, e, s)
 	e.hint("after fixing it", p.again("", ""))
 	if p.o.LogDir != "" {
-		return e.hint("full output", "less "+quote(filepath.Join(p.o.LogDir, strings.ReplaceAll(s.Name, "/", "-")+".log")))
+		return e.hint("full output", "less "+quote(filepath.Join(p.o.LogDir, strings.ReplaceAll(s.Name, "/", "+")+".log")))
 	}
 	return e.hint("keep the full output", p.again("--log-dir", "logs"))
 }

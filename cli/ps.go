@@ -71,7 +71,7 @@ const lastWidth = 60
 func actorRow(i actor.Info, wide bool) []cell {
 	lives := i.AID != "" && i.State != "waiting"
 	number := func(text string) cell { return cell{text: text, right: true} }
-	row := []cell{{text: nameOf(i)}, stateCell(i.State), {text: i.In}, number(pidOf(i))}
+	row := []cell{{text: nameOf(i)}, stateCell(i.State), {text: placeOf(i)}, number(pidOf(i))}
 	if lives {
 		cpu := ""
 		if i.CPU > 0 {
@@ -86,6 +86,14 @@ func actorRow(i actor.Info, wide bool) []cell {
 	}
 	return append(row, number(strconv.Itoa(i.InFlight)), number(strconv.FormatUint(i.Started, 10)), cell{text: i.Kind}, cell{text: i.AID},
 		cell{text: oneLine(lastOf(i), 1000)})
+}
+
+// placeOf is where an actor lives, and what it speaks if that is not the usual.
+func placeOf(i actor.Info) string {
+	if i.Profile != "" && i.Profile != "native" {
+		return i.In + " " + i.Profile
+	}
+	return i.In
 }
 
 // pidOf is the process of an actor, where it has one of its own.

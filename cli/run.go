@@ -136,7 +136,12 @@ func (p *program) explainStart(ctx context.Context, err error) error {
 	case errors.As(err, &refused) && strings.Contains(refused.Message, syscall.EADDRINUSE.Error()):
 		e.code, e.exit, e.text, e.hints = "port-in-use", exitFailed, refused.Message, nil
 		for _, address := range p.args.Bind {
-			if _, port, err := net.SplitHostPort(address); err == nil && strings.Contains(refused.Message, address) {
+			if !strings.Contains(refused.Message, address) && !strings.Contains(refused.Message, strings.TrimPrefix(address, "unix:")) {
+				continue
+			}
+			if path, ok := strings.CutPrefix(address, "unix:"); ok {
+				e.hint("see by whom", "lsof "+quote(path))
+			} else if _, port, err := net.SplitHostPort(address); err == nil {
 				e.hint("see by whom", whoListens(port))
 			}
 		}

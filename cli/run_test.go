@@ -87,10 +87,10 @@ func TestRunGivesUp(t *testing.T) {
 		}
 	}
 	if at < 0 || json.Unmarshal([]byte(got.errors[at:]), &e) != nil || e.Error.Code != "crash-loop" || e.Error.Exit != exitFailed ||
-		len(e.Error.Why) < 2 || len(e.Error.Hints) != 2 || !strings.Contains(e.Error.Hints[1].Type, filepath.Join("logs", "web-")) {
+		len(e.Error.Why) < 2 || len(e.Error.Hints) != 2 || !strings.Contains(e.Error.Hints[1].Type, filepath.Join("logs", "web+")) {
 		t.Errorf("with -o json: %+v\n%s", e, got.errors)
 	}
-	for _, name := range []string{"web-1.log", "web-2.log"} {
+	for _, name := range []string{"web+1.log", "web+2.log"} {
 		if b, err := os.ReadFile(filepath.Join(w.dir, "logs", name)); err != nil || !strings.Contains(string(b), "no such table") {
 			t.Errorf("%s: %q, %v", name, b, err)
 		}
@@ -197,7 +197,7 @@ func TestRunBind(t *testing.T) {
 	everyone()
 	// Who comes second is refused, and takes nothing away from the first.
 	socket := filepath.Join(w.dir, "s")
-	w.expect(exitFailed, "", []string{"[port-in-use]", socket}, "run", "--name", "other", "-b", "unix:"+socket, "--", "sh")
+	w.expect(exitFailed, "", []string{"[port-in-use]", "listens there", "lsof " + socket}, "run", "--name", "other", "-b", "unix:"+socket, "--", "sh")
 	if _, err := os.Stat(socket); err != nil {
 		t.Error(err)
 	}
@@ -273,7 +273,7 @@ func TestRunPlace(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(w.dir, "pid")); !os.IsNotExist(err) {
 		t.Errorf("the pid file is still there: %v", err)
 	}
-	if b, err := os.ReadFile(filepath.Join(w.dir, "logs", "web", "web-2.log")); err != nil || !strings.Contains(string(b), "8002") {
+	if b, err := os.ReadFile(filepath.Join(w.dir, "logs", "web", "web+2.log")); err != nil || !strings.Contains(string(b), "8002") {
 		t.Errorf("the log has %q, %v", b, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 func (a *app) upCommand() *cobra.Command {
 	var name, listen, token string
+	var pulsar func() (arbiter.PulsarOptions, error)
 	var origins []string
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -22,7 +23,8 @@ stopped by SIGTERM or by the command stop (0). Actors join by actor.Serve, or by
 websocket with --listen, or are spawned of the kinds of this program. With -o json it prints where it listens.`,
 		Example: `  $0 up
   $0 call arbiter spawn kind=renderer in=process    # from another terminal
-  ARBITER_TOKEN=sesame $0 up --listen 127.0.0.1:7978`,
+  ARBITER_TOKEN=sesame $0 up --listen 127.0.0.1:7978
+  $0 up --pulsar 127.0.0.1:7979 --pulsar-aids a1,a2`,
 		Args:        a.arguments(0, 0),
 		Annotations: map[string]string{"names": "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -33,6 +35,10 @@ websocket with --listen, or are spawned of the kinds of this program. With -o js
 				return err
 			}
 			o := arbiter.Options{Name: name, Listen: listen, Token: token}
+			var err error
+			if o.Pulsar, err = pulsar(); err != nil {
+				return err
+			}
 			o.HTTP = func(arb *arbiter.Arbiter, c net.Conn) {
 				websocket.New(arb, websocket.Options{Origins: origins}).ServeConn(c)
 			}
@@ -43,6 +49,7 @@ websocket with --listen, or are spawned of the kinds of this program. With -o js
 	cmd.Flags().StringVar(&listen, "listen", "", "also take actors at this TCP `ADDRESS`, such as 127.0.0.1:7978")
 	cmd.Flags().StringSliceVar(&origins, "origin", nil, "pages of this `ORIGIN` may join by websocket at that address, such as https://example.com")
 	cmd.Flags().StringVar(&token, "token", "", "what those who come by TCP must know is `SECRET` (default $ARBITER_TOKEN, which the process list does not show)")
+	pulsar = a.pulsarFlags(cmd)
 	return cmd
 }
 

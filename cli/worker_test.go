@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,6 +50,16 @@ func work(mode string) int {
 			return 1
 		}
 		fmt.Println("grandchild", child.Process.Pid)
+		time.Sleep(time.Hour)
+	case "shouts": // more than any pipe and any buffer takes, then nothing more
+		line := strings.Repeat("x", 1023) + "\n"
+		for range 8 << 10 {
+			fmt.Print(line)
+		}
+		if err := os.WriteFile("shouted-"+strings.ReplaceAll(name, "/", "-"), nil, 0o600); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		time.Sleep(time.Hour)
 	case "sleeps":
 		signal.Ignore(syscall.SIGTERM)

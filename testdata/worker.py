@@ -205,15 +205,16 @@ class Worker:
             raise Failure('select orders: no such rows')
         if way == 'panic':
             raise ValueError('boom 17')
+        if way == 'leave':
+            os._exit(0)
         if way == 'exit':
             print('no such table: orders', file=sys.stderr, flush=True)
             os._exit(3)
         if way == 'segv':
             ctypes.string_at(0)
-        if way == 'memory':
-            eaten = []
-            while True:
-                eaten.append(bytearray(16 << 20))
+        if way in ('memory', 'address space'):
+            eaten = [bytearray(16 << 20) for _ in range(64)]  # not more: the bound may not hold
+            raise Failure('%d MiB are eaten' % (16 * len(eaten)))
         if way == 'hang':
             time.sleep(600)
         if way == 'spin':

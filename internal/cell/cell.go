@@ -34,7 +34,8 @@ type Cell struct {
 	ownGrace time.Duration // 0: the Spec's
 
 	sender atomic.Pointer[string] // of the last request that came over a connection
-	ended  atomic.Bool            // state is Closed or Terminated; written under mu
+	leaves atomic.Bool            // state is Stopping or later; written under mu
+	ended  atomic.Bool            // state is Closed or Terminated; likewise
 
 	mu      sync.Mutex // guards what follows
 	state   State
@@ -43,27 +44,29 @@ type Cell struct {
 	user    any
 	inbox   mailbox.Queue[*Request]
 	active  int      // handlers that have the turn
+	urgent  int32    // messages of urgent commands that wait
+	reserve int32    // of active, those in the places for urgent ones
 	working *Request // those whose turns are not over
-	waiting []*Turn  // interleaved handlers that want the turn back
 	room    chan struct{}
 	death   *wire.Death // how it ends, once it is stopping
-	grace   *time.Timer
+	grace   *patience   // how long the stop may take
 	extra   *extra
 	counts  Counts
 }
 
 // extra is what most actors never have.
 type extra struct {
-	life   context.Context
-	end    context.CancelFunc
-	timers map[*Timer]struct{}
-	config map[string]any
-	early  []early     // cancels that came before their requests, a ring
-	oldest int         // in early
-	back   int         // messages that came back and wait for the hook
-	marks  []mark      // see Status
-	budget *time.Timer // of the handlers at work
-	due    time.Time   // when it fires; zero: it is not armed
+	waiting []*Turn // interleaved handlers that want the turn back
+	life    context.Context
+	end     context.CancelFunc
+	timers  map[*Timer]struct{}
+	config  map[string]any
+	early   []early     // cancels that came before their requests, a ring
+	oldest  int         // in early
+	back    int         // messages that came back and wait for the hook
+	marks   []mark      // see Status
+	budget  *time.Timer // of the handlers at work
+	due     time.Time   // when it fires; zero: it is not armed
 }
 
 // early is a cancel that overtook its request: control passes ahead of data.
@@ -124,6 +127,9 @@ func (c *Cell) State() State {
 	defer c.mu.Unlock()
 	return c.state
 }
+
+// Leaves reports whether the actor is stopping, or has ended. It takes no lock.
+func (c *Cell) Leaves() bool { return c.leaves.Load() }
 
 // Ended reports whether the actor has ended.
 func (c *Cell) Ended() bool { return c.ended.Load() }
@@ -194,7 +200,7 @@ func (c *Cell) start() {
 		}
 		c.host.Ready(c, nil)
 	}
-	c.run()
+	c.run(false)
 }
 
 // unstarted is the end of an actor that could not start.
@@ -279,18 +285,24 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	}
 	if r.Chained {
 		c.inbox.PushFront(r, r.Size)
-	} else if !c.inbox.Push(mailbox.Data, r, r.Size, c.spec.Inbox, r.Granted) {
+	} else if !c.inbox.Push(mailbox.Data, r, r.Size, c.spec.Inbox, r.Granted || r.cmd.Urgent && c.urgent < maxUrgent) {
 		n, bytes := c.inbox.Charged()
 		c.mu.Unlock()
 		return c.refuse(wire.Errorf(wire.CodeOverloaded, "its inbox is full: %d messages, %d bytes", n, bytes).NotStarted())
 	}
 	c.counts.Accepted++
+	if r.cmd.Urgent {
+		c.urgent++
+	}
 	if wake {
 		c.wakeLocked()
 	}
 	c.mu.Unlock()
 	return nil
 }
+
+// maxUrgent is how many messages of urgent commands a full inbox takes.
+const maxUrgent = 1024
 
 func (c *Cell) refuse(e *wire.Error) *wire.Error {
 	c.mu.Lock()
@@ -429,6 +441,7 @@ func (c *Cell) Cancel(source Source, id uint64) bool {
 	r, found := c.inbox.Remove(is)
 	var t *Turn
 	if found {
+		c.tookLocked(r)
 		c.counts.Dropped++
 		c.inbox.Release(r.Size)
 		c.freeRoomLocked()

@@ -313,3 +313,51 @@ func TestCancelAtDeadline(t *testing.T) {
 		time.Sleep(2 * time.Second)
 	})
 }
+
+// What is urgent is taken although the inbox is full, and started although as many
+// handlers are at work as may be; no more than the reserve.
+func TestUrgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("a", "b", "x", "y")
+		c := newCell(g, func(s *Spec) {
+			s.Mode, s.Limit, s.Reserve, s.Inbox.Messages = Concurrent, 1, 1, 2
+			look := *s.Commands["work"]
+			look.Urgent = true
+			s.Commands["look"] = &look
+		})
+		c.Start()
+		synctest.Wait()
+		put := func(id uint64, command, w string) *wire.Error {
+			e := c.Deliver(request(nil, id, command, w))
+			synctest.Wait()
+			return e
+		}
+		for id, w := range []string{"a", "b"} {
+			if e := put(uint64(id), "work", w); e != nil {
+				t.Fatal(e)
+			}
+		}
+		if e := put(3, "work", "c"); e == nil || e.Code != wire.CodeOverloaded {
+			t.Errorf("a full inbox took what is not urgent: %v", e)
+		}
+		for id, w := range []string{"x", "y", "z"} {
+			if e := put(uint64(4+id), "look", w); e != nil {
+				t.Errorf("a full inbox did not take what is urgent: %v", e)
+			}
+		}
+		c.Cancel(nil, 6)
+		g.want(t, "all places taken", "ready <nil>", "work a", "work x")
+		close(g.open["x"])
+		synctest.Wait()
+		g.want(t, "one of the reserve is free", "ready <nil>", "work a", "work x", "reply 4 x", "work y")
+		close(g.open["a"])
+		synctest.Wait()
+		close(g.open["y"])
+		close(g.open["b"])
+		synctest.Wait()
+		counted(t, c)
+		if _, charged, _ := c.Inbox(); charged != 0 || c.urgent != 0 || c.reserve != 0 || c.active != 0 {
+			t.Errorf("%d charged, %d urgent, %d of the reserve, %d active", charged, c.urgent, c.reserve, c.active)
+		}
+	})
+}

@@ -35,11 +35,10 @@ func (c *Cell) stop(reason string, grace time.Duration, final bool) {
 	}
 	fresh := c.state == Initial
 	c.state = Stopping
+	c.leaves.Store(true)
 	death := &wire.Death{Cause: wire.CauseStopped, Reason: reason, Final: final}
 	c.death = death
-	c.grace = time.AfterFunc(grace, func() {
-		c.Kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was asked to stop and had not after %v", grace)})
-	})
+	c.grace = c.newPatience(grace)
 	c.freeRoomLocked()
 	over := !fresh && c.idleLocked()
 	c.mu.Unlock()
@@ -49,6 +48,41 @@ func (c *Cell) stop(reason string, grace time.Duration, final bool) {
 	case over:
 		go c.close()
 	}
+}
+
+// patience is how long a stop may take. A timer that is late says that this process
+// was stopped, or starved, as the actor was: it runs once more then.
+type patience struct {
+	timer *time.Timer
+	limit time.Duration
+	due   time.Time
+	spent bool
+}
+
+func (c *Cell) newPatience(limit time.Duration) *patience {
+	p := &patience{limit: limit, due: time.Now().Add(limit)}
+	p.timer = time.AfterFunc(limit, func() { c.outstayed(p) })
+	return p
+}
+
+// reset begins it anew.
+func (p *patience) reset(limit time.Duration) {
+	p.limit, p.due = limit, time.Now().Add(limit)
+	p.timer.Reset(limit)
+}
+
+// outstayed is called when the time for the stop is over.
+func (c *Cell) outstayed(p *patience) {
+	c.mu.Lock()
+	if late := time.Since(p.due); late > p.limit/pauseFactor && !p.spent && c.state < Closed {
+		p.spent = true
+		p.reset(p.limit)
+		c.mu.Unlock()
+		return
+	}
+	limit := p.limit
+	c.mu.Unlock()
+	c.Kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was asked to stop and had not after %v", limit)})
 }
 
 // Abandon stops the actor when nobody is left to hear it: the contexts of what
@@ -65,6 +99,7 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 		if !ok {
 			break
 		}
+		c.tookLocked(r)
 		c.inbox.Release(r.Size)
 		c.leftLocked(r)
 		left = append(left, r)
@@ -77,7 +112,7 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 	c.Stop(reason, grace)
 	c.mu.Lock()
 	if c.state == Stopping {
-		c.grace.Reset(grace) // it may have been stopping with a longer one
+		c.grace.reset(grace) // it may have been stopping with a longer one
 		if c.begun && c.idleLocked() {
 			go c.close() // what it waited for was dropped above, perhaps before anything started
 		}
@@ -147,9 +182,10 @@ func (c *Cell) Kill(d *wire.Death) {
 		c.state = Closed
 	}
 	c.death = d
+	c.leaves.Store(true)
 	c.ended.Store(true)
 	if c.grace != nil {
-		c.grace.Stop()
+		c.grace.timer.Stop()
 	}
 	var turns []*Turn
 	for r := c.working; r != nil; r = r.next {
@@ -162,12 +198,11 @@ func (c *Cell) Kill(d *wire.Death) {
 			c.leftLocked(r)
 		}
 	})
-	for _, t := range c.waiting {
+	for _, t := range c.waitingLocked() {
 		c.active++
 		t.away = false
 		close(t.more().resume)
 	}
-	c.waiting = nil
 	c.freeRoomLocked()
 	x := c.extra
 	c.extra = nil

@@ -175,6 +175,31 @@ func TestTheDeadAreNotHeard(t *testing.T) {
 	})
 }
 
+// A grace that is over much too late, because this process did not run, is had once
+// more, and not twice.
+func TestGraceOfThePaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates()
+		c := hooked(g, nil)
+		c.Start()
+		if e := c.Deliver(request(nil, 1, "wait", "a")); e != nil {
+			t.Fatal(e)
+		}
+		synctest.Wait()
+		c.Stop("", time.Second)
+		for n, want := range []State{Stopping, Terminated} {
+			c.mu.Lock()
+			c.grace.due = c.grace.due.Add(-time.Second) // as if it had been for as long
+			c.mu.Unlock()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if c.State() != want {
+				t.Errorf("after %d graces it is %v, want %v", n+1, c.State(), want)
+			}
+		}
+	})
+}
+
 // A turn of the actor's own is taken until the end, and not after it.
 func TestPost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -90,8 +90,8 @@ func TestReviewWaitAfterTheTurn(t *testing.T) {
 		synctest.Wait()
 		g.want(t, "order", "ready <nil>", "reply 1 left", "goroutine over", "work a", "reply 2 a")
 		c.mu.Lock()
-		if c.active != 0 || len(c.waiting) != 0 {
-			t.Errorf("active %d, waiting %d", c.active, len(c.waiting))
+		if c.active != 0 || len(c.waitingLocked()) != 0 {
+			t.Errorf("active %d, waiting %d", c.active, len(c.waitingLocked()))
 		}
 		c.mu.Unlock()
 		c.Kill(&wire.Death{Cause: wire.CauseKilled})
@@ -142,8 +142,8 @@ func TestReviewNestedAndGoroutineWait(t *testing.T) {
 		synctest.Wait()
 		g.want(t, "order", "ready <nil>", "misuse", "reply 1 done")
 		c.mu.Lock()
-		if c.active != 0 || len(c.waiting) != 0 {
-			t.Errorf("active %d, waiting %d", c.active, len(c.waiting))
+		if c.active != 0 || len(c.waitingLocked()) != 0 {
+			t.Errorf("active %d, waiting %d", c.active, len(c.waitingLocked()))
 		}
 		c.mu.Unlock()
 		c.Kill(&wire.Death{Cause: wire.CauseKilled})

@@ -19,9 +19,24 @@ func (c *Cell) wakeLocked() {
 	if c.spec.Mode == Concurrent {
 		limit = max(c.spec.Limit, 1)
 	}
-	if c.active < limit && len(c.waiting) == 0 && c.readyLocked() > 0 {
+	switch {
+	case len(c.waitingLocked()) > 0:
+	case c.active-int(c.reserve) < limit:
+		if c.readyLocked() > 0 {
+			c.active++
+			go c.run(false)
+		}
+	case c.urgent > 0 && int(c.reserve) < c.spec.Reserve:
 		c.active++
-		go c.run()
+		c.reserve++
+		go c.run(true)
+	}
+}
+
+// tookLocked notes that r has left the inbox.
+func (c *Cell) tookLocked(r *Request) {
+	if r.cmd != nil && r.cmd.Urgent {
+		c.urgent--
 	}
 }
 
@@ -49,25 +64,42 @@ func (c *Cell) readyLocked() int {
 	return c.inbox.Len()
 }
 
-// nextLocked takes the next message that may start.
-func (c *Cell) nextLocked() (*Request, bool) {
-	if c.crowdedLocked() {
-		return c.inbox.PopFront()
+// nextLocked takes the next message that may start, or the next urgent one.
+func (c *Cell) nextLocked(urgent bool) (r *Request, ok bool) {
+	switch {
+	case urgent && c.urgent == 0:
+	case urgent:
+		r, ok = c.inbox.Remove(func(r *Request) bool { return r.cmd != nil && r.cmd.Urgent })
+	case c.crowdedLocked():
+		r, ok = c.inbox.PopFront()
+	default:
+		r, ok = c.inbox.Pop()
 	}
-	return c.inbox.Pop()
+	if ok {
+		c.tookLocked(r)
+	}
+	return r, ok
+}
+
+// waitingLocked are the interleaved handlers that want the turn back, in order.
+func (c *Cell) waitingLocked() []*Turn {
+	if c.extra == nil {
+		return nil
+	}
+	return c.extra.waiting
 }
 
 // run has the turn, and works until the inbox is empty or the turn passes to a
-// handler that wants it back.
-func (c *Cell) run() {
+// handler that wants it back. From the reserve it only does what is urgent.
+func (c *Cell) run(reserve bool) {
 	var t *Turn
 	held := true
 	c.mu.Lock()
 	for {
-		if len(c.waiting) > 0 || c.state >= Closed {
+		if len(c.waitingLocked()) > 0 || c.state >= Closed {
 			break
 		}
-		r, ok := c.nextLocked()
+		r, ok := c.nextLocked(reserve)
 		if !ok {
 			break
 		}
@@ -114,6 +146,9 @@ func (c *Cell) run() {
 			break
 		}
 	}
+	if reserve {
+		c.reserve--
+	}
 	if held {
 		c.passLocked()
 	}
@@ -128,11 +163,11 @@ func (c *Cell) run() {
 // message.
 func (c *Cell) passLocked() {
 	c.active--
-	if len(c.waiting) > 0 {
-		t := c.waiting[0]
-		c.waiting = c.waiting[1:]
-		if len(c.waiting) == 0 {
-			c.waiting = nil
+	if waiting := c.waitingLocked(); len(waiting) > 0 {
+		t := waiting[0]
+		c.extra.waiting = waiting[1:]
+		if len(waiting) == 1 {
+			c.extra.waiting = nil
 		}
 		c.active++
 		t.away = false
@@ -151,8 +186,8 @@ func (c *Cell) leaveLocked(t *Turn) (kept bool) {
 		return true
 	}
 	t.away = false
-	if i := slices.Index(c.waiting, t); i >= 0 {
-		c.waiting = slices.Delete(c.waiting, i, i+1)
+	if i := slices.Index(c.waitingLocked(), t); i >= 0 {
+		c.extra.waiting = slices.Delete(c.extra.waiting, i, i+1)
 		close(t.more().resume)
 	}
 	return false

@@ -47,6 +47,7 @@ type Spec struct {
 	Doc      string
 	Mode     Mode
 	Limit    int // handlers at a time, with Concurrent
+	Reserve  int // further ones, for commands that are Urgent, when Limit are at work
 	Inbox    mailbox.Limits
 	Commands map[string]*Command
 
@@ -75,7 +76,10 @@ type Command struct {
 	// InPlace: answered at once by whoever delivers it, even while a handler runs.
 	// Run must be quick and must not use the state, which is nil.
 	InPlace bool
-	Run     func(ctx context.Context, state any, r *Request) (Value, error)
+	// Urgent: of a Concurrent kind that has a Reserve. It is taken although the inbox
+	// is full, and started although Limit handlers are at work.
+	Urgent bool
+	Run    func(ctx context.Context, state any, r *Request) (Value, error)
 }
 
 // CommandInfos lists the commands in no particular order.

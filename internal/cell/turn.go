@@ -312,7 +312,8 @@ func (t *Turn) retake() {
 	}
 	m := t.more()
 	m.resume = make(chan struct{})
-	c.waiting = append(c.waiting, t)
+	x := c.extraLocked()
+	x.waiting = append(x.waiting, t)
 	c.mu.Unlock()
 	<-m.resume
 }

@@ -22,8 +22,9 @@ type acks struct {
 }
 
 type ackEntry struct {
-	ack   string
-	watch bool
+	ack      string
+	watch    bool
+	answered bool // of a watch: it stands
 }
 
 // add notes ack and returns its id. It returns 0 and false if the ack is in use, 0
@@ -41,7 +42,7 @@ func (a *acks) add(ack string, watch bool) (id uint64, free bool) {
 		a.ids, a.of = make(map[string]uint64), make(map[uint64]ackEntry)
 	}
 	a.last = a.last%wire.MaxID + 1
-	a.ids[ack], a.of[a.last] = a.last, ackEntry{ack, watch}
+	a.ids[ack], a.of[a.last] = a.last, ackEntry{ack: ack, watch: watch}
 	return a.last, true
 }
 
@@ -59,10 +60,28 @@ func (a *acks) answer(id uint64, failed bool) (ack string, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e, ok := a.of[id]
-	if ok && (!e.watch || failed) {
+	switch {
+	case !ok:
+	case e.watch && !failed:
+		e.answered = true
+		a.of[id] = e
+	default:
 		a.removeLocked(id, e)
 	}
 	return e.ack, ok
+}
+
+// unwatch ends the watch id. Its ack is free as soon as it is answered.
+func (a *acks) unwatch(id uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e, ok := a.of[id]
+	if ok && e.answered {
+		a.removeLocked(id, e)
+	} else if ok {
+		e.watch = false
+		a.of[id] = e
+	}
 }
 
 // remove frees the ack of id.

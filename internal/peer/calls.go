@@ -58,14 +58,18 @@ const (
 	pages     = slotBits - 1
 )
 
+// An Owner is told of a call whose deadline has passed, after its Caller was: it tells
+// the target that nobody waits. It must not block.
+type Owner interface {
+	Expired(id uint64, n Note)
+}
+
 // Calls are the calls in flight on one target. The zero value is ready and holds
 // nothing; after use it keeps a little memory, which a deadline that passes while
 // it is empty frees. All methods may be called from any goroutine.
 type Calls struct {
-	// Expired, if set before use, is called for each call whose deadline has passed,
-	// after its Caller was told: the owner tells the target that nobody waits. It
-	// must not block.
-	Expired func(id uint64, n Note)
+	// Owner, if set before use, is told of each call whose deadline has passed.
+	Owner Owner
 
 	started func(*Note) wire.Started // set by Conn: what is known of one that is no longer in the table
 
@@ -188,6 +192,14 @@ func (c *Calls) Has(id uint64) bool {
 	defer c.mu.Unlock()
 	_, status := c.find(id)
 	return status == Found
+}
+
+// status says what is known of id.
+func (c *Calls) status(id uint64) Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, status := c.find(id)
+	return status
 }
 
 // Peek returns the Note of id, if it is in flight.

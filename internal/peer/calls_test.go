@@ -194,14 +194,14 @@ func TestDeadlines(t *testing.T) {
 			}
 			failed[id] = time.Since(began)
 		})
-		c.Expired = func(id uint64, note Note) {
+		c.Owner = owner(func(id uint64, note Note) {
 			mu.Lock()
 			defer mu.Unlock()
 			expired++
 			if _, told := failed[note.ID]; !told || c.Has(id) {
 				t.Errorf("the owner heard of call %d before its Caller", note.ID)
 			}
-		}
+		})
 		var taken uint64
 		for i := range uint64(n) {
 			id := add(t, &c, Note{Caller: o, ID: i, Deadline: began.Add(due(i))})
@@ -299,3 +299,8 @@ func TestCallsAreSmall(t *testing.T) {
 	}
 	c.End(down)
 }
+
+// owner is an Owner.
+type owner func(id uint64, n Note)
+
+func (f owner) Expired(id uint64, n Note) { f(id, n) }

@@ -248,3 +248,49 @@ func TestEndOfCalls(t *testing.T) {
 		})
 	}
 }
+
+// Who breaks the protocol is told so ahead of what is queued for it, also while somebody
+// is writing to it; one that reads nothing is not waited for.
+func TestReproachWhileWriting(t *testing.T) {
+	for _, reads := range [...]bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			b, p := byHand(t, Options{}, wire.Window{Messages: 1 << 20, Bytes: 1 << 30})
+			for range 8 {
+				mustPost(t, b.Conn, Data, oneWay("bulk", 200<<10))
+			}
+			b.Flush()
+			synctest.Wait() // its flusher waits for room
+			began := time.Now()
+			m := wire.Message{Kind: wire.KindReply, ID: 77}
+			p.say(&m)
+			synctest.Wait()
+			if !reads {
+				<-b.ran
+				if took := time.Since(began); took != reproachTime {
+					t.Errorf("it was waited for %v", took)
+				}
+				return
+			}
+			bulk := 0
+			for {
+				_, payload, err := p.frames.Next()
+				if err != nil {
+					t.Fatalf("%v, after %d messages, before a goodbye", err, bulk)
+				}
+				if err := m.Parse(payload); err != nil {
+					t.Fatal(err)
+				}
+				if m.Kind == wire.KindGoodbye {
+					break
+				}
+				bulk++
+			}
+			if d := wire.ParseDeath(&m); d.Cause != wire.CauseProtocol || bulk >= 8 {
+				t.Errorf("told %v, after %d messages", d, bulk)
+			}
+			if _, _, err := p.frames.Next(); err != io.EOF {
+				t.Errorf("after the goodbye comes %v", err)
+			}
+		})
+	}
+}

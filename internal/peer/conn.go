@@ -97,6 +97,8 @@ type inbox struct {
 	never    atomic.Uint64
 	skipped  atomic.Uint64
 	refused  atomic.Uint64
+	aimless  atomic.Uint64
+	flood    atomic.Bool // there were too many of these: set by the timer
 }
 
 // Stats count what a connection has done. Messages are of all classes, bytes as
@@ -199,14 +201,39 @@ func (c *Conn) Run(h Handler) error {
 	return err
 }
 
-// reproach tells the other end why it is cut off, as far as that can be told at
-// once.
-func (c *Conn) reproach(e *wire.Error) {
-	d := wire.Death{Cause: wire.CauseProtocol, Reason: e.Message}
+// Farewell tells the other end why it is cut off, as far as that can be told at
+// once: the caller closes c next.
+func (c *Conn) Farewell(d *wire.Death) {
 	m := d.Message(wire.KindGoodbye, 0)
 	if c.Post(Control, &m, Charge{}) == nil {
 		c.Flush()
 	}
+}
+
+// reproach tells the other end why it is cut off, ahead of everything that waits, and
+// gives it a moment to read that: a socket that is closed while unread bytes are in it
+// may lose what was written last.
+func (c *Conn) reproach(e *wire.Error) {
+	d := wire.Death{Cause: wire.CauseProtocol, Reason: e.Message}
+	m := d.Message(wire.KindGoodbye, 0)
+	o := &c.out
+	o.mu.Lock()
+	if o.shut || o.leaving {
+		o.mu.Unlock()
+		return
+	}
+	o.first = o.single(&m)
+	o.first.farewell = true
+	o.leaving, o.parted = true, true
+	o.mu.Unlock()
+	stop := time.AfterFunc(reproachTime, func() { _ = c.t.Close() })
+	defer stop.Stop()
+	c.Flush()
+	<-c.said // at the latest when the transport is closed
+	if w, ok := c.t.(writeCloser); ok {
+		_ = w.CloseWrite()
+	}
+	drain(c.t)
 }
 
 // lost is how a call fails whose connection has ended.
@@ -265,7 +292,7 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 	case frame.Close:
 		return io.EOF
 	case frame.Ping, frame.Pong:
-		return nil // signs of life
+		return c.aimless() // signs of life
 	default:
 		return wire.Errorf(wire.CodeProtocol, "a %s frame, where only binary ones are", op)
 	}
@@ -280,26 +307,44 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 			return err
 		}
 	case wire.KindCredit:
-		if err := c.credited(m); err != nil {
+		news, err := c.credited(m)
+		if err != nil {
 			return err
+		}
+		if !news {
+			return c.aimless()
 		}
 	case wire.KindRequest:
 		if !c.room.receive(wire.Cost(m.Size())) {
 			return wire.Errorf(wire.CodeProtocol, "a request beyond the window of %d messages, %d bytes", c.room.window.Messages, c.room.window.Bytes)
 		}
 		h.Receive(c, m)
+	case wire.KindNotify:
+		h.Receive(c, m)
+		return c.aimless()
 	case wire.KindUndelivered:
 		if err := c.cameBack(); err != nil {
 			return err
 		}
 		h.Receive(c, m)
 	case wire.KindCancel, wire.KindWatch, wire.KindUnwatch, wire.KindDown, wire.KindXoff,
-		wire.KindXon, wire.KindNotify, wire.KindStop, wire.KindGoodbye:
+		wire.KindXon, wire.KindStop, wire.KindGoodbye:
 		h.Receive(c, m)
 	case wire.KindHello, wire.KindWelcome:
 		return wire.Errorf(wire.CodeProtocol, "a second %s", m.Kind)
 	default:
 		c.in.skipped.Add(1)
+		return c.aimless()
+	}
+	return nil
+}
+
+// aimless counts a frame that asks for nothing and tells nothing new. No window bounds
+// those, so the timer looks how many there are.
+func (c *Conn) aimless() error {
+	c.in.aimless.Add(1)
+	if c.in.flood.Load() {
+		return wire.Errorf(wire.CodeProtocol, "a flood of pings, heartbeats or other frames that say nothing: more than %d a second", maxAimless)
 	}
 	return nil
 }

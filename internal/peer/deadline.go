@@ -86,8 +86,8 @@ func (c *Calls) sweep() {
 			e.Started = c.started(n)
 		}
 		n.Caller.Failed(n.ID, e)
-		if c.Expired != nil {
-			c.Expired(expired[i].id, *n)
+		if c.Owner != nil {
+			c.Owner.Expired(expired[i].id, *n)
 		}
 	}
 }

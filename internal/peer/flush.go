@@ -16,6 +16,9 @@ const (
 	// why. If a socket is closed while unread bytes are in it, what was written last
 	// may be lost (TCP answers with a reset).
 	lingerTime = time.Second
+	// reproachTime is how long one that has broken the protocol may take to read so:
+	// those who wait for it are told only then.
+	reproachTime = 100 * time.Millisecond
 )
 
 // Flush writes what is queued, as far as it is taken without waiting. There is at
@@ -114,15 +117,20 @@ func (c *Conn) flushRun() {
 // there is none the caller is no longer the flusher.
 func (c *Conn) nextChunk(k *chunk) *chunk {
 	o := &c.out
+	var owed debts
 	o.mu.Lock()
 	if k != nil {
 		o.finishLocked(k)
+		if !o.waiters.empty() {
+			owed = c.releaseLocked() // they may wait for room here, not at the other end
+		}
 	}
 	next := c.takeLocked()
 	if next == nil {
 		c.restLocked()
 	}
 	o.mu.Unlock()
+	owed.pay()
 	if k != nil {
 		c.written(k)
 	}

@@ -15,8 +15,9 @@ type Profile string
 
 // The profiles.
 const (
-	Native Profile = "native"
-	JSON   Profile = "json"
+	Native        Profile = "native"
+	JSON          Profile = "json"
+	PulsarProfile Profile = "pulsar"
 )
 
 // jsonTransport lets a Conn, which speaks native messages, talk to a peer of the
@@ -84,9 +85,6 @@ func (j *jsonTransport) Info() Info {
 	return info
 }
 
-// limits are those of a value that a peer sends or gets.
-func (j *jsonTransport) limits() wire.Limits { return wire.Limits{} }
-
 // jsonSource is what the frames are read from: what was read before, then the
 // socket. Bytes that are no whole message yet are a sign of life, too.
 type jsonSource struct {
@@ -109,12 +107,13 @@ func (s *jsonSource) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// closing is a violation by the peer, and the code of the close frame it is told
-// with.
-func closing(code frame.CloseCode, format string, args ...any) *violation {
+// violates makes a violation.
+func violates(code frame.CloseCode, format string, args ...any) *violation {
 	return &violation{wire.Errorf(wire.CodeProtocol, format, args...), code}
 }
 
+// violation is what the peer did that cannot be answered, and the code of the close
+// frame it is told with.
 type violation struct {
 	*wire.Error
 	code frame.CloseCode
@@ -134,7 +133,7 @@ type jsonIn struct {
 	greeted  bool // the hello was read
 	notify   bool // a first heartbeat is to be made up
 	posted   bool // something waits for a flush
-	closing  bool // the peer has sent a close frame
+	parting  bool // the peer has sent a close frame
 	over     error
 	bye      *wire.Message // what is said before that; nil: nothing
 	hello    *wire.TextHello
@@ -168,7 +167,7 @@ func (j *jsonTransport) Read(b []byte) (int, error) {
 func (j *jsonTransport) more() error {
 	if j.notify {
 		j.notify = false
-		m := (&wire.Text{}).Info(j.hello.PID)
+		m := (&wire.Text{}).Info(j.hello.PID, j.requests.Load())
 		j.put(&m)
 		return nil
 	}
@@ -201,7 +200,7 @@ func (j *jsonTransport) more() error {
 func (j *jsonTransport) readError(err error) error {
 	var f *frame.Error
 	if errors.As(err, &f) {
-		return j.violate(closing(f.Close, "a frame that may not be: %s", f.Reason))
+		return j.violate(violates(f.Close, "a frame that may not be: %s", f.Reason))
 	}
 	return err
 }
@@ -236,7 +235,7 @@ func (j *jsonTransport) leave() {
 	case <-wait.C:
 		return
 	}
-	if j.closing {
+	if j.parting {
 		return // it knows
 	}
 	// A socket that is closed while unread bytes are in it may lose what was written.
@@ -267,7 +266,11 @@ func (j *jsonTransport) post(class Class, m *wire.Message) error {
 
 // sayHello translates the hello.
 func (j *jsonTransport) sayHello(payload []byte) error {
-	h, e := wire.ParseTextHello(payload)
+	t, e := wire.ParseText(payload)
+	if e != nil {
+		return j.violate(&violation{e, frame.CloseInvalidUTF8})
+	}
+	h, e := t.Hello()
 	if e != nil {
 		return j.violate(&violation{e, frame.ClosePolicy})
 	}
@@ -286,14 +289,18 @@ func (j *jsonTransport) take(op frame.Opcode, payload []byte) error {
 	switch op {
 	case frame.Text:
 		return j.takeText(payload)
-	case frame.Ping:
+	case frame.Ping, frame.Pong: // a sign of life, as every byte is
+		if err := j.conn.aimless(); err != nil {
+			return j.violate(violates(frame.ClosePolicy, "%s", wire.AsError(err, wire.CodeProtocol).Message))
+		}
+		if op == frame.Pong {
+			return nil
+		}
 		return j.post(Control, &wire.Message{Kind: kindPong, Body: payload})
-	case frame.Pong:
-		return nil // a sign of life, as every byte is
 	case frame.Close:
 		return j.closed(payload)
 	}
-	return j.violate(closing(frame.CloseUnsupported, "a %s frame, where only text is taken", op))
+	return j.violate(violates(frame.CloseUnsupported, "a %s frame, where only text is taken", op))
 }
 
 // closed answers the close frame of the peer with one, and is the end.
@@ -305,7 +312,7 @@ func (j *jsonTransport) closed(payload []byte) error {
 	if code == frame.CloseNoStatus {
 		code = frame.CloseNormal
 	}
-	j.closing = true
+	j.parting = true
 	return j.departed(code)
 }
 
@@ -338,11 +345,11 @@ func (j *jsonTransport) takeText(payload []byte) error {
 		return j.takeWatch(t)
 	case "unwatch":
 		if id, ok := j.acks.id(t.Ack, true); ok {
-			j.acks.remove(id)
+			j.acks.unwatch(id)
 			j.put(&wire.Message{Kind: wire.KindUnwatch, ID: id})
 		}
 	case "notify":
-		m := t.Info(j.hello.PID)
+		m := t.Info(j.hello.PID, j.requests.Load())
 		j.put(&m)
 	case "undelivered":
 		if e := t.Error(); e != nil {
@@ -355,7 +362,7 @@ func (j *jsonTransport) takeText(payload []byte) error {
 		j.put(&m)
 		return j.departed(frame.CloseNormal)
 	case "hello", "welcome":
-		return j.violate(closing(frame.ClosePolicy, "a second %s", t.Command))
+		return j.violate(violates(frame.ClosePolicy, "a second %s", t.Command))
 	default:
 		return j.takeRequest(t) // which says what is wrong with it
 	}
@@ -381,7 +388,7 @@ func (j *jsonTransport) newID(t *wire.Text, watch bool) (uint64, error) {
 	id, free := j.acks.add(t.Ack, watch)
 	if !free {
 		// It cannot be answered: its answer would be taken for the other one's.
-		return 0, j.violate(closing(frame.ClosePolicy, "the ack %q belongs to another call or watch in flight", t.Ack))
+		return 0, j.violate(violates(frame.ClosePolicy, "the ack %q belongs to another call or watch in flight", t.Ack))
 	}
 	if id == 0 {
 		return 0, j.refuse(t, 0, wire.Errorf(wire.CodeOverloaded, "%d calls and watches of this actor are in flight", maxAcks).NotStarted())
@@ -398,7 +405,7 @@ func (j *jsonTransport) takeRequest(t *wire.Text) error {
 			return err
 		}
 	}
-	r, e := t.Request(j.limits())
+	r, e := t.Request(wire.Limits{})
 	if e != nil {
 		return j.refuse(t, id, e)
 	}
@@ -474,7 +481,11 @@ const extAck = 0x7f
 func (j *jsonTransport) takeCallback(t *wire.Text) error {
 	id, ok := idOf(t.Ack)
 	if !ok {
-		return j.violate(closing(frame.ClosePolicy, "a callback with the ack %.40q, which never was one", t.Ack))
+		return j.violate(violates(frame.ClosePolicy, "a callback with the ack %.40q, which never was one", t.Ack))
+	}
+	if j.conn.calls.status(id) == Never {
+		j.conn.in.never.Add(1)
+		return j.violate(violates(frame.ClosePolicy, "a reply to %d, which was never asked", id))
 	}
 	if e := t.Error(); e != nil {
 		m := e.Frame(wire.KindError, id)
@@ -482,7 +493,7 @@ func (j *jsonTransport) takeCallback(t *wire.Text) error {
 		return nil
 	}
 	m := wire.Message{Kind: wire.KindReply, ID: id, Codec: wire.CodecCBOR}
-	body, e := t.Result(j.limits())
+	body, e := t.Result(wire.Limits{})
 	if m.Body = body; e == nil && m.Size() > j.conn.options.MaxMessage {
 		e = wire.Errorf(wire.CodeTooLarge, "its result: the message has %d bytes, and the limit is %d", m.Size(), j.conn.options.MaxMessage).With(wire.StartedYes)
 	}

@@ -23,7 +23,8 @@ type jsonOut struct {
 	welcome bool          // the welcome was written
 	aid     string        // the peer's, as the welcome says
 
-	code atomic.Uint32 // of the close frame; 0: as the goodbye has it
+	code     atomic.Uint32 // of the close frame; 0: as the goodbye has it
+	requests atomic.Uint64 // that were written
 }
 
 // TryWrite takes native frames as far as their translation can be written without
@@ -204,7 +205,7 @@ func (j *jsonTransport) sayRequest(m *wire.Message) {
 	if len(m.Target) == 0 {
 		m.Target = wire.Bytes(j.aid) // what has no target is for the connection itself
 	}
-	text, e := wire.AppendTextRequest(j.text, m, ack, j.limits())
+	text, e := wire.AppendTextRequest(j.text, m, ack, wire.Limits{})
 	if e == nil {
 		if e = j.tooLarge(text); e != nil {
 			e.Started = wire.StartedNo
@@ -212,6 +213,7 @@ func (j *jsonTransport) sayRequest(m *wire.Message) {
 	}
 	switch {
 	case e == nil:
+		j.requests.Add(1)
 		j.frame(text)
 	case oneWay:
 		j.conn.fates.back.Add(1)
@@ -254,7 +256,7 @@ func (j *jsonTransport) sayAnswer(m *wire.Message) {
 		j.frame(wire.AppendTextFailure(j.text, wire.ParseError(m), ack))
 		return
 	}
-	text, e := wire.AppendTextCallback(j.text, m, ack, j.limits())
+	text, e := wire.AppendTextCallback(j.text, m, ack, wire.Limits{})
 	if e == nil {
 		if e = j.tooLarge(text); e != nil {
 			e.Started = wire.StartedYes

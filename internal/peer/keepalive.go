@@ -17,6 +17,10 @@ var (
 // stuckAfter is how many Timeouts the other end may leave unread what is written.
 const stuckAfter = 3
 
+// maxAimless is how many frames a second the other end may send that ask for nothing
+// and tell nothing new. A heartbeat needs one in seconds.
+const maxAimless = 1000
+
 // keepalive is the one timer of a Conn. It beats every interval, and looks whether
 // anything was read: the reader itself looks at no clock. What was read is taken as
 // read when that is looked, so an end is silent for the timeout and at most an
@@ -33,6 +37,8 @@ type keepalive struct {
 	reads   uint64    // as they were when last looked at
 	heard   time.Time // when they were seen to change
 	excused bool      // the silence may have been our own
+	aimless uint64    // frames that say nothing, as last looked at
+	looked  time.Time // when that was
 	moved   uint64    // writes of a flusher that waits, as last looked at
 	movedAt time.Time
 }
@@ -47,7 +53,7 @@ func (c *Conn) startKeepalive(beat func()) {
 	defer k.mu.Unlock()
 	now := time.Now()
 	k.beat = beat
-	k.heard, k.movedAt, k.reads = now, now, c.in.reads.Load()
+	k.heard, k.movedAt, k.looked, k.reads = now, now, now, c.in.reads.Load()
 	k.next = now.Add(k.interval)
 	k.due = now.Add(k.wait(now))
 	c.wg.Add(1)
@@ -109,6 +115,12 @@ func (c *Conn) tick() {
 // lookLocked returns why the connection is to be given up, if it is.
 func (c *Conn) lookLocked(now time.Time) error {
 	k := &c.alive
+	most := max(100, uint64(now.Sub(k.looked).Seconds()*maxAimless))
+	aimless := c.in.aimless.Load()
+	if aimless-k.aimless > most {
+		c.in.flood.Store(true) // the reader says so, at the next one
+	}
+	k.aimless, k.looked = aimless, now
 	if k.timeout <= 0 {
 		return nil
 	}

@@ -139,3 +139,33 @@ func TestWelcomeSetsKeepalive(t *testing.T) {
 		}
 	})
 }
+
+// Frames that say nothing are taken as long as there are not too many of them, and then
+// the other end is told why it is cut off.
+func TestFlood(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		frames int // between two looks
+		cut    bool
+	}{{"few", 100, false}, {"as many as may be", maxAimless, false}, {"too many", maxAimless + 1, true}} {
+		t.Run(test.name, func(t *testing.T) {
+			c := New(nil, Options{Logger: quiet, Interval: time.Second})
+			now := time.Now()
+			c.alive.looked = now
+			for range 3 {
+				for range test.frames {
+					if err := c.aimless(); err != nil && !test.cut {
+						t.Fatal(err)
+					}
+				}
+				now = now.Add(time.Second)
+				if err := c.lookLocked(now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.aimless(); (err != nil) != test.cut {
+				t.Errorf("the next one: %v", err)
+			}
+		})
+	}
+}

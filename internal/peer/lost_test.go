@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,20 +94,21 @@ func TestLostHalfWritten(t *testing.T) {
 // that it does not read.
 func TestTrusting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		beats := 0
+		var beats atomic.Int32
 		e, _ := unknownOver(t, Options{Trusting: true}, func(p *PipeEnd) Transport { return p })
-		e.beat = func(*Conn) { beats++ }
+		e.beat = func(*Conn) { beats.Add(1) }
 		// As an actor does: the times are those of the welcome.
 		e.alive.interval = interval
 		e.run(t)
 		<-time.After(time.Hour)
+		synctest.Wait() // a beat may be under way
 		select {
 		case <-e.ran:
 			t.Fatalf("Run: %v", e.err)
 		default:
 		}
-		if want := int(time.Hour / interval); beats < want-1 || beats > want {
-			t.Errorf("%d beats in an hour", beats)
+		if n, want := int(beats.Load()), int(time.Hour/interval); n < want-1 || n > want {
+			t.Errorf("%d beats in an hour", n)
 		}
 	})
 }

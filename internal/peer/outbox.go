@@ -122,6 +122,10 @@ func (o *outbox) direct(cost int) bool {
 	return o.open && o.held.len() == 0 && (cost == 0 || o.fits(cost))
 }
 
+// free reports whether there is room for one who may wait: at the other end, and, where
+// that grants more than is to be held here, in the outbox.
+func (o *outbox) free(cost int) bool { return o.direct(cost) && o.bounded(Data, cost, true) }
+
 // bounded reports whether a class has room for n more; data is what m is if class is Data.
 func (o *outbox) bounded(class Class, n int, oneWay bool) bool {
 	limit := 0
@@ -239,7 +243,7 @@ func (c *Conn) releaseLocked() (owed debts) {
 	}
 	for o.open && !o.waiters.empty() {
 		w := o.waiters.head
-		if !o.fits(w.cost) {
+		if !o.fits(w.cost) || !o.bounded(Data, w.cost, true) {
 			break
 		}
 		if w.call == 0 || c.calls.sent(w.call, o.place+1) { // else its Caller knows

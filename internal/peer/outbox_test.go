@@ -334,11 +334,18 @@ func TestCanceledAreNotWritten(t *testing.T) {
 		for range n / 2 {
 			l := p.next()
 			got = append(got, l.command)
+			synctest.Wait()
+			if placed, written := e.Progress(); len(got) < n/2 && (placed != n || written != uint64(2*len(got)-1)) {
+				t.Errorf("after %q %d of %d messages are said to wait no more", l.command, written, placed)
+			}
 			p.take(1, wire.HeaderSize+1+10)
 		}
 		synctest.Wait()
 		if want := []string{"0", "2", "4", "6", "8"}; !slices.Equal(got, want) {
 			t.Errorf("the far end got %q, want %q", got, want)
+		}
+		if placed, written := e.Progress(); placed != n || written != n {
+			t.Errorf("when nothing waits any more %d of %d messages are said to", placed-written, placed)
 		}
 		if m := sender.room.messages.Load(); m != n {
 			t.Errorf("the room of %d messages came back, want %d", m, n)

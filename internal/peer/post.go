@@ -159,7 +159,7 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 		o.mu.Unlock()
 		return err
 	}
-	if cost == 0 || (o.direct(cost) && o.waiters.empty()) {
+	if cost == 0 || o.waiters.empty() && o.free(cost) {
 		o.place++
 		o.appendData(m, size, cost, Charge{}, 0)
 		o.mu.Unlock()
@@ -185,7 +185,7 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 		o.mu.Unlock()
 		return 0, c.refused(n)
 	}
-	direct := cost == 0 || (o.direct(cost) && o.waiters.empty())
+	direct := cost == 0 || o.waiters.empty() && o.free(cost)
 	n.Sent = 0
 	if direct {
 		n.Sent = o.place + 1
@@ -228,6 +228,18 @@ func waitError(err error) error {
 		return wire.Errorf(wire.CodeClosed, "the connection is closed").NotStarted()
 	}
 	return wire.Errorf(wire.CodeCanceled, "the caller gave up while there was no room on the way").NotStarted()
+}
+
+// Progress returns how many messages there have been in the data stream, and how many of
+// them, from the first on, wait no more to be written.
+func (c *Conn) Progress() (placed, written uint64) {
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.load[Data] == 0 {
+		return o.place, o.place // the newest may have been dropped
+	}
+	return o.place, o.written
 }
 
 // Written reports whether the message at the place sent in the data stream may

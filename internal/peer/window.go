@@ -81,11 +81,12 @@ func (c *Conn) Charged() (messages, bytes uint64) {
 	return r.receivedMessages.Load() - r.messages.Load(), r.receivedBytes.Load() - r.bytes.Load()
 }
 
-// credited takes a credit frame of the other end, and moves on what it has room for.
-func (c *Conn) credited(m *wire.Message) *wire.Error {
+// credited takes a credit frame of the other end, and moves on what it has room for. It
+// reports whether there was anything new in it.
+func (c *Conn) credited(m *wire.Message) (news bool, err error) {
 	cr, err := wire.ParseCredit(m)
 	if err != nil {
-		return wire.Errorf(wire.CodeProtocol, "%v", err)
+		return false, wire.Errorf(wire.CodeProtocol, "%v", err)
 	}
 	o := &c.out
 	o.mu.Lock()
@@ -93,14 +94,16 @@ func (c *Conn) credited(m *wire.Message) *wire.Error {
 		cr.Messages > o.sent.Messages || cr.Bytes > o.sent.Bytes {
 		sent, before := o.sent, o.credited
 		o.mu.Unlock()
-		return wire.Errorf(wire.CodeProtocol,
+		return false, wire.Errorf(wire.CodeProtocol,
 			"a credit of %d messages and %d bytes, after one of %d and %d, where %d and %d were sent",
 			cr.Messages, cr.Bytes, before.Messages, before.Bytes, sent.Messages, sent.Bytes)
 	}
-	o.credited = wire.Window{Messages: cr.Messages, Bytes: cr.Bytes}
+	now := wire.Window{Messages: cr.Messages, Bytes: cr.Bytes}
+	news = now != o.credited || cr.Started != o.started
+	o.credited = now
 	o.started = cr.Started
 	owed := c.releaseLocked()
 	o.mu.Unlock()
 	owed.pay()
-	return nil
+	return news, nil
 }

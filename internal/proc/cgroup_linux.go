@@ -61,6 +61,7 @@ func openCgroups(id string) (*cgroups, []string) {
 		if len(wanting) == 0 {
 			wanting = append(wanting, "no cgroups: this system has none mounted that are of use (version 2, or memory and pids of version 1)")
 		}
+		wanting = append(wanting, "no bounds of memory or of the number of processes, and nobody tells what ended for want of memory: there are no cgroups")
 		return nil, wanting
 	}
 	if c.of("memory") == nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 	"time"
 )
 
@@ -55,11 +54,6 @@ const (
 	defaultLogFiles  = 5
 	defaultRingLines = 1000
 	defaultRingBytes = 256 << 10
-
-	maxPending = 1 << 20                // bytes that wait to be written
-	idleBuffer = 64 << 10               // how large a buffer may be to be kept for little
-	logWait    = 100 * time.Millisecond // how long a process waits for its disk
-	logClose   = 2 * time.Second        // how long Close does
 )
 
 // Log keeps the lines that processes write: the last ones in memory, where they can
@@ -85,29 +79,18 @@ const (
 // The file is not synced: what the machine has not written when its power fails is
 // lost. All methods may be called concurrently.
 type Log struct {
-	file *logFile      // nil: none; owned by write
-	wake chan struct{} // there is something to write
-	stop chan struct{} // closed by Close
-	done chan struct{} // closed by write
-
-	mu      sync.Mutex // guards what follows
-	closed  bool
+	file    *logFile // nil: none; owned by drain
+	backlog          // of the file; its mu guards what follows, too
 	ring    ring
 	long    [2]bool       // of Stdout and Stderr: the last line was cut, and may be continued
 	changed chan struct{} // closed with the next line, if somebody waits for it; or nil
-	pending []byte        // what write has not taken
-	spare   []byte        // the buffer it has written
-	dropped int           // lines for which there was no room in pending since write looked last
-	stuck   bool          // the disk did not take anything for as long as a process waits
-	room    chan struct{} // closed when write has taken something, if somebody waits for it; or nil
-	lost    uint64        // see Lost
 }
 
 // OpenLog returns a log. It fails only if the file cannot be opened.
 func OpenLog(o LogOptions) (*Log, error) {
 	l := &Log{
-		ring: ring{maxLines: orDefault(o.Lines, defaultRingLines), maxBytes: orDefault(o.Bytes, defaultRingBytes)},
-		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		ring:    ring{maxLines: orDefault(o.Lines, defaultRingLines), maxBytes: orDefault(o.Bytes, defaultRingBytes)},
+		backlog: newBacklog(),
 	}
 	if o.Path == "" {
 		close(l.done)
@@ -174,10 +157,7 @@ func (l *Log) continues(s Stream, line []byte) bool {
 // between.
 func (l *Log) appendPending(now time.Time, s Stream, line []byte) {
 	const timeFormat = "2006-01-02T15:04:05.000Z"
-	size := len(timeFormat) + len(" out \n") + len(line)
-	if len(l.pending)+size > maxPending && !l.waitForRoom(size) {
-		l.dropped++
-		l.lost++
+	if !l.reserve(len(timeFormat) + len(" out \n") + len(line)) {
 		return
 	}
 	l.pending = now.UTC().AppendFormat(l.pending, timeFormat)
@@ -185,73 +165,14 @@ func (l *Log) appendPending(now time.Time, s Stream, line []byte) {
 	l.pending = append(l.pending, s.String()...)
 	l.pending = append(l.pending, ' ')
 	l.pending = append(append(l.pending, line...), '\n')
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
-
-// waitForRoom waits until size bytes can be added to those that wait to be written,
-// for as long as logWait, and reports whether they can. It takes the lock to be held,
-// and lets it go in between.
-func (l *Log) waitForRoom(size int) bool {
-	timer := time.NewTimer(logWait)
-	defer timer.Stop()
-	for len(l.pending)+size > maxPending {
-		if l.stuck || l.closed {
-			return false
-		}
-		if l.room == nil {
-			l.room = make(chan struct{})
-		}
-		room := l.room
-		l.mu.Unlock()
-		select {
-		case <-room:
-			l.mu.Lock()
-		case <-l.stop:
-			l.mu.Lock()
-		case <-timer.C:
-			l.mu.Lock()
-			l.stuck = room == l.room // nothing was taken meanwhile
-			return !l.closed && len(l.pending)+size <= maxPending
-		}
-	}
-	return !l.closed
+	l.nudge()
 }
 
 // write writes what waits to be written, until the end.
 func (l *Log) write() {
 	defer close(l.done)
-	for last := false; !last; {
-		select {
-		case <-l.wake:
-		case <-l.stop:
-			last = true
-		}
-		text, dropped := l.take()
-		lost := l.file.append(text, dropped)
-		l.mu.Lock()
-		l.lost += uint64(lost)
-		if cap(text) <= max(idleBuffer, 4*len(text)) { // what one burst took is let go
-			l.spare = text[:0]
-		}
-		l.mu.Unlock()
-	}
+	l.drain(l.file.append)
 	l.file.close()
-}
-
-// take returns what is to be written next, and how many lines were lost before it.
-func (l *Log) take() (text []byte, dropped int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	text, dropped = l.pending, l.dropped
-	l.pending, l.spare, l.dropped, l.stuck = l.spare, nil, 0, false
-	if l.room != nil {
-		close(l.room)
-		l.room = nil
-	}
-	return text, dropped
 }
 
 // Lost is how many lines, or pieces of one, are not in the file, because it could
@@ -337,12 +258,8 @@ func (l *Log) Close() error {
 		}
 	}
 	l.mu.Unlock()
-	timer := time.NewTimer(logClose)
-	defer timer.Stop()
-	select {
-	case <-l.done:
-		return nil
-	case <-timer.C:
+	if !l.drained() {
 		return fmt.Errorf("the log %s is not written to its end: the disk does not answer", l.file.path)
 	}
+	return nil
 }

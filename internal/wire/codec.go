@@ -97,13 +97,25 @@ func encodeItem(c Codec, dst []byte, v any) ([]byte, error) {
 		}
 	case CodecJSON:
 	case CodecRaw:
-		switch v := v.(type) {
+		raw := v
+		if p, ok := v.(*any); ok && p != nil {
+			raw = *p
+		}
+		switch v := raw.(type) {
 		case []byte:
 			return append(dst, v...), nil
 		case string:
 			return append(dst, v...), nil
+		case *[]byte:
+			if v != nil {
+				return append(dst, *v...), nil
+			}
+		case *string:
+			if v != nil {
+				return append(dst, *v...), nil
+			}
 		}
-		return dst, &FieldError{Code: CodeNotEncodable, Type: typeName(v), Reason: "a raw body is []byte or string"}
+		return dst, &FieldError{Code: CodeNotEncodable, Type: typeName(raw), Reason: "a raw body is []byte or string"}
 	case CodecNone:
 		if v == nil {
 			return dst, nil

@@ -428,6 +428,16 @@ func TestNoValue(t *testing.T) {
 }
 
 func TestRaw(t *testing.T) {
+	// A result is encoded by its pointer, and may be of type any.
+	text, bytes := "\xff\x00", []byte("\xff\x00")
+	for _, v := range []any{text, bytes, &text, &bytes, ptrTo[any](text), ptrTo[any](bytes)} {
+		if b, err := Encode(CodecRaw, nil, v); string(b) != text || err != nil {
+			t.Errorf("%T: %q, %v", v, b, err)
+		}
+	}
+	if _, err := Encode(CodecRaw, nil, ptrTo[any](1)); err == nil || !strings.Contains(err.Error(), "int") {
+		t.Errorf("a number in an any: %v", err)
+	}
 	b, err := Encode(CodecRaw, nil, []byte("\xff\x00"))
 	if err != nil {
 		t.Fatal(err)
@@ -445,3 +455,5 @@ func TestRaw(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func ptrTo[T any](v T) *T { return &v }

@@ -211,9 +211,7 @@ func walkJSON(data []byte, l Limits, element uint64) *FieldError {
 			at = end
 		default: // a number, true, false or null
 			start := at
-			for at < len(data) && !bytes.ContainsRune([]byte(" \t\r\n,:]}"), rune(data[at])) {
-				at++
-			}
+			at = scalarEnd(data, at)
 			if at-start > digits {
 				return &FieldError{Code: CodeTooLarge, Reason: fmt.Sprintf("a number of %d digits, more than %d (byte %d of the JSON)", at-start, digits, start)}
 			}

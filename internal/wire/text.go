@@ -19,6 +19,7 @@ type Text struct {
 	Target  string // "" likewise
 	Ack     string // "" likewise, and for one that cannot be: then fault says so
 
+	whole   []byte
 	members []textMember
 	fault   *Error
 }
@@ -39,7 +40,7 @@ func ParseText(b []byte) (*Text, *Error) {
 		fault := checkJSON(b, Limits{}, 0)
 		return nil, Errorf(CodeProtocol, "a message that cannot be read: %v", fault)
 	}
-	t := &Text{}
+	t := &Text{whole: b}
 	members, fault := membersOf(b)
 	if fault != nil {
 		return nil, Errorf(CodeProtocol, "a message that cannot be read: %v", fault)

@@ -6,18 +6,14 @@ type TextHello struct {
 	Ready bool // it is ready to work as soon as it is welcome
 }
 
-// ParseTextHello reads the first message of who connects in the json profile. The
-// error is CodeProtocol for what is no hello, else CodeInvalid; it names the field.
-// What h says of its window is the caller's to fill in: the json profile has none.
-func ParseTextHello(b []byte) (*TextHello, *Error) {
-	t, err := ParseText(b)
-	if err != nil {
-		return nil, err
-	}
+// Hello reads the first message of who connects in the json profile. The error is
+// CodeProtocol for what is no hello, else CodeInvalid; it names the field. What h says
+// of its window is the caller's to fill in: the json profile has none.
+func (t *Text) Hello() (*TextHello, *Error) {
 	if t.Command != "hello" || t.Target != "" {
 		return nil, Errorf(CodeProtocol, "the first message is not a hello: %s", `{"command":"hello","kind":"…"}`)
 	}
-	if fault := walkJSON(b, HelloLimits, 0); fault != nil {
+	if fault := walkJSON(t.whole, HelloLimits, 0); fault != nil {
 		return nil, Errorf(CodeInvalid, "the hello: %v", fault)
 	}
 	h := &TextHello{Hello: Hello{Newest: Version, Oldest: 1, Codecs: []Codec{CodecCBOR}}, Ready: true}

@@ -1,0 +1,115 @@
+//go:build linux
+
+package arbiter_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/arbiter-go/arbiter"
+	"github.com/arbiter-go/arbiter/actor"
+)
+
+// A whole program that cannot end as it should.
+func init() {
+	acts["stubborn main"] = func(string) {
+		never := &actor.Kind[actor.None]{Name: "never", Grace: time.Hour, Stopping: func(actor.None, context.Context) { select {} }}
+		arbiter.Main(func(ctx context.Context, arb *arbiter.Arbiter) error {
+			_, err := arb.Spawn(ctx, never, actor.Name("stubborn"))
+			return err
+		})
+	}
+}
+
+// TestMainSaysWhoWasKilled: a program some of whose actors had to be killed has not
+// ended as it should, and its exit code says so.
+func TestMainSaysWhoWasKilled(t *testing.T) {
+	t.Parallel()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, exe)
+	cmd.Env = append(os.Environ(), envActs+"=stubborn main", "XDG_RUNTIME_DIR="+t.TempDir())
+	out, _ := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), "were killed: stubborn") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+}
+
+// TestSignalContextEnds: also after a signal its end is the end of it.
+func TestSignalContextEnds(t *testing.T) {
+	_, first := arbiter.SignalContext(t.Context()) // the runtime keeps a goroutine from the first on
+	first()
+	before := runtime.NumGoroutine()
+	ctx, stop := arbiter.SignalContext(context.Background())
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-ctx.Done()
+	stop()
+	stop()
+	settled(t, before)
+}
+
+// TestKilledInAHandler: a handler that goes on after its actor was killed is counted,
+// for as long as it does.
+func TestKilledInAHandler(t *testing.T) {
+	t.Parallel()
+	began, release := make(chan struct{}), make(chan struct{})
+	stuck := &actor.Kind[actor.None]{Name: "stuck", Handlers: []actor.Handler[actor.None]{
+		actor.Handle(Block, func(actor.None, context.Context, actor.None) (actor.None, error) {
+			close(began)
+			<-release
+			return actor.None{}, nil
+		}),
+	}}
+	w := quietWorld(t)
+	v := w.spawn(stuck)
+	p := Block.Start(w.ctx, v, actor.None{})
+	<-began
+	if _, err := w.arb.Kill(w.ctx, v); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = p.Wait()
+	leaked := func() any { return w.inspect(t, actor.Arbiter).Info.Extra["leaked handlers"] }
+	if n := leaked(); fmt.Sprint(n) != "1" { // of whatever type it came through
+		t.Errorf("%v leaked handlers, want 1", n)
+	}
+	close(release)
+	eventually(t, "it has returned", func() bool { return leaked() == nil })
+}
+
+// TestLastLineOfAStop: what a program prints right before its end is there when its
+// stop was answered.
+func TestLastLineOfAStop(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	const script = `trap "echo bye; exit" TERM; echo ready; while :; do sleep 0.01; done`
+	for range 20 {
+		ref, err := w.arb.SpawnProgram(w.ctx, "sh", []string{"-c", script}, actor.Silent())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := actor.Logs.Call(w.ctx, actor.Arbiter, actor.LogsArgs{Target: ref.AID, Wait: 10 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := actor.StopActor.Call(w.ctx, actor.Arbiter, ref); err != nil {
+			t.Fatal(err)
+		}
+		lines := w.inspect(t, ref).Lines
+		if !slices.ContainsFunc(lines, func(l actor.LogLine) bool { return l.Text == "bye" }) {
+			t.Errorf("its lines are %+v", lines)
+		}
+	}
+}

@@ -1,0 +1,56 @@
+//go:build linux
+
+package arbiter_test
+
+import (
+	"net"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/supervise"
+)
+
+// A program that crashes as soon as it is ready, and says in its goodbye whatever it
+// likes.
+func init() {
+	acts["liar"] = func(cause string) {
+		fd, err := strconv.Atoi(os.Getenv(actor.EnvFD))
+		if err != nil {
+			panic(err)
+		}
+		c, err := net.FileConn(os.NewFile(uintptr(fd), "socket"))
+		if err != nil {
+			panic(err)
+		}
+		p := &puppet{c: c}
+		p.say(map[string]any{"command": "hello", "kind": "liar", "commands": []any{}})
+		if _, err := p.read(frame.NewReader(c, frame.Options{TextUTF8: true, Limit: 1 << 20})); err != nil {
+			panic(err)
+		}
+		p.say(map[string]any{"command": "notify"})
+		p.goodbye(map[string]any{"cause": cause})
+		os.Exit(3)
+	}
+}
+
+// TestLyingGoodbye: that it was killed is not for an actor to say. One that says so is
+// not started again at once and without end, as one that was killed by command is.
+func TestLyingGoodbye(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := supervise.Policy{MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond, MaxCrashes: 3, Within: time.Minute}
+	_, _ = w.arb.SpawnProgram(w.ctx, exe, nil, actor.Name("liar"), actor.Restart(policy), actor.Env(envActs+"=liar", envExtra+"=killed"))
+	eventually(t, "its supervisor gives up", func() bool { return w.inspect(t, actor.To("liar")).Info.State == "failed" })
+	d := w.inspect(t, actor.To("liar")).Death
+	if d == nil || d.Cause != actor.CauseExit || d.ExitCode != 3 {
+		t.Errorf("it ended with %+v, want what its exit says", d)
+	}
+}

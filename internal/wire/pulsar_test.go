@@ -1,0 +1,350 @@
+package wire
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"math"
+	"math/big"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/pickle"
+)
+
+// capturedPulsar returns the payloads captured from real actors, by name.
+func capturedPulsar(t testing.TB) map[string][]byte {
+	t.Helper()
+	f, err := os.Open("../pickle/testdata/frames.tar.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	unzipped, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string][]byte)
+	for files := tar.NewReader(unzipped); ; {
+		h, err := files.Next()
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(h.Name, ".bin") {
+			_, n, err := frame.ParseHeader(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[h.Name] = b[n:]
+		}
+	}
+}
+
+// TestPulsarFrames takes every captured message apart and makes it again: what comes of
+// it is the same message, and no byte of it is the captured one's.
+func TestPulsarFrames(t *testing.T) {
+	all := capturedPulsar(t)
+	if len(all) < 600 {
+		t.Fatalf("%d frames", len(all))
+	}
+	for name, payload := range all {
+		m, err := ParsePulsar(payload)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if ack, callback, ok := PulsarAck(payload); ack != m.Ack || ok != (m.Ack != "") || ok && callback != m.Callback {
+			t.Errorf("%s: its ack is %q (callback: %v), found %q (%v)", name, m.Ack, m.Callback, ack, callback)
+		}
+		var again []byte
+		if m.Callback {
+			body, err := m.AppendResult(nil, CodecPickle)
+			if err == nil {
+				again, err = AppendPulsarCallback(nil, m.Ack, CodecPickle, body)
+			}
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+		} else {
+			body, err := m.AppendArgs(nil, CodecPickle)
+			if err == nil {
+				r := PulsarRequest{Command: m.Command, ID: "m1", Sender: m.Sender, Target: m.Target, Ack: m.Ack, Codec: CodecPickle, Args: true, Body: body}
+				again, err = r.Append(nil)
+			}
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+		}
+		n, err := ParsePulsar(again)
+		if err != nil {
+			t.Errorf("%s: made again it cannot be read: %v", name, err)
+			continue
+		}
+		if m.Command != n.Command || m.Sender != n.Sender || m.Target != n.Target || m.Ack != n.Ack || m.Callback != n.Callback {
+			t.Errorf("%s: %+v came as %+v", name, m, n)
+		}
+		// The values are compared by their pickles.
+		want, err1 := encodePickle(nil, value(m))
+		got, err2 := encodePickle(nil, value(n))
+		if err1 != nil || err2 != nil || !bytes.Equal(want, got) {
+			t.Errorf("%s: its values changed (%v, %v)", name, err1, err2)
+		}
+	}
+}
+
+func value(m *PulsarMessage) pickle.Value {
+	if m.Callback {
+		return m.result
+	}
+	return &pickle.Tuple{Items: []pickle.Value{m.args, m.kwargs}}
+}
+
+// TestPulsarKeyOrder is the order in which pulsar writes the keys, which a reader of
+// pulsar's own logs expects.
+func TestPulsarKeyOrder(t *testing.T) {
+	r := PulsarRequest{Command: "ping", ID: "m1", Sender: "a", Target: "b", Ack: "c7"}
+	b, err := r.Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := pickle.Decode(b, pickle.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, p := range v.(*pickle.Dict).Pairs {
+		keys = append(keys, string(p.Key.(pickle.Str)))
+	}
+	if got := strings.Join(keys, " "); got != "command id sender target args kwargs ack" {
+		t.Errorf("the keys are %s", got)
+	}
+	if b, err = AppendPulsarCallback(nil, "i1", CodecNone, nil); err != nil {
+		t.Fatal(err)
+	}
+	if v, err = pickle.Decode(b, pickle.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	keys = nil
+	for _, p := range v.(*pickle.Dict).Pairs {
+		keys = append(keys, string(p.Key.(pickle.Str)))
+	}
+	if got := strings.Join(keys, " "); got != "command result ack" {
+		t.Errorf("the keys of a callback are %s", got)
+	}
+}
+
+// TestPythonValues is what values of Python are to others, and back.
+func TestPythonValues(t *testing.T) {
+	huge := new(big.Int).Lsh(big.NewInt(1), 100)
+	utc := time.FixedZone("", 3600)
+	for _, c := range []struct {
+		name string
+		in   pickle.Value
+		want any
+		back pickle.Value // nil: in again
+	}{
+		{"None", pickle.None{}, nil, nil},
+		{"True", pickle.Bool(true), true, nil},
+		{"an int", pickle.Int(-7), int64(-7), nil},
+		{"2**63", pickle.Big{Int: new(big.Int).Lsh(big.NewInt(1), 63)}, new(big.Int).Lsh(big.NewInt(1), 63), nil},
+		{"2**100", pickle.Big{Int: huge}, huge, nil},
+		{"-2**64", pickle.Big{Int: new(big.Int).Neg(new(big.Int).Lsh(big.NewInt(1), 64))}, new(big.Int).Neg(new(big.Int).Lsh(big.NewInt(1), 64)), nil},
+		{"-2**100", pickle.Big{Int: new(big.Int).Neg(huge)}, new(big.Int).Neg(huge), nil},
+		{"a float", pickle.Float(1.5), 1.5, nil},
+		{"inf", pickle.Float(math.Inf(1)), math.Inf(1), nil},
+		{"a str", pickle.Str("hé"), "hé", nil},
+		{"bytes", pickle.Bytes("\xff\x00"), []byte{0xff, 0}, nil},
+		{"a list", &pickle.List{Items: []pickle.Value{pickle.Int(1), pickle.Str("a")}}, []any{int64(1), "a"}, nil},
+		{"a tuple", &pickle.Tuple{Items: []pickle.Value{pickle.Int(1)}}, []any{int64(1)}, &pickle.List{Items: []pickle.Value{pickle.Int(1)}}},
+		{"a dict", &pickle.Dict{Pairs: []pickle.Pair{{Key: pickle.Str("a"), Value: pickle.Int(1)}}}, map[string]any{"a": int64(1)}, nil},
+		{"a dict by numbers", &pickle.Dict{Pairs: []pickle.Pair{{Key: pickle.Int(3), Value: pickle.Int(1)}}}, map[any]any{int64(3): int64(1)}, nil},
+		{"a key twice", &pickle.Dict{Pairs: []pickle.Pair{{Key: pickle.Int(1), Value: pickle.Int(1)}, {Key: pickle.Float(1), Value: pickle.Int(2)}}},
+			map[any]any{int64(1): int64(2)}, &pickle.Dict{Pairs: []pickle.Pair{{Key: pickle.Int(1), Value: pickle.Int(2)}}}},
+		{"a set", &pickle.Set{Items: []pickle.Value{pickle.Int(2)}}, []any{int64(2)}, nil},
+		{"a datetime", &pickle.DateTime{Date: pickle.Date{Year: 2026, Month: 1, Day: 2}, Time: pickle.Time{Hour: 3, Minute: 4, Second: 5, Microsecond: 6, Zone: &pickle.Zone{Offset: pickle.Delta{Seconds: 3600}}}},
+			time.Date(2026, 1, 2, 3, 4, 5, 6000, utc), nil},
+		{"one west of Greenwich", &pickle.DateTime{Date: pickle.Date{Year: 1, Month: 1, Day: 2}, Time: pickle.Time{Zone: &pickle.Zone{Offset: pickle.Delta{Days: -1, Seconds: 86400 - 5*3600}}}},
+			time.Date(1, 1, 2, 0, 0, 0, 0, time.FixedZone("", -5*3600)), nil},
+		{"a naive datetime", &pickle.DateTime{Date: pickle.Date{Year: 2026, Month: 1, Day: 2}, Time: pickle.Time{Hour: 3}}, "2026-01-02T03:00:00", pickle.Str("2026-01-02T03:00:00")},
+		{"a date", &pickle.Date{Year: 2026, Month: 1, Day: 2}, "2026-01-02", pickle.Str("2026-01-02")},
+		{"a timedelta", &pickle.Delta{Days: 1, Seconds: 1, Microseconds: 500000}, 86401.5, pickle.Float(86401.5)},
+		{"a Decimal", &pickle.Decimal{Text: "1.10"}, "1.10", pickle.Str("1.10")},
+		{"an ActorProxy", &pickle.Ref{AID: "a", Name: "n"}, map[string]any{"aid": "a", "name": "n"},
+			&pickle.Dict{Pairs: []pickle.Pair{{Key: pickle.Str("aid"), Value: pickle.Str("a")}, {Key: pickle.Str("name"), Value: pickle.Str("n")}}}},
+	} {
+		b, err := appendPython(nil, c.in, 0)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		var v any
+		if err := Decode(CodecCBOR, b, &v); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if at, ok := v.(time.Time); ok {
+			if w, ok := c.want.(time.Time); !ok || !at.Equal(w) {
+				t.Errorf("%s is %v, want %v", c.name, at, c.want)
+			}
+		} else if !reflect.DeepEqual(v, c.want) {
+			t.Errorf("%s is %#v, want %#v", c.name, v, c.want)
+		}
+		back, err := pythonOf(CodecCBOR, b)
+		if err != nil {
+			t.Errorf("%s, back: %v", c.name, err)
+			continue
+		}
+		want := c.back
+		if want == nil {
+			want = c.in
+		}
+		w, _ := encodePickle(nil, want)
+		g, _ := encodePickle(nil, back)
+		if !bytes.Equal(w, g) {
+			t.Errorf("%s came back as %q, want %q", c.name, g, w)
+		}
+	}
+	id := pickle.UUID{1, 2, 3}
+	b, err := appendPython(nil, &id, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back, err := pythonOf(CodecCBOR, b); err != nil || *back.(*pickle.UUID) != id {
+		t.Errorf("a UUID came back as %v, %v", back, err)
+	}
+}
+
+// TestPythonNoImage is what others cannot be told, and the place of it.
+func TestPythonNoImage(t *testing.T) {
+	self := &pickle.List{}
+	self.Items = []pickle.Value{self}
+	wide := pickle.Value(&pickle.List{Items: []pickle.Value{pickle.Str(strings.Repeat("x", 1000))}})
+	for range 30 {
+		wide = &pickle.Tuple{Items: []pickle.Value{wide, wide}}
+	}
+	for _, c := range []struct {
+		name  string
+		v     pickle.Value
+		code  Code
+		field string
+	}{
+		{"a surrogate", pickle.Str("\xed\xa0\x80"), CodeNotEncodable, "args[0]"},
+		{"a global", &pickle.Global{Module: "os", Name: "system"}, CodeNotEncodable, "args[0]"},
+		{"an object in a list", &pickle.List{Items: []pickle.Value{pickle.Int(1), &pickle.Object{Class: &pickle.Global{Module: "os", Name: "system"}, Args: &pickle.Tuple{}}}}, CodeNotEncodable, "args[0][1]"},
+		{"in a dict", &pickle.Dict{Pairs: []pickle.Pair{{Key: pickle.Str("k"), Value: &pickle.Complex{}}}}, CodeNotEncodable, "args[0].k"},
+		{"a tuple as a key", &pickle.Dict{Pairs: []pickle.Pair{{Key: &pickle.Tuple{}, Value: pickle.Int(1)}}}, CodeNotEncodable, "args[0]"},
+		{"a list that holds itself", self, CodeNotEncodable, ""},
+		{"a thing shared a billion times", wide, CodeTooLarge, ""},
+	} {
+		_, err := appendArgs(nil, &pickle.Tuple{Items: []pickle.Value{c.v}}, &pickle.Dict{})
+		var f *FieldError
+		if !errors.As(err, &f) || f.Code != c.code || c.field != "" && f.Field != c.field {
+			t.Errorf("%s: %#v", c.name, err)
+		}
+	}
+}
+
+// TestPulsarRefused is what is no message.
+func TestPulsarRefused(t *testing.T) {
+	whole := func(pairs ...pickle.Pair) []byte {
+		b, err := encodePickle(nil, &pickle.Dict{Pairs: pairs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	pair := func(k string, v pickle.Value) pickle.Pair { return pickle.Pair{Key: pickle.Str(k), Value: v} }
+	args, kwargs := pair("args", &pickle.Tuple{}), pair("kwargs", &pickle.Dict{})
+	command, sender, target := pair("command", pickle.Str("ping")), pair("sender", pickle.Str("a")), pair("target", pickle.Str("b"))
+	if _, err := ParsePulsar(whole(command, sender, target, args, kwargs)); err != nil {
+		t.Fatalf("a message: %v", err)
+	}
+	for name, b := range map[string][]byte{
+		"nothing":           {},
+		"text":              []byte("hello"),
+		"no dict":           []byte("\x80\x02N."),
+		"no command":        whole(sender, target, args, kwargs),
+		"no sender":         whole(command, target, args, kwargs),
+		"no target":         whole(command, sender, args, kwargs),
+		"no args":           whole(command, sender, target, kwargs),
+		"no kwargs":         whole(command, sender, target, args),
+		"a command twice":   whole(command, sender, target, args, kwargs, pair("command", pickle.Str("run"))),
+		"an unknown twice":  whole(command, sender, target, args, kwargs, pair("x", pickle.None{}), pair("x", pickle.None{})),
+		"bytes as a key":    whole(command, sender, target, args, kwargs, pickle.Pair{Key: pickle.Bytes("ack"), Value: pickle.Str("i")}),
+		"a number as ack":   whole(command, sender, target, args, kwargs, pair("ack", pickle.Int(1))),
+		"a long ack":        whole(command, sender, target, args, kwargs, pair("ack", pickle.Str(strings.Repeat("i", 256)))),
+		"a list as args":    whole(command, sender, target, pair("args", &pickle.List{}), kwargs),
+		"a number as kwarg": whole(command, sender, target, args, pair("kwargs", &pickle.Dict{Pairs: []pickle.Pair{{Key: pickle.Int(1), Value: pickle.Int(1)}}})),
+		"a kwarg twice": whole(command, sender, target, args, pair("kwargs", &pickle.Dict{Pairs: []pickle.Pair{
+			pair("a", pickle.Int(1)), pair("a", pickle.Int(2)),
+		}})),
+		"a callback without an ack":   whole(pair("command", pickle.Str("callback")), pair("result", pickle.None{})),
+		"a callback without a result": whole(pair("command", pickle.Str("CALLBACK")), pair("ack", pickle.Str("i"))),
+	} {
+		if m, err := ParsePulsar(b); err == nil {
+			t.Errorf("%s was taken: %+v", name, m)
+		}
+	}
+}
+
+// FuzzPulsar reads whatever may come: what is taken can be made again, and means the
+// same then.
+func FuzzPulsar(f *testing.F) {
+	for name, b := range capturedPulsar(f) {
+		if len(b) < 4<<10 && strings.HasPrefix(name, "v202/") {
+			f.Add(b)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		PulsarAck(b)
+		m, err := ParsePulsar(b)
+		if err != nil {
+			return
+		}
+		if m.Callback {
+			if body, err := m.AppendResult(nil, CodecCBOR); err == nil {
+				if err := CheckCBOR(body, Limits{Memory: math.MaxInt}); err != nil {
+					t.Fatalf("a result that cannot be read: %v", err)
+				}
+			}
+			return
+		}
+		m.Notified()
+		body, err := m.AppendArgs(nil, CodecPickle)
+		if err != nil {
+			return
+		}
+		r := PulsarRequest{Command: m.Command, ID: "m1", Sender: m.Sender, Target: m.Target, Ack: m.Ack, Codec: CodecPickle, Args: true, Body: body}
+		again, err := r.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := ParsePulsar(again)
+		if err != nil || n.Command != m.Command || n.Target != m.Target || n.Ack != m.Ack {
+			t.Fatalf("%+v came as %+v, %v", m, n, err)
+		}
+		if cbor, err := PickleArgs(nil, body); err == nil {
+			if _, _, err := SplitArgs(CodecCBOR, cbor); err != nil {
+				var f *FieldError
+				if !errors.As(err, &f) || f.Code != CodeTooLarge {
+					t.Fatalf("arguments that cannot be read: %v", err)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,9 @@
+package interop
+
+import (
+	"testing"
+
+	"github.com/arbiter-go/arbiter/internal/floors"
+)
+
+func TestFloors(t *testing.T) { floors.Check(t) }
