@@ -187,6 +187,7 @@ func (p *Pulsar) ask(m *wire.Message) {
 	}
 	if m.Flags&wire.FlagOneWay == 0 {
 		if !p.conn.Calls().Has(m.ID) {
+			p.conn.fates.withdrawn.Add(1)
 			return // nobody waits any more
 		}
 		var room [24]byte
@@ -223,11 +224,15 @@ func (p *Pulsar) frame(b []byte) {
 // notSaid tells whoever sent m that it has no image in pulsar.
 func (p *Pulsar) notSaid(m *wire.Message, e *wire.Error) {
 	if m.Flags&wire.FlagOneWay == 0 || m.Kind == wire.KindWatch {
+		if m.Kind == wire.KindRequest {
+			p.conn.fates.refused.Add(1)
+		}
 		if note, status := p.conn.Calls().Take(m.ID); status == Found {
 			note.Caller.Failed(note.ID, e)
 		}
 		return
 	}
+	p.conn.fates.back.Add(1)
 	if p.conn.Unsent != nil {
 		c := *e
 		c.Command = string(m.Command)
