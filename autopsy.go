@@ -38,6 +38,10 @@ func within(d time.Duration, done <-chan struct{}) bool {
 	return false
 }
 
+// burialWait is how long the end of a process that was just killed is waited for: it is
+// there after a moment, unless the machine has other things to do.
+const burialWait = 500 * time.Millisecond
+
 // goodbyeWait is how long a process that said goodbye may take to exit before it
 // is killed.
 const goodbyeWait = 2 * time.Second

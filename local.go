@@ -274,7 +274,7 @@ func (i *incarnation) endProcess(p *proc.Process, d *wire.Death) *wire.Death {
 	if err := p.Kill(); err != nil {
 		i.arb.log.Warn("a process could not be killed", "actor", i.label(), "pid", c.PID, "error", err)
 	}
-	if within(exitWait, p.Exited()) {
+	if within(burialWait, p.Exited()) {
 		c.Signal = p.Exit().Signal
 	}
 	if c.Cause != wire.CauseStopped && c.Stderr == nil {
