@@ -93,8 +93,8 @@ func (i *incarnation) account(over bool) actor.Account {
 		rest -= n
 		return n
 	}
+	a.DeadLetters = part(k.Back + s.letters.count()) // first: what came back was kept here, whatever else is said of it
 	a.Started = part(k.Started)
-	a.DeadLetters = part(k.Back + s.letters.count())
 	a.Refused = part(k.Refused)
 	a.Withdrawn = part(k.Withdrawn)
 	if known := k.Started + k.Back + k.Refused; k.Credited > known {
