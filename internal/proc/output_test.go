@@ -39,7 +39,7 @@ func TestOutputOfNobody(t *testing.T) {
 			t.Errorf("it was kept for %v", took)
 		}
 		lost := o.Lost()
-		if lost < lines-2*maxPending/1100 || lost > lines {
+		if lost < lines-2*maxPending/1000 || lost > lines { // it holds so much, and as much is being written
 			t.Errorf("%d of %d lines were lost", lost, lines)
 		}
 		close(w.released)
