@@ -1,0 +1,313 @@
+package arbiter
+
+import (
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// maxLinks is how many targets a session remembers the road to. One that uses
+// more starts anew.
+const maxLinks = 1024
+
+// link returns the road to the address, or nil if nobody has it.
+func (s *session) link(address []byte) *link {
+	if l := s.links[string(address)]; l != nil {
+		if !l.to.calls().Ended() {
+			return l
+		}
+		delete(s.links, l.name)
+	}
+	to := s.arb.resolve(address)
+	if to == nil {
+		return nil
+	}
+	return s.linkAs(to, string(address))
+}
+
+// linkTo returns the road to one actor, by its aid.
+func (s *session) linkTo(to *incarnation) *link {
+	if l := s.links[to.aid]; l != nil && l.to == to {
+		return l
+	}
+	return s.linkAs(to, to.aid)
+}
+
+func (s *session) linkAs(to *incarnation, address string) *link {
+	if len(s.links) >= maxLinks {
+		clear(s.links)
+	}
+	l := &link{from: s, to: to, name: address}
+	s.links[address] = l
+	return l
+}
+
+// toPool routes a message to a pool, l, or with an address nobody has, which may mean
+// one in a special way.
+func (s *session) toPool(l *link, m *wire.Message, charge peer.Charge) {
+	var p *pool
+	var key string
+	var all bool
+	if l != nil {
+		if p = l.to.pool; isOwn(m.Command) {
+			s.route(l, m, charge)
+			return
+		}
+	} else {
+		name, k, every, ok := poolAddress(string(m.Target))
+		if ok {
+			if to := s.arb.resolve([]byte(name)); to != nil {
+				p, key, all = to.pool, k, every
+			}
+		}
+		if p == nil {
+			s.refuse(m, charge, s.arb.unknownActor(string(m.Target)))
+			return
+		}
+	}
+	if all {
+		s.toAll(p, m, charge)
+		return
+	}
+	w := p.pick(key)
+	if w == nil {
+		s.refuse(m, charge, p.nobody())
+		return
+	}
+	s.route(s.linkTo(w), m, charge)
+	w.gate.leave()
+}
+
+// toAll routes a one-way message to every worker of a pool.
+func (s *session) toAll(p *pool, m *wire.Message, charge peer.Charge) {
+	if m.Flags&wire.FlagOneWay == 0 {
+		s.refuse(m, charge, needsOneWay(p))
+		return
+	}
+	original := *m
+	var last *incarnation
+	for _, w := range *p.members.Load() {
+		if w = w.heir(); w == nil {
+			continue
+		}
+		if last != nil {
+			s.route(s.linkTo(last), m, peer.Charge{})
+			last.gate.leave()
+			*m = original
+			s.counts.read.Add(1) // it is one message for each
+		}
+		last = w
+	}
+	if last == nil {
+		s.refuse(m, charge, p.nobody())
+		return
+	}
+	s.route(s.linkTo(last), m, charge) // the room is the sender's again when the last one has it
+	last.gate.leave()
+}
+
+func needsOneWay(p *pool) *wire.Error {
+	return invalid("a message to all of %q is one-way: send it, and do not wait for an answer", p.args.Name)
+}
+
+// request routes one request: road steps 5 to 8.
+func (s *session) request(m *wire.Message) {
+	s.counts.read.Add(1)
+	charge := s.conn.Charge(m)
+	if m.Codec == wire.CodecPickle && !s.inc.pulsar {
+		s.refuse(m, charge, errNotPulsar())
+		return
+	}
+	l := s.link(m.Target)
+	if l == nil || l.to.pool != nil {
+		s.toPool(l, m, charge)
+		return
+	}
+	if l.to.seat == nil {
+		s.route(l, m, charge)
+		return
+	}
+	// Who has the address may be another one than when the road to it was found.
+	to, entered := s.arb.enter(l.to, m.Target)
+	if to != l.to {
+		l = s.linkAs(to, string(m.Target))
+	}
+	s.route(l, m, charge)
+	if entered {
+		to.gate.leave()
+	}
+}
+
+// route takes a message the road l.
+func (s *session) route(l *link, m *wire.Message, charge peer.Charge) {
+	var parent uint64
+	if len(m.Ext) > 0 {
+		if err := m.CheckExt(); err != nil {
+			s.refuse(m, charge, wire.Errorf(wire.CodeProtocol, "%v", err).NotStarted())
+			return
+		}
+		parent, _ = m.Parent()
+		m.Ext = nil
+	}
+	m.Sender = s.sender
+	if m.Codec == wire.CodecPickle && !l.to.pulsar {
+		if err := toCBOR(m); err != nil {
+			s.refuse(m, charge, err)
+			return
+		}
+	}
+	if m.Flags&(wire.FlagOneWay|wire.FlagAccept) != 0 {
+		s.oneWay(l, m, charge)
+		return
+	}
+	s.ask(l, m, charge, parent)
+}
+
+// ask routes a call.
+func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint64) {
+	own := m.ID
+	turn := m.Flags&wire.FlagTurn != 0
+	if own == 0 {
+		s.refuse(m, charge, invalid("a call needs an id other than 0"))
+		return
+	}
+	if turn {
+		if path := s.arb.waits.add(s.inc, l.to, own); path != nil {
+			s.refuse(m, charge, cycle(path))
+			return
+		}
+	}
+	m.Flags &^= wire.FlagTurn | wire.FlagChained
+	if parent != 0 && cell.Mode(l.to.mode.Load()) == cell.Interleaved && s.arb.waitsAbove(s.inc, parent, l.to) {
+		m.Flags |= wire.FlagChained
+	}
+	// Noted before it is sent: the reply may come before Request returns.
+	s.mu.Lock()
+	if _, taken := s.asked[own]; taken || s.gone {
+		s.mu.Unlock()
+		if turn {
+			s.arb.waits.remove(s.inc, own)
+		}
+		s.refuse(m, charge, invalid("the id %d belongs to another call in flight", own))
+		return
+	}
+	s.asked[own] = asked{link: l, turn: turn}
+	s.mu.Unlock()
+	note := peer.Note{Caller: l, ID: own, Deadline: s.arb.deadline(m.Millis), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn}
+	id, err := s.forward(l, m, note, charge)
+	if err != nil {
+		s.counts.refused.Add(1)
+		if s.answered(own) {
+			m.ID = own
+			s.fail(own, err)
+		}
+		return
+	}
+	s.mu.Lock()
+	if a, ok := s.asked[own]; ok {
+		a.id = id
+		s.asked[own] = a
+	}
+	s.mu.Unlock()
+}
+
+// forward hands a call to its target.
+func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.Charge) (uint64, *wire.Error) {
+	if to := l.to.session; to != nil {
+		id, err := to.conn.Request(m, note, charge)
+		if err == nil {
+			s.use(l)
+		}
+		return id, at(err, l.to)
+	}
+	id, err := l.to.local.Add(note)
+	if err != nil {
+		charge.Return()
+		return 0, err
+	}
+	m.ID = id
+	r := l.to.cell.Receive(m, s.conn, charge.Cost)
+	if err := l.to.cell.Put(r); err != nil {
+		charge.Return()
+		l.to.local.Take(id)
+		return 0, at(err, l.to)
+	}
+	s.use(l)
+	return id, nil
+}
+
+// use notes that something went to l: see Dry.
+func (s *session) use(l *link) {
+	if !l.asked {
+		l.asked = true
+		s.askedOf = append(s.askedOf, l)
+	}
+}
+
+// at says whose error it is, where that is not said yet.
+func at(e *wire.Error, who *incarnation) *wire.Error {
+	if e != nil && e.Target == "" {
+		c := *e
+		c.Target = who.label()
+		return &c
+	}
+	return e
+}
+
+// oneWay routes a message nobody waits for the answer of.
+func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
+	id, accept := m.ID, m.Flags&wire.FlagAccept != 0
+	m.Flags = m.Flags&^(wire.FlagAccept|wire.FlagTurn|wire.FlagChained) | wire.FlagOneWay
+	m.ID, m.Millis = 0, 0
+	var err *wire.Error
+	if to := l.to.session; to != nil {
+		if e := to.conn.Post(peer.Data, m, charge); e != nil {
+			err = postError(e)
+		}
+	} else {
+		var source cell.Source
+		if charge.From != nil { // else it is one of several of the same message, and another one pays
+			source = s.conn
+		}
+		r := l.to.cell.Receive(m, source, charge.Cost)
+		r.Granted = true // it takes room in its sender's window until its handler begins: the sender waits
+		if err = l.to.cell.Put(r); err != nil {
+			charge.Return()
+		}
+	}
+	if err != nil {
+		m.ID = id
+		if accept {
+			m.Flags &^= wire.FlagOneWay
+		}
+		s.refuse(m, peer.Charge{}, at(err, l.to))
+		return
+	}
+	s.use(l)
+	if accept {
+		s.post(peer.Reply, &wire.Message{Kind: wire.KindReply, ID: id})
+		s.conn.FlushSoon()
+	}
+}
+
+// postError is why a one-way message could not be posted.
+func postError(err error) *wire.Error {
+	return wire.AsError(err, wire.CodeOverloaded).With(wire.StartedNo)
+}
+
+// refuse tells the sender of m that it went nowhere.
+func (s *session) refuse(m *wire.Message, charge peer.Charge, e *wire.Error) {
+	charge.Return()
+	if m.Flags&wire.FlagOneWay != 0 {
+		s.counts.letters.Add(1)
+		e = e.With(wire.StartedNo)
+		e.Command = string(m.Command)
+		if e.Target == "" {
+			e.Target = string(m.Target)
+		}
+		s.arb.undelivered(s.inc.aid, e.Target, e)
+		return
+	}
+	s.counts.refused.Add(1)
+	s.fail(m.ID, e)
+}
