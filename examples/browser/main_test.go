@@ -6,8 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -57,8 +57,21 @@ func TestPage(t *testing.T) {
 		t.Fatalf("the page is %q, %v", html, err)
 	}
 
+	profile, err := os.MkdirTemp("", "browser-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		// Its processes write for a moment longer than it lives.
+		for end := time.Now().Add(10 * time.Second); os.RemoveAll(profile) != nil; <-time.After(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Errorf("%s cannot be removed: somebody still writes there", profile)
+				return
+			}
+		}
+	}()
 	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--user-data-dir="+filepath.Join(t.TempDir(), "profile"), "--remote-debugging-port=0", "http://"+l.Addr().String()+"/#secret")
+		"--user-data-dir="+profile, "--remote-debugging-port=0", "http://"+l.Addr().String()+"/#secret")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
