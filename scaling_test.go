@@ -35,7 +35,7 @@ func TestNothingWaits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if in.Run != nil && interpreter == "" {
-				t.Skip("no python")
+				t.Skip("no python3: the worker in Python was left out")
 			}
 			w := quietWorld(t)
 			if _, err := w.arb.Pool(w.ctx, One, actor.PoolArgs{Name: "web", Min: 1, Max: 3, QueueAge: age, Worker: in}); err != nil {

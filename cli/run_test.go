@@ -209,7 +209,7 @@ func TestRunBind(t *testing.T) {
 func TestRunBindPython(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Skip("no python3")
+		t.Skip("no python3: that a worker in Python accepts at an inherited socket was not tried")
 	}
 	w := newWorld(t)
 	server := "import socket\ns = socket.socket(fileno=3)\nwhile True:\n  c, _ = s.accept()\n  c.sendall(b'hello')\n  c.close()\n"
