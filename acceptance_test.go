@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -503,20 +504,24 @@ func init() {
 	}
 }
 
-// TestPausedArbiter: an arbiter that was stopped for longer than every heartbeat, and
-// goes on, has lost nobody, and nobody has left it.
-func TestPausedArbiter(t *testing.T) {
-	t.Parallel()
+// elsewhere is this program, started again to act as something else. It says what it
+// does line by line, and ends when its standard input does.
+type elsewhere struct {
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	line func() string // the next one it says
+}
+
+// actElsewhere starts one, whose end is waited for when the test is over.
+func actElsewhere(t *testing.T, as string, env ...string) *elsewhere {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), envActs+"=paused", "XDG_RUNTIME_DIR="+dir)
-	if path, err := exec.LookPath("python3"); err == nil {
-		cmd.Env = append(cmd.Env, "TEST_PYTHON="+path)
-	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	cmd := exec.CommandContext(ctx, exe)
+	cmd.Env = append(append(os.Environ(), envActs+"="+as, "XDG_RUNTIME_DIR="+t.TempDir()), env...)
 	cmd.Stderr = &lockedBuffer{}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -529,19 +534,33 @@ func TestPausedArbiter(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
-	line := func() string {
-		if !lines.Scan() {
-			t.Fatalf("it has ended: %v\n%s", lines.Err(), cmd.Stderr)
-		}
-		return lines.Text()
-	}
-	defer func() {
+	t.Cleanup(func() {
+		defer cancel()
 		_ = in.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the arbiter: %v\n%s", err, cmd.Stderr)
 		}
-	}()
+	})
+	lines := bufio.NewScanner(out)
+	return &elsewhere{cmd, in, func() string {
+		t.Helper()
+		if !lines.Scan() {
+			t.Fatalf("it has ended: %v\n%s", lines.Err(), cmd.Stderr)
+		}
+		return lines.Text()
+	}}
+}
+
+// TestPausedArbiter: an arbiter that was stopped for longer than every heartbeat, and
+// goes on, has lost nobody, and nobody has left it.
+func TestPausedArbiter(t *testing.T) {
+	t.Parallel()
+	var env []string
+	if path, err := exec.LookPath("python3"); err == nil {
+		env = append(env, "TEST_PYTHON="+path)
+	}
+	other := actElsewhere(t, "paused", env...)
+	cmd, in, line := other.cmd, other.in, other.line
 	address := line()
 	// And one that joined, as far as it goes: what is on the same machine need not
 	// wonder whether the other end is there.
@@ -647,34 +666,8 @@ func init() {
 // stopped meanwhile, for longer than the grace.
 func TestPausedStop(t *testing.T) {
 	t.Parallel()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, exe)
-	cmd.Env = append(os.Environ(), envActs+"=paused stop", "XDG_RUNTIME_DIR="+t.TempDir())
-	cmd.Stderr = &lockedBuffer{}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	line := func() string {
-		if !lines.Scan() {
-			t.Fatalf("it has ended: %v\n%s", lines.Err(), cmd.Stderr)
-		}
-		return lines.Text()
-	}
-	defer func() {
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the arbiter: %v\n%s", err, cmd.Stderr)
-		}
-	}()
+	other := actElsewhere(t, "paused stop")
+	cmd, line := other.cmd, other.line
 	for _, who := range []string{"a goroutine", "a silent program"} {
 		line()
 		if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {

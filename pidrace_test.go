@@ -42,7 +42,7 @@ func TestPIDFileOnce(t *testing.T) {
 	}
 	dead := exec.Command("true")
 	if err := dead.Run(); err != nil {
-		t.Skip(err)
+		t.Skipf("there is no program called true: %v", err)
 	}
 	type rival struct {
 		in  io.WriteCloser

@@ -226,14 +226,7 @@ func (c *Conn) reproach(e *wire.Error) {
 	o.first.farewell = true
 	o.leaving, o.parted = true, true
 	o.mu.Unlock()
-	stop := time.AfterFunc(reproachTime, func() { _ = c.t.Close() })
-	defer stop.Stop()
-	c.Flush()
-	<-c.said // at the latest when the transport is closed
-	if w, ok := c.t.(writeCloser); ok {
-		_ = w.CloseWrite()
-	}
-	drain(c.t)
+	c.lingerFor(reproachTime)
 }
 
 // lost is how a call fails whose connection has ended.

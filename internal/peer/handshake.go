@@ -98,7 +98,13 @@ func (c *Conn) Refuse(e *wire.Error) {
 	if !c.putFirst(&m, true) {
 		return
 	}
-	stop := time.AfterFunc(lingerTime, func() { _ = c.t.Close() })
+	c.lingerFor(lingerTime)
+}
+
+// lingerFor writes the farewell that was queued, and gives the other end until limit to
+// have read it.
+func (c *Conn) lingerFor(limit time.Duration) {
+	stop := time.AfterFunc(limit, func() { _ = c.t.Close() })
 	defer stop.Stop()
 	c.Flush()
 	<-c.said // at the latest when the transport is closed

@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -145,9 +143,8 @@ func TestConformance(t *testing.T) {
 
 func start(t *testing.T) context.Context {
 	t.Helper()
-	log := &logs{}
 	arb, err := arbiter.Start(context.Background(), arbiter.Options{
-		Name: "conformance", Kinds: kinds(), Child: child, Strict: true, Output: io.Discard, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Name: "conformance", Kinds: kinds(), Child: child, Strict: true, Output: io.Discard, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		// One case is about what is too large. The other is for machines that are busy.
 		MaxMessage: 2 << 20, HeartbeatTimeout: time.Minute,
 	})
@@ -157,9 +154,6 @@ func start(t *testing.T) context.Context {
 	t.Cleanup(func() {
 		if err := arb.Stop(context.Background()); err != nil {
 			t.Errorf("the arbiter did not stop by itself: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("the arbiter's log:\n%s", log)
 		}
 	})
 	return arb.Context(context.Background())
@@ -173,22 +167,4 @@ func spawn(t *testing.T, ctx context.Context, args map[string]any) actor.Ref {
 	}
 	t.Cleanup(func() { _ = actor.Stop.Send(ctx, ref, actor.None{}) }) // it may have ended
 	return ref
-}
-
-// logs is what was logged, for who wants to know.
-type logs struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
