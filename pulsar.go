@@ -60,6 +60,12 @@ type pulsarGate struct {
 	shut     bool
 }
 
+// Validate returns what is wrong with o, or nil. Start does the same.
+func (o PulsarOptions) Validate() error {
+	_, err := o.withDefaults()
+	return err
+}
+
 // withDefaults checks o.
 func (o PulsarOptions) withDefaults() (PulsarOptions, error) {
 	if o.Bind == "" {

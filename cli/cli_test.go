@@ -38,6 +38,7 @@ func TestUsage(t *testing.T) {
 		{"up --pulsar-aids a1", []string{"--pulsar", "127.0.0.1:7979", "[usage]"}},
 		{"up --pulsar 127.0.0.1:0 --pulsar-aids a/b", []string{"--pulsar-aids", "[usage]"}},
 		{"up --pulsar 127.0.0.1:0 --pulsar-spawn 'a", []string{"--pulsar-spawn", "quote", "[usage]"}},
+		{"up --pulsar 0.0.0.0:7979", []string{"--pulsar", "not on the loopback", "127.0.0.1:7979", "[usage]"}},
 		{"join --aid a1", []string{"--pulsar", "host:port", "[usage]"}},
 		{"join --pulsar 127.0.0.1:1", []string{"--aid", "[usage]"}},
 		{"up --name a/b", []string{"--name", "[usage]"}},
@@ -71,6 +72,7 @@ func TestNoArbiter(t *testing.T) {
 	for _, args := range []string{"ps", "call arbiter ping", "send arbiter ping", "stop arbiter", "kill x", "start x", "restart x", "scale x=1", "inspect x", "logs -f", "events -f"} {
 		w.expect(exitNoArbiter, "", []string{"[no-arbiter]", " up"}, strings.Fields(args)...)
 	}
+	w.expect(exitNoArbiter, "", []string{"[no-arbiter]", "of pulsar"}, "join", "--pulsar", "127.0.0.1:1", "--aid", "a1")
 	w.expect(exitNoArbiter, "", []string{"[no-arbiter]"}, "ps", "--addr", "unix:"+filepath.Join(w.dir, "none"))
 	var e told
 	if got := w.run("ps", "-o", "json"); json.Unmarshal([]byte(got.errors), &e) != nil || e.Error.Code != "no-arbiter" || got.out != "" {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -38,6 +39,9 @@ func (a *app) pulsarFlags(cmd *cobra.Command) func() (arbiter.PulsarOptions, err
 			if err := actor.ValidName(aid); err != nil {
 				return o, usage("--pulsar-aids: %v", err)
 			}
+		}
+		if err := o.Validate(); err != nil {
+			return o, usage("--%v", err).hint("take them at a loopback address", a.again("--pulsar", "127.0.0.1:7979"))
 		}
 		return o, nil
 	}
@@ -97,6 +101,10 @@ It ends when it is stopped, or the arbiter does.`,
 			m := actor.NewMember("pulsar:"+at, kind, actor.JoinOptions{AID: aid, Name: name})
 			defer m.Close()
 			ref, err := m.Ref(cmd.Context())
+			var dial *net.OpError
+			if errors.As(err, &dial) && dial.Op == "dial" {
+				return noArbiter("there is no arbiter of pulsar at %s: %v", at, dial.Err).because("it takes another port at each start, unless it is told which")
+			}
 			if err != nil {
 				return err
 			}
