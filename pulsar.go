@@ -274,6 +274,14 @@ func (a *Arbiter) newPulsarConn(t peer.Transport, args *actor.SpawnArgs, lost fu
 // inPulsar is the In of an actor of pulsar that is spawned.
 const inPulsar = "pulsar"
 
+// dropLabel takes from what an actor of pulsar spawns a name that it cannot have here: to
+// pulsar that is a label, which many may have.
+func (a *Arbiter) dropLabel(parent *incarnation, args *actor.SpawnArgs) {
+	if parent.pulsar && args.In == inPulsar && args.Name != "" && (a.registry.get(args.Name) != nil || checkNames(args.Name) != nil) {
+		args.Name = ""
+	}
+}
+
 // checkPulsar completes what is to be known of an actor of pulsar.
 func (a *Arbiter) checkPulsar(args *actor.SpawnArgs) *wire.Error {
 	switch {

@@ -72,9 +72,7 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
-	if parent.pulsar && args.In == inPulsar && args.Name != "" && (a.registry.get(args.Name) != nil || checkNames(args.Name) != nil) {
-		args.Name = "" // to pulsar it is a label, which many may have
-	}
+	a.dropLabel(parent, args)
 	if failed := checkNames(args.Name, args.AID); failed != nil {
 		return actor.Ref{}, failed
 	}
