@@ -1,6 +1,7 @@
 package arbiter_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -27,32 +28,16 @@ func TestAutoscale(t *testing.T) {
 		// work has so many callers ask for 100 ms of work, for a while.
 		work := func(callers int, long time.Duration) (sizes []int) {
 			t.Helper()
-			quit, failed := make(chan struct{}), make(chan error, callers)
-			for range callers {
-				go func() {
-					for {
-						select {
-						case <-quit:
-							failed <- nil
-							return
-						default:
-						}
-						if _, err := poolSlow.Call(ctx, web, 100*time.Millisecond); err != nil {
-							failed <- err
-							return
-						}
-					}
-				}()
-			}
+			calls := loaded(ctx, callers, func(ctx context.Context) error {
+				_, err := poolSlow.Call(ctx, web, 100*time.Millisecond)
+				return err
+			})
 			for range int(long / time.Second) {
 				time.Sleep(time.Second)
 				sizes = append(sizes, size())
 			}
-			close(quit)
-			for range callers {
-				if err := <-failed; err != nil {
-					t.Errorf("a call failed: %v", err)
-				}
+			for _, err := range calls.stop(t, time.Minute) {
+				t.Errorf("a call failed: %v", err)
 			}
 			return sizes
 		}

@@ -321,24 +321,10 @@ func TestPoolScales(t *testing.T) {
 	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
 		ctx := arb.Context()
 		web := newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 4})
-		quit := make(chan struct{})
-		failed := make(chan error, 8)
-		for range 8 {
-			go func() {
-				for {
-					select {
-					case <-quit:
-						failed <- nil
-						return
-					default:
-					}
-					if _, err := poolSlow.Call(ctx, web, 10*time.Millisecond); err != nil {
-						failed <- err
-						return
-					}
-				}
-			}()
-		}
+		calls := loaded(ctx, 8, func(ctx context.Context) error {
+			_, err := poolSlow.Call(ctx, web, 10*time.Millisecond)
+			return err
+		})
 		for _, n := range []int{12, 2, 5} {
 			time.Sleep(time.Second)
 			if got, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: n}); got != n || err != nil {
@@ -348,11 +334,8 @@ func TestPoolScales(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		close(quit)
-		for range 8 {
-			if err := <-failed; err != nil {
-				t.Errorf("a call failed: %v", err)
-			}
+		for _, err := range calls.stop(t, time.Minute) {
+			t.Errorf("a call failed: %v", err)
 		}
 	})
 }

@@ -334,27 +334,9 @@ func same(want, got any) bool {
 		}
 		return true
 	case map[string]any:
-		m, ok := got.(map[string]any)
-		if !ok || len(m) != len(want) {
-			return false
-		}
-		for k, x := range want {
-			if y, ok := m[k]; !ok || !same(x, y) {
-				return false
-			}
-		}
-		return true
+		return sameMap(want, got)
 	case map[any]any:
-		m, ok := got.(map[any]any)
-		if !ok || len(m) != len(want) {
-			return false
-		}
-		for k, x := range want {
-			if y, ok := m[k]; !ok || !same(x, y) {
-				return false
-			}
-		}
-		return true
+		return sameMap(want, got)
 	case []byte:
 		b, ok := got.([]byte)
 		return ok && bytes.Equal(want, b)
@@ -369,4 +351,17 @@ func same(want, got any) bool {
 		return ok && (math.Float64bits(want) == math.Float64bits(f) || math.IsNaN(want) && math.IsNaN(f))
 	}
 	return want == got
+}
+
+func sameMap[K comparable](want map[K]any, got any) bool {
+	m, ok := got.(map[K]any)
+	if !ok || len(m) != len(want) {
+		return false
+	}
+	for k, x := range want {
+		if y, ok := m[k]; !ok || !same(x, y) {
+			return false
+		}
+	}
+	return true
 }
