@@ -69,9 +69,11 @@ func (a *simActor) join() context.Context {
 	w.guests.Go(func() { w.arb.ServeConn(a.far) })
 	options := actor.JoinOptions{Name: a.name, Logger: slog.New(slog.DiscardHandler)}
 	a.member = actor.NewMember("", w.kinds[a.mode], options.Over(a.near))
-	if _, err := a.member.Ref(context.Background()); err != nil {
+	ref, err := a.member.Ref(context.Background())
+	if err != nil {
 		w.t.Fatalf("seed %d: join: %v", w.seed, err)
 	}
+	w.lived(a.name, ref.AID) // it may send before its constructor has run
 	return a.member.Context(context.Background())
 }
 

@@ -155,11 +155,18 @@ func (w *simWorld) begin(mode string) func(ctx context.Context) (*simState, erro
 	return func(ctx context.Context) (*simState, error) {
 		self, _ := actor.Current(ctx)
 		s := &simState{w: w, aid: self.Ref().AID, name: self.Ref().Name, mode: mode}
-		w.mu.Lock()
-		w.lives[s.name] = append(w.lives[s.name], s.aid)
-		w.mu.Unlock()
+		w.lived(s.name, s.aid)
 		w.mourn(s.aid)
 		return s, nil
+	}
+}
+
+// lived notes a life of who is called name.
+func (w *simWorld) lived(name, aid string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Contains(w.lives[name], aid) {
+		w.lives[name] = append(w.lives[name], aid)
 	}
 }
 
