@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -14,20 +13,6 @@ import (
 	"github.com/arbiter-go/arbiter/internal/frame"
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
-)
-
-// helloWait is how long whoever connects may take to say who it is, and maxGuests
-// how many may be at it at a time.
-const (
-	helloWait = 5 * time.Second
-	maxGuests = 256
-)
-
-var (
-	// errNoHello ends a connection over which nobody says who it is.
-	errNoHello = fmt.Errorf("no hello came within %v", helloWait)
-	// errGuests refuses one.
-	errGuests = fmt.Errorf("%d others are saying hello at this listener", maxGuests)
 )
 
 // listen opens the listeners of the options.
@@ -77,17 +62,17 @@ func (a *Arbiter) admitToken(_ net.Conn, h *wire.Hello) *wire.Error {
 
 // accept takes connections at l until it is closed, and greets them.
 func (a *Arbiter) accept(l net.Listener, address string, admit admit) {
-	a.acceptAt(l, address, func(c net.Conn, greeted func()) { a.receive(c, admit, greeted) })
+	a.acceptAt(l, address, func(ctx context.Context, c net.Conn, greeted func()) { a.receive(ctx, c, admit, greeted) })
 }
 
 // acceptAt takes connections at l until it is closed. serve has each one until its end,
-// and says when it knows who it is.
-func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(c net.Conn, greeted func())) {
+// and says when it knows who it is; if ctx ends before, it lets it go.
+func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(ctx context.Context, c net.Conn, greeted func())) {
 	a.mu.Lock()
 	a.listeners = append(a.listeners, l)
 	a.addresses = append(a.addresses, address)
 	a.mu.Unlock()
-	guests := make(chan struct{}, maxGuests)
+	guests := new(guests)
 	a.background(func() {
 		for {
 			c, err := l.Accept()
@@ -100,32 +85,26 @@ func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(c net.Conn
 				time.Sleep(100 * time.Millisecond)
 				continue
 			}
-			select {
-			case guests <- struct{}{}:
-			default:
-				a.refused(peer.NewTransport(c).Info(), errGuests)
+			ctx, greeted := guests.enter()
+			if !a.background(func() { serve(ctx, c, greeted) }) {
+				greeted()
 				_ = c.Close()
-				continue
-			}
-			began := a.background(func() { serve(c, func() { <-guests }) })
-			if !began {
-				_ = c.Close()
-				<-guests
 			}
 		}
 	})
 }
 
 // receive serves whoever connected by c, until that has ended.
-func (a *Arbiter) receive(c net.Conn, admit admit, greeted func()) {
+func (a *Arbiter) receive(ctx context.Context, c net.Conn, admit admit, greeted func()) {
 	t := peer.Choose(peer.NewTransport(c), a.options.HTTP != nil)
 	l := new(letters)
 	conn := a.newConn(t, nil, l.add)
-	s, err := a.introduce(conn, t, l, func(h *wire.Hello) *wire.Error { return admit(c, h) })
+	s, err := a.introduce(ctx, conn, t, l, func(h *wire.Hello) *wire.Error { return admit(c, h) })
 	if errors.Is(err, peer.ErrHTTP) {
-		g := &webGuest{Conn: c, read: t.ReadAlready(), greeted: sync.OnceFunc(greeted)}
-		defer g.greeted()
+		g := &webGuest{Conn: c, read: t.ReadAlready(), ctx: ctx, greeted: greeted}
+		defer greeted()
 		defer g.Close()
+		defer context.AfterFunc(ctx, func() { _ = g.Close() })()
 		a.options.HTTP(a, g)
 		return
 	}
@@ -136,7 +115,7 @@ func (a *Arbiter) receive(c net.Conn, admit admit, greeted func()) {
 // ServeConn serves the other end of t as an actor that joined, until that has
 // ended. It is for arbitertest: nobody else can name a Transport.
 func (a *Arbiter) ServeConn(t peer.Transport) {
-	a.greet(peer.Choose(t, false), func(*wire.Hello) *wire.Error { return nil }, func() {})
+	a.greet(context.Background(), peer.Choose(t, false), func(*wire.Hello) *wire.Error { return nil }, func() {})
 }
 
 // ServeWebsocket serves the client of a websocket as an actor of the json profile,
@@ -144,11 +123,11 @@ func (a *Arbiter) ServeConn(t peer.Transport) {
 // read of c after it. With token, the hello must say Options.Token, and if there is
 // none nobody may join. The package websocket does the rest.
 func (a *Arbiter) ServeWebsocket(c net.Conn, read []byte, token bool) {
-	greeted := func() {}
+	ctx, greeted := context.Background(), func() {}
 	if g, ok := c.(*webGuest); ok {
-		c, read, greeted = g.Conn, append(read, g.read...), g.greeted
+		c, read, ctx, greeted = g.Conn, append(read, g.read...), g.ctx, g.greeted
 	}
-	a.greet(peer.NewJSON(peer.NewTransport(c), read, frame.MaskRequired), func(h *wire.Hello) *wire.Error {
+	a.greet(ctx, peer.NewJSON(peer.NewTransport(c), read, frame.MaskRequired), func(h *wire.Hello) *wire.Error {
 		if !token {
 			return nil
 		}
@@ -162,7 +141,8 @@ func (a *Arbiter) ServeWebsocket(c net.Conn, read []byte, token bool) {
 // webGuest is a connection that began with an HTTP request.
 type webGuest struct {
 	net.Conn
-	read    []byte // was read already
+	read    []byte          // was read already
+	ctx     context.Context // ends when it is to leave
 	greeted func()
 }
 
@@ -178,10 +158,10 @@ func (g *webGuest) Read(b []byte) (int, error) {
 
 // greet takes the hello of whoever is at t, and serves it until it ends. greeted
 // is called once the hello is over.
-func (a *Arbiter) greet(t peer.Transport, admit func(*wire.Hello) *wire.Error, greeted func()) {
+func (a *Arbiter) greet(ctx context.Context, t peer.Transport, admit func(*wire.Hello) *wire.Error, greeted func()) {
 	l := new(letters)
 	conn := a.newConn(t, nil, l.add)
-	s, err := a.introduce(conn, t, l, admit)
+	s, err := a.introduce(ctx, conn, t, l, admit)
 	greeted()
 	a.serveGuest(conn, s, err)
 }
@@ -200,10 +180,10 @@ func (a *Arbiter) serveGuest(conn *peer.Conn, s *session, err error) {
 	s.serve()
 }
 
-// introduce makes a session of whoever says hello. It is nil, without an error, for
+// introduce makes a session of whoever says hello before ctx ends. It is nil, without an error, for
 // a program that the arbiter has started: that has one already.
-func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, admit func(*wire.Hello) *wire.Error) (*session, error) {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), helloWait, errNoHello)
+func (a *Arbiter) introduce(ctx context.Context, conn *peer.Conn, t peer.Transport, l *letters, admit func(*wire.Hello) *wire.Error) (*session, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, helloWait, errNoHello)
 	defer cancel()
 	hello, err := conn.AwaitHello(ctx)
 	if err != nil {

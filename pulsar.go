@@ -135,7 +135,7 @@ func (g *pulsarGate) close() {
 
 // greet serves one connection, from its first byte to its end. greeted is called when it
 // is known who it is.
-func (g *pulsarGate) greet(c net.Conn, greeted func()) {
+func (g *pulsarGate) greet(ctx context.Context, c net.Conn, greeted func()) {
 	a := g.arb
 	t := &unheard{Transport: peer.NewTransport(c), limit: g.options.Timeout}
 	p := peer.NewPulsar(t, peer.PulsarOptions{
@@ -147,12 +147,14 @@ func (g *pulsarGate) greet(c net.Conn, greeted func()) {
 		return
 	}
 	t.arm()
+	pardoned := context.AfterFunc(ctx, func() { _ = p.Close() })
 	var spawned *incarnation
 	err := p.Await(func(aid string) (ok bool) {
 		spawned, ok = g.admit(aid)
 		return ok
 	})
 	t.disarm()
+	pardoned()
 	g.leave(p)
 	greeted()
 	if err != nil {
@@ -169,7 +171,7 @@ func (g *pulsarGate) greet(c net.Conn, greeted func()) {
 	}
 	l := new(letters)
 	conn := a.newPulsarConn(p, nil, l.add)
-	s, err := a.introduce(conn, p, l, func(*wire.Hello) *wire.Error { return nil })
+	s, err := a.introduce(ctx, conn, p, l, func(*wire.Hello) *wire.Error { return nil })
 	if err != nil {
 		a.log.Warn("an actor of pulsar was refused", "aid", p.AID(), "error", err)
 		conn.Close(err)
