@@ -254,6 +254,7 @@ func (c *Conn) settle() {
 
 // read is the reader.
 func (c *Conn) read(h Handler) error {
+	defer func() { c.in.m = wire.Message{} }() // it would keep the buffer for those who know of c
 	for {
 		op, payload, err := c.in.frames.Next()
 		if err != nil {
