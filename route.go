@@ -1,14 +1,20 @@
 package arbiter
 
 import (
+	"maps"
+
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// maxLinks is how many targets a session remembers the road to. One that uses
-// more starts anew.
-const maxLinks = 1024
+// A session remembers the roads to maxLinks targets at most; one that uses more starts
+// anew. Those to the dead are forgotten whenever there are twice as many as were left
+// the last time, and manyLinks at least.
+const (
+	maxLinks  = 1024
+	manyLinks = 32
+)
 
 // link returns the road to the address, or nil if nobody has it.
 func (s *session) link(address []byte) *link {
@@ -34,12 +40,22 @@ func (s *session) linkTo(to *incarnation) *link {
 }
 
 func (s *session) linkAs(to *incarnation, address string) *link {
-	if len(s.links) >= maxLinks {
-		clear(s.links)
+	if len(s.links) >= s.sweepAt {
+		s.sweepLinks()
 	}
 	l := &link{from: s, to: to, name: address}
 	s.links[address] = l
 	return l
+}
+
+// sweepLinks forgets the dead: by its link a session would keep them, and by theirs
+// those who died before them.
+func (s *session) sweepLinks() {
+	maps.DeleteFunc(s.links, func(_ string, l *link) bool { return l.to.calls().Ended() })
+	if len(s.links) >= maxLinks {
+		clear(s.links)
+	}
+	s.sweepAt = min(max(manyLinks, 2*len(s.links)), maxLinks)
 }
 
 // toPool routes a message to a pool, l, or with an address nobody has, which may mean

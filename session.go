@@ -26,6 +26,7 @@ type session struct {
 	hello      *wire.Hello
 	sender     []byte // inc.aid
 	links      map[string]*link
+	sweepAt    int     // how many links are too many
 	askedOf    []*link // others' connections this one's requests wait in …
 	answeredBy []*link // … and those its replies do
 
@@ -270,5 +271,6 @@ func (s *session) serve() {
 	err := s.conn.Run(s)
 	s.inc.lost.Store(true)
 	s.Dry(s.conn)
+	s.links = nil
 	s.inc.end(s.autopsy(err))
 }
