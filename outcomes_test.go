@@ -137,6 +137,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envHost) != "" {
 		host()
 	}
+	if os.Getenv(envEnemy) != "" {
+		beEnemies()
+	}
 	if os.Getenv(envStandin) != "" {
 		beStandin()
 	}

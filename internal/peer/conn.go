@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,7 +99,8 @@ type inbox struct {
 	skipped  atomic.Uint64
 	refused  atomic.Uint64
 	aimless  atomic.Uint64
-	flood    atomic.Bool // there were too many of these: set by the timer
+	judged   atomic.Uint64 // how many of these the timer has seen
+	flood    atomic.Bool   // there were too many: set by the timer
 }
 
 // Stats count what a connection has done. Messages are of all classes, bytes as
@@ -252,16 +254,23 @@ func (c *Conn) settle() {
 	c.wg.Wait()
 }
 
+// turn is how many frames a reader takes before it lets other goroutines run: a buffer
+// full of tiny ones would keep them waiting for milliseconds.
+const turn = 256
+
 // read is the reader.
 func (c *Conn) read(h Handler) error {
 	defer func() { c.in.m = wire.Message{} }() // it would keep the buffer for those who know of c
-	for {
+	for n := 0; ; {
 		op, payload, err := c.in.frames.Next()
 		if err != nil {
 			return readError(err)
 		}
 		if err := c.take(h, op, payload); err != nil {
 			return err
+		}
+		if n++; n%turn == 0 {
+			runtime.Gosched()
 		}
 		if !c.in.frames.Ready() {
 			h.Dry(c)
@@ -334,10 +343,14 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 }
 
 // aimless counts a frame that asks for nothing and tells nothing new. No window bounds
-// those, so the timer looks how many there are.
+// those, so the timer looks how many there are, and nobody waits for the timer for whom
+// they are too many already.
 func (c *Conn) aimless() error {
-	c.in.aimless.Add(1)
-	if c.in.flood.Load() {
+	n := c.in.aimless.Add(1)
+	if n%turn == 0 {
+		runtime.Gosched() // see read
+	}
+	if c.in.flood.Load() || n-c.in.judged.Load() > c.alive.mostAimless() {
 		return wire.Errorf(wire.CodeProtocol, "a flood of pings, heartbeats or other frames that say nothing: more than %d a second", maxAimless)
 	}
 	return nil

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"errors"
+	"math"
 	"sync"
 	"time"
 )
@@ -41,6 +42,15 @@ type keepalive struct {
 	looked  time.Time // when that was
 	moved   uint64    // writes of a flusher that waits, as last looked at
 	movedAt time.Time
+}
+
+// mostAimless is how many of them may come before the timer looks again, late as it may
+// be. Where there is no timer nobody counts.
+func (k *keepalive) mostAimless() uint64 {
+	if k.interval <= 0 && k.timeout <= 0 {
+		return math.MaxUint64
+	}
+	return 10*maxAimless + uint64(max(k.interval, k.timeout).Seconds()*maxAimless)
 }
 
 // startKeepalive starts the timer. It is stopped by stop, and counted by wg.
@@ -121,6 +131,7 @@ func (c *Conn) lookLocked(now time.Time) error {
 		c.in.flood.Store(true) // the reader says so, at the next one
 	}
 	k.aimless, k.looked = aimless, now
+	c.in.judged.Store(aimless)
 	if k.timeout <= 0 {
 		return nil
 	}
