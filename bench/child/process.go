@@ -97,7 +97,8 @@ func (p *Process) Explain(err error) error {
 	return fmt.Errorf("the %s: %w%s", p.name, err, p.stderr.quoted())
 }
 
-// Stop ends the process, kills it if it will not, and waits for it.
+// Stop ends the process, kills it if it will not, and waits for it. Stopping twice is
+// stopping once.
 func (p *Process) Stop() {
 	p.in.Close()
 	kill := time.AfterFunc(stopLimit, func() { _ = p.cmd.Process.Kill() })

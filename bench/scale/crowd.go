@@ -54,7 +54,7 @@ func newCrowd(p post) (map[string]op, func()) {
 	return map[string]op{
 		"join": does(c.join), "sample": does(takeSample), "call": does(c.call), "tell": does(c.tell),
 		"touched": does(c.count), "mesh": does(c.mesh), "ask-pool": does(c.askPool), "pace": does(c.pace), "paced": does(c.pacedUntilNow),
-		"strangers": does(c.strangers), "release": does(c.release),
+		"strangers": does(c.strangers),
 	}, c.end
 }
 

@@ -94,10 +94,11 @@ func (h *hub) sample(ctx context.Context, in sampleArgs) (sample, error) {
 }
 
 type actorsResult struct {
-	Spawned, Sent time.Duration
-	Bytes         float64 // of memory, each
-	Goroutines    int     // more than before
-	Received      int64
+	Spawned, Sent     time.Duration
+	SpawnedBy, SentBy time.Duration // of the processor
+	Bytes             float64       // of memory, each
+	Goroutines        int           // more than before
+	Received          int64
 }
 
 var touch = actor.NewCommand[actor.None, actor.None]("touch", actor.NoAck())
@@ -111,17 +112,17 @@ func (h *hub) actors(ctx context.Context, n int) (actorsResult, error) {
 		actor.On(touch, func(actor.None, context.Context, actor.None) error { received.Add(1); return nil }),
 	}}
 	refs := make([]actor.Ref, n)
-	goroutines, before, began := runtime.NumGoroutine(), inUse(), time.Now()
+	goroutines, before, used, began := runtime.NumGoroutine(), inUse(), processor(), time.Now()
 	var err error
 	for i := range refs {
 		if refs[i], err = h.arb.Spawn(ctx, kind); err != nil {
 			return r, fmt.Errorf("actor %d: %w", i, err)
 		}
 	}
-	r.Spawned = time.Since(began)
+	r.Spawned, r.SpawnedBy = time.Since(began), processor()-used
 	r.Bytes = float64(inUse()-before) / float64(n)
 	r.Goroutines = runtime.NumGoroutine() - goroutines
-	began = time.Now()
+	used, began = processor(), time.Now()
 	as := h.arb.Context(ctx)
 	for i, ref := range refs {
 		if err := touch.Send(as, ref, actor.None{}); err != nil {
@@ -133,7 +134,7 @@ func (h *hub) actors(ctx context.Context, n int) (actorsResult, error) {
 	for limit := time.Now().Add(10 * time.Second); received.Load() < int64(n) && time.Now().Before(limit); {
 		time.Sleep(time.Millisecond)
 	}
-	r.Sent, r.Received = time.Since(began), received.Load()
+	r.Sent, r.SentBy, r.Received = time.Since(began), processor()-used, received.Load()
 	return r, nil
 }
 

@@ -17,6 +17,7 @@ import (
 const (
 	roleArbiter = "arbiter"
 	roleCrowd   = "crowd"
+	roleWall    = "wall"
 )
 
 // roleEnv holds a post as JSON: this process then takes part in a scene.
@@ -119,6 +120,8 @@ func roles(env string, hook *arbiter.ChildHook) (ops map[string]op, end func(), 
 	case roleCrowd:
 		ops, end := newCrowd(p)
 		return ops, end, nil
+	case roleWall:
+		return newWall()
 	}
 	return nil, nil, fmt.Errorf("there is no role %q", p.Role)
 }

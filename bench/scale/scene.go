@@ -13,7 +13,7 @@ import (
 type scene struct {
 	name  string
 	about string
-	limit time.Duration // it has failed if it takes longer
+	limit time.Duration // it has failed if it takes longer; less than half a minute is usual
 	play  func(w *world) error
 }
 
@@ -21,10 +21,10 @@ type scene struct {
 var scenes = []scene{
 	{"idle-unix", "connections at rest, over a unix socket", 90 * time.Second, func(w *world) error { return idle(w, "unix") }},
 	{"idle-tcp", "connections at rest, over TCP", 90 * time.Second, func(w *world) error { return idle(w, "tcp") }},
-	{"actors", "goroutine actors at rest, each sent a message", time.Minute, manyActors},
+	{"actors", "goroutine actors at rest, each sent a message", 2 * time.Minute, manyActors},
 	{"pool", "a pool of goroutine workers", time.Minute, goroutinePool},
 	{"pool-process", "a pool of process workers", time.Minute, processPool},
-	{"fan-in", "all connections call one slow actor at once", time.Minute, fanIn},
+	{"fan-in", "all connections call one slow actor at once", 90 * time.Second, fanIn},
 	{"fan-out", "one connection sends to all others", time.Minute, fanOut},
 	{"mesh", "actors of several programs that call each other", time.Minute, mesh},
 	{"left", "connections that are opened and left", time.Minute, left},
@@ -89,7 +89,7 @@ func (w *world) end() {
 	var all sync.WaitGroup
 	for _, p := range w.all {
 		if p != w.hub {
-			all.Go(p.Stop)
+			all.Go(p.Stop) // again, perhaps
 		}
 	}
 	all.Wait()

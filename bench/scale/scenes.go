@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"time"
 )
@@ -81,7 +80,8 @@ func idle(w *world, network string) error {
 	w.say("goroutines of the arbiter for each", float64(settled.Goroutines-before.Goroutines)/n, "")
 	w.hold("heartbeats, over "+w.rest.String(), core, "% of a core", 5)
 	w.say("processor time of a heartbeat, both ways", core/100*heartbeatEvery.Seconds()*1e6/n, "µs")
-	w.sayBeside(meanwhile, quiet)
+	w.say("others: p99 when quiet", quiet.P99.Seconds()*1e3, "ms")
+	w.say("others: p99 while all join", meanwhile.P99.Seconds()*1e3, "ms")
 	w.say("others: p99 when all are at rest", atRest.P99.Seconds()*1e3, "ms")
 	return nil
 }
@@ -103,7 +103,9 @@ func manyActors(w *world) error {
 	w.hold("bytes of each, above its state, of which it has none", r.Bytes, "B", 700)
 	w.say("goroutines for all of them", float64(r.Goroutines), "")
 	w.hold("spawned one after the other, each", float64(r.Spawned.Nanoseconds())/1e3/n, "µs", 2)
+	w.say("processor time of that", float64(r.SpawnedBy.Nanoseconds())/1e3/n, "µs")
 	w.say("sent a message to each, and handled, each", float64(r.Sent.Nanoseconds())/1e3/n, "µs")
+	w.say("processor time of that", float64(r.SentBy.Nanoseconds())/1e3/n, "µs")
 	if r.Received != int64(w.actors) {
 		return fmt.Errorf("%d actors were sent a message each, %d have handled one", w.actors, r.Received)
 	}
@@ -198,7 +200,7 @@ func fanIn(w *world) error {
 			got := make([]calls, len(crowds))
 			err := each(len(crowds), func(i int) error {
 				var err error
-				got[i], err = ask[calls](w.ctx, crowds[i], "call", callArgs{Target: "slow-0", Size: size, Limit: 15 * time.Second})
+				got[i], err = ask[calls](w.ctx, crowds[i], "call", callArgs{Target: "slow-0", Size: size, Limit: 25 * time.Second})
 				return err
 			})
 			all.merge(got...)
@@ -298,9 +300,11 @@ func mesh(w *world) error {
 		}
 	}
 	w.say("actors", float64(w.mesh), "")
-	w.say("calls in flight", float64(w.mesh*args.InFlight), "")
 	for _, relays := range []int{0, 3} {
 		args.Relays = relays
+		if relays > 0 {
+			args.InFlight = 1
+		}
 		got := make([]calls, len(crowds))
 		if err := each(len(crowds), func(i int) error {
 			var err error
@@ -319,7 +323,9 @@ func mesh(w *world) error {
 			// other, may run out of time.
 			allowed = append(allowed, "app: app", "app: cycle", "app: deadline", "deadline")
 		}
+		w.say(of+": in flight", float64(w.mesh*args.InFlight), "")
 		w.sayCalls(of, all)
+		w.say(of+": value", float64(all.Outcomes[outcomeValue]), "")
 		w.say(of+": rate", float64(all.count())/all.Took.Seconds(), "/s")
 		if err := all.failed(of, allowed...); err != nil {
 			return err
@@ -328,7 +334,8 @@ func mesh(w *world) error {
 	return nil
 }
 
-// left: connections of which nobody says who it is.
+// left: connections of which nobody says who it is, beside the same done to a program
+// that only accepts and closes: what that costs others is the machine's doing.
 func left(w *world) error {
 	if err := w.open(); err != nil {
 		return err
@@ -337,70 +344,101 @@ func left(w *world) error {
 	if err != nil {
 		return err
 	}
+	wall, err := w.start(roleWall, "wall")
+	if err != nil {
+		return err
+	}
+	other, err := ask[string](w.ctx, wall, "address", nil)
+	if err != nil {
+		return err
+	}
 	quiet, err := w.quiet(v)
 	if err != nil {
 		return err
 	}
-	settled, err := w.sample(true)
-	if err != nil {
-		return err
-	}
+	w.say("others: p99 when quiet", quiet.P99.Seconds()*1e3, "ms")
 	for _, half := range []bool{false, true} {
 		of := "closed at once"
 		if half {
 			of = "half a hello, and left"
 		}
-		enemies := make([]*proc, w.clients)
-		for i := range enemies {
-			if enemies[i], err = w.start(roleCrowd, fmt.Sprintf("strangers%d", i)); err != nil {
-				return err
-			}
-		}
-		highest := peak(w.hub.PID())
-		got := make([]strangersResult, len(enemies))
-		meanwhile, err := w.during(v, func() error {
-			return each(len(enemies), func(i int) error {
-				var err error
-				got[i], err = ask[strangersResult](w.ctx, enemies[i], "strangers", strangersArgs{
-					Address: w.at.TCP, Count: w.conns / w.clients, Parallel: 16, Half: half,
-				})
-				return err
-			})
-		})
-		most := highest()
+		beside, _, err := w.strange(v, other, half, nil)
 		if err != nil {
 			return err
 		}
-		opened, failed, took := 0, 0, time.Duration(0)
-		for _, r := range got {
-			opened, failed, took = opened+r.Opened, failed+r.Failed, max(took, r.Took)
+		settled, err := w.sample(true)
+		if err != nil {
+			return err
 		}
-		w.say(of+": connections", float64(opened), "")
-		w.say(of+": could not be opened", float64(failed), "")
-		w.say(of+": opened within", took.Seconds(), "s")
-		w.say(of+": arbiter's memory before", float64(settled.RSS)/kib/kib, "MiB")
-		w.say(of+": at most", float64(most)/kib/kib, "MiB")
-		w.sayBeside(meanwhile, quiet)
-		if half {
-			// Who wants in must wait until the strangers' time is over.
+		highest := peak(w.hub.PID())
+		var joined time.Duration
+		meanwhile, r, err := w.strange(v, w.at.TCP, half, func() error {
 			began := time.Now()
 			late, err := w.start(roleCrowd, "late")
 			if err != nil {
 				return err
 			}
-			r, err := ask[joinResult](w.ctx, late, "join", joinArgs{Address: w.at.TCP, Prefix: "late", Count: 1, Parallel: 1})
-			if err != nil {
-				return fmt.Errorf("joining among them: %w", err)
-			}
-			w.say("joining among them takes", time.Since(began).Seconds(), "s")
-			w.say("and is refused before", float64(r.Again), "times")
-		}
-		if err := each(len(enemies), func(i int) error {
-			_, err := ask[none](context.WithoutCancel(w.ctx), enemies[i], "release", nil)
+			_, err = ask[joinResult](w.ctx, late, "join", joinArgs{Address: w.at.TCP, Prefix: fmt.Sprintf("late%t", half), Count: 1, Parallel: 1})
+			joined = time.Since(began)
 			return err
-		}); err != nil {
+		})
+		most := highest()
+		if err != nil {
 			return err
 		}
+		after, err := w.sample(false)
+		if err != nil {
+			return err
+		}
+		w.say(of+": connections", float64(r.Opened), "")
+		w.say(of+": could not be opened", float64(r.Failed), "")
+		w.say(of+": opened within", r.Took.Seconds(), "s")
+		w.say(of+": arbiter's processor time for each", float64((after.CPU-settled.CPU).Microseconds())/float64(max(r.Opened, 1)), "µs")
+		w.say(of+": arbiter's memory before", float64(settled.RSS)/kib/kib, "MiB")
+		w.say(of+": at most", float64(most)/kib/kib, "MiB")
+		w.say(of+": others' p99, where it is done to a program that only accepts and closes", beside.P99.Seconds()*1e3, "ms")
+		w.say(of+": others' p99", meanwhile.P99.Seconds()*1e3, "ms")
+		w.hold(of+": times that", float64(meanwhile.P99)/float64(max(beside.P99, quiet.P99, 1)), "×", 2)
+		w.say(of+": a program starts and joins meanwhile within", joined.Seconds(), "s")
 	}
 	return nil
+}
+
+// strange has strangers open connections at an address, does something when half of them
+// are open, and returns what the witness saw.
+func (w *world) strange(v *witness, address string, half bool, also func() error) (calls, strangersResult, error) {
+	enemies := make([]*proc, w.clients)
+	for i := range enemies {
+		var err error
+		if enemies[i], err = w.start(roleCrowd, fmt.Sprintf("strangers%d", i)); err != nil {
+			return calls{}, strangersResult{}, err
+		}
+	}
+	var sum strangersResult
+	got := make([]strangersResult, len(enemies))
+	meanwhile, err := w.during(v, func() error {
+		return each(len(enemies)+1, func(i int) error {
+			if i == len(enemies) {
+				if also == nil {
+					return nil
+				}
+				if err := w.pause(w.work / 2); err != nil {
+					return err
+				}
+				return also()
+			}
+			var err error
+			got[i], err = ask[strangersResult](w.ctx, enemies[i], "strangers", strangersArgs{
+				Address: address, Count: w.conns / w.clients, Parallel: 16, Half: half, Within: w.work,
+			})
+			return err
+		})
+	})
+	for _, r := range got {
+		sum.Opened, sum.Failed, sum.Took = sum.Opened+r.Opened, sum.Failed+r.Failed, max(sum.Took, r.Took)
+	}
+	for _, p := range enemies {
+		p.Stop()
+	}
+	return meanwhile, sum, err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -21,7 +22,8 @@ type strangersArgs struct {
 	Address  string // of the arbiter
 	Count    int
 	Parallel int
-	Half     bool // half of a hello is said, and the connection left open; else it is closed at once
+	Half     bool          // half of a hello is said, and the connection left open; else it is closed at once
+	Within   time.Duration // they are spread over that
 }
 
 type strangersResult struct {
@@ -44,12 +46,17 @@ func (c *crowd) strangers(ctx context.Context, in strangersArgs) (strangersResul
 			// is not free for a minute. All of 127/8 is this machine's own on Linux.
 			d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, byte(os.Getpid()), byte(2+worker%200))}
 		}
-		for int(next.Add(1)) <= in.Count {
+		for {
+			n := int(next.Add(1))
+			if n > in.Count {
+				return nil
+			}
+			time.Sleep(time.Until(began.Add(in.Within * time.Duration(n) / time.Duration(in.Count))))
 			conn, err := d.DialContext(ctx, network, address)
 			if err != nil {
 				failed.Add(1)
 				if ctx.Err() != nil {
-					return fmt.Errorf("opening the connection %d: %w", next.Load(), err)
+					return fmt.Errorf("opening the connection %d: %w", n, err)
 				}
 				continue
 			}
@@ -64,18 +71,33 @@ func (c *crowd) strangers(ctx context.Context, in strangersArgs) (strangersResul
 			c.left.conns = append(c.left.conns, conn)
 			c.left.mu.Unlock()
 		}
-		return nil
 	})
 	return strangersResult{int(opened.Load()), int(failed.Load()), time.Since(began)}, err
 }
 
-// release closes what was left open.
-func (c *crowd) release(context.Context, none) (none, error) {
-	c.left.mu.Lock()
-	defer c.left.mu.Unlock()
-	for _, conn := range c.left.conns {
-		_ = conn.Close()
+// newWall is a program that accepts connections, reads once and closes them.
+func newWall() (map[string]op, func(), error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
 	}
-	c.left.conns = nil
-	return none{}, nil
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err == nil {
+				all.Go(func() {
+					var b [len(halfHello)]byte
+					_, _ = c.Read(b[:])
+					_ = c.Close()
+				})
+			}
+		}
+	})
+	end := func() { _ = l.Close() }
+	address := func(context.Context, none) (string, error) { return "tcp:" + l.Addr().String(), nil }
+	return map[string]op{"address": does(address)}, end, nil
 }
