@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -26,8 +25,8 @@ const (
 var (
 	// errNoHello ends a connection over which nobody says who it is.
 	errNoHello = fmt.Errorf("no hello came within %v", helloWait)
-	// errGuests refuses one.
-	errGuests = fmt.Errorf("%d others are saying hello at this listener", maxGuests)
+	// errGuests ends one that made room for another.
+	errGuests = fmt.Errorf("no hello came, and %d others wanted to say theirs at this listener", maxGuests)
 )
 
 // listen opens the listeners of the options.
@@ -77,17 +76,17 @@ func (a *Arbiter) admitToken(_ net.Conn, h *wire.Hello) *wire.Error {
 
 // accept takes connections at l until it is closed, and greets them.
 func (a *Arbiter) accept(l net.Listener, address string, admit admit) {
-	a.acceptAt(l, address, func(c net.Conn, greeted func()) { a.receive(c, admit, greeted) })
+	a.acceptAt(l, address, func(c net.Conn, greeted func() error) { a.receive(c, admit, greeted) })
 }
 
 // acceptAt takes connections at l until it is closed. serve has each one until its end,
-// and says when it knows who it is.
-func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(c net.Conn, greeted func())) {
+// and says when it knows who it is: see guest.leave.
+func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(c net.Conn, greeted func() error)) {
 	a.mu.Lock()
 	a.listeners = append(a.listeners, l)
 	a.addresses = append(a.addresses, address)
 	a.mu.Unlock()
-	guests := make(chan struct{}, maxGuests)
+	hall := new(guests)
 	a.background(func() {
 		for {
 			c, err := l.Accept()
@@ -100,43 +99,39 @@ func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(c net.Conn
 				time.Sleep(100 * time.Millisecond)
 				continue
 			}
-			select {
-			case guests <- struct{}{}:
-			default:
-				a.refused(peer.NewTransport(c).Info(), errGuests)
-				_ = c.Close()
-				continue
-			}
-			began := a.background(func() { serve(c, func() { <-guests }) })
+			one := hall.enter(c)
+			began := a.background(func() { serve(c, one.leave) })
 			if !began {
 				_ = c.Close()
-				<-guests
+				_ = one.leave()
 			}
 		}
 	})
 }
 
 // receive serves whoever connected by c, until that has ended.
-func (a *Arbiter) receive(c net.Conn, admit admit, greeted func()) {
+func (a *Arbiter) receive(c net.Conn, admit admit, greeted func() error) {
 	t := peer.Choose(peer.NewTransport(c), a.options.HTTP != nil)
 	l := new(letters)
 	conn := a.newConn(t, nil, l.add)
 	s, err := a.introduce(conn, t, l, func(h *wire.Hello) *wire.Error { return admit(c, h) })
 	if errors.Is(err, peer.ErrHTTP) {
-		g := &webGuest{Conn: c, read: t.ReadAlready(), greeted: sync.OnceFunc(greeted)}
-		defer g.greeted()
+		g := &webGuest{Conn: c, read: t.ReadAlready(), greeted: greeted}
+		defer func() { _ = g.greeted() }()
 		defer g.Close()
 		a.options.HTTP(a, g)
 		return
 	}
-	greeted()
+	if away := greeted(); err != nil && away != nil {
+		err = away
+	}
 	a.serveGuest(conn, s, err)
 }
 
 // ServeConn serves the other end of t as an actor that joined, until that has
 // ended. It is for arbitertest: nobody else can name a Transport.
 func (a *Arbiter) ServeConn(t peer.Transport) {
-	a.greet(peer.Choose(t, false), func(*wire.Hello) *wire.Error { return nil }, func() {})
+	a.greet(peer.Choose(t, false), func(*wire.Hello) *wire.Error { return nil }, noGuest)
 }
 
 // ServeWebsocket serves the client of a websocket as an actor of the json profile,
@@ -144,7 +139,7 @@ func (a *Arbiter) ServeConn(t peer.Transport) {
 // read of c after it. With token, the hello must say Options.Token, and if there is
 // none nobody may join. The package websocket does the rest.
 func (a *Arbiter) ServeWebsocket(c net.Conn, read []byte, token bool) {
-	greeted := func() {}
+	greeted := noGuest
 	if g, ok := c.(*webGuest); ok {
 		c, read, greeted = g.Conn, append(read, g.read...), g.greeted
 	}
@@ -163,8 +158,11 @@ func (a *Arbiter) ServeWebsocket(c net.Conn, read []byte, token bool) {
 type webGuest struct {
 	net.Conn
 	read    []byte // was read already
-	greeted func()
+	greeted func() error
 }
+
+// noGuest is greeted of a connection that no listener took.
+func noGuest() error { return nil }
 
 // Read reads what was read already, then the connection.
 func (g *webGuest) Read(b []byte) (int, error) {
@@ -178,11 +176,13 @@ func (g *webGuest) Read(b []byte) (int, error) {
 
 // greet takes the hello of whoever is at t, and serves it until it ends. greeted
 // is called once the hello is over.
-func (a *Arbiter) greet(t peer.Transport, admit func(*wire.Hello) *wire.Error, greeted func()) {
+func (a *Arbiter) greet(t peer.Transport, admit func(*wire.Hello) *wire.Error, greeted func() error) {
 	l := new(letters)
 	conn := a.newConn(t, nil, l.add)
 	s, err := a.introduce(conn, t, l, admit)
-	greeted()
+	if away := greeted(); err != nil && away != nil {
+		err = away
+	}
 	a.serveGuest(conn, s, err)
 }
 

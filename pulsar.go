@@ -135,14 +135,14 @@ func (g *pulsarGate) close() {
 
 // greet serves one connection, from its first byte to its end. greeted is called when it
 // is known who it is.
-func (g *pulsarGate) greet(c net.Conn, greeted func()) {
+func (g *pulsarGate) greet(c net.Conn, greeted func() error) {
 	a := g.arb
 	t := &unheard{Transport: peer.NewTransport(c), limit: g.options.Timeout}
 	p := peer.NewPulsar(t, peer.PulsarOptions{
 		MaxMessage: a.options.MaxMessage, Timeout: g.options.CallTimeout, NoRun: g.options.NoRun, Logger: a.log,
 	})
 	if !g.enter(p) {
-		greeted()
+		_ = greeted()
 		_ = p.Close()
 		return
 	}
@@ -154,7 +154,9 @@ func (g *pulsarGate) greet(c net.Conn, greeted func()) {
 	})
 	t.disarm()
 	g.leave(p)
-	greeted()
+	if away := greeted(); err != nil && away != nil {
+		err = away
+	}
 	if err != nil {
 		a.log.Debug("a connection of pulsar that was nobody's has ended", "from", p.Info().Remote, "error", err)
 		_ = p.Close()
