@@ -7,10 +7,11 @@ import (
 
 // Whom a Goal compares with.
 const (
-	ThanIdeal  = "ideal"  // that of the same kind of socket; within a process the channel
-	ThanBroker = "nats"   // BrokerName
-	ThanDirect = "direct" // whoever is best of those with one hop
-	ThanOthers = "others" // whoever is best within the process, but for the ideal
+	ThanIdeal   = "ideal"   // that of the same kind of socket
+	ThanChannel = "channel" // which is the ideal within a process
+	ThanBroker  = "nats"    // BrokerName
+	ThanDirect  = "direct"  // whoever is best of those with one hop
+	ThanOthers  = "others"  // whoever is best within the process, but for the ideal
 )
 
 // Goal is what one number of a figure is to reach, for arbiter.
@@ -95,7 +96,7 @@ func judge(cells []Cell, c Cell, a aspect) []Judged {
 // compared returns whom g compares c with; nil if that one was not measured.
 func compared(cells []Cell, c Cell, a aspect, g Goal) *Cell {
 	switch g.Than {
-	case ThanIdeal:
+	case ThanIdeal, ThanChannel:
 		return idealFor(cells, c)
 	case ThanBroker:
 		return find(cells, c.Figure, func(i Info) bool { return i.Name == BrokerName })

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,8 +12,8 @@ import (
 func TestAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New(nil, Options{Interval: 4 * time.Second, Timeout: 10 * time.Second})
-		beats := 0
-		c.startKeepalive(func() { beats++ })
+		var beats atomic.Int32
+		c.startKeepalive(func() { beats.Add(1) })
 		defer c.wg.Wait()
 		defer c.stopKeepalive()
 		for range 10 {
@@ -25,13 +26,13 @@ func TestAnswer(t *testing.T) {
 				t.Error("it is sent twice")
 			}
 		}
-		if beats != 0 {
-			t.Errorf("%d were sent by the timer, too", beats)
+		if n := beats.Load(); n != 0 {
+			t.Errorf("%d were sent by the timer, too", n)
 		}
 		time.Sleep(9 * time.Second) // after 4 s and 8 s
 		synctest.Wait()
-		if beats != 2 || c.why() != nil {
-			t.Errorf("%d were sent when none came, %v", beats, c.why())
+		if n := beats.Load(); n != 2 || c.why() != nil {
+			t.Errorf("%d were sent when none came, %v", n, c.why())
 		}
 		c.alive.mu.Lock()
 		err := c.lookLocked(time.Now().Add(time.Second))
