@@ -16,6 +16,7 @@ type sample struct {
 	Heap       int64 // bytes of the heap, with garbage
 	Stacks     int64 // bytes of stacks in use
 	Goroutines int
+	Files      int           // descriptors that are open; 0 where that is not known
 	CPU        time.Duration // since it began
 	At         time.Time
 }
@@ -31,8 +32,17 @@ func takeSample(_ context.Context, in sampleArgs) (sample, error) {
 	runtime.ReadMemStats(&m)
 	return sample{
 		RSS: resident(os.Getpid()), Heap: int64(m.HeapAlloc), Stacks: int64(m.StackInuse),
-		Goroutines: runtime.NumGoroutine(), CPU: processor(), At: time.Now(),
+		Goroutines: runtime.NumGoroutine(), Files: files(), CPU: processor(), At: time.Now(),
 	}, nil
+}
+
+// files returns how many descriptors this process has open, where /proc says so.
+func files() int {
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(all) - 1 // that of the folder itself
 }
 
 // resident returns how many bytes of a process are in memory, where /proc says so.

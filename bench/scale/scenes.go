@@ -78,6 +78,7 @@ func idle(w *world, network string) error {
 	w.say("of it heap", float64(settled.Heap-before.Heap)/n/kib, "KiB")
 	w.say("of it stacks", float64(settled.Stacks-before.Stacks)/n/kib, "KiB")
 	w.say("goroutines of the arbiter for each", float64(settled.Goroutines-before.Goroutines)/n, "")
+	w.say("descriptors of the arbiter, in all", float64(settled.Files), "")
 	w.hold("heartbeats, over "+w.rest.String(), core, "% of a core", 5)
 	w.say("processor time of a heartbeat, both ways", core/100*heartbeatEvery.Seconds()*1e6/n, "µs")
 	w.say("others: p99 when quiet", quiet.P99.Seconds()*1e3, "ms")
@@ -123,7 +124,15 @@ func pool(w *world, args poolArgs) error {
 	if err := w.open(); err != nil {
 		return err
 	}
+	before, err := w.sample(false)
+	if err != nil {
+		return err
+	}
 	started, err := ask[time.Duration](w.ctx, w.hub, "pool", args)
+	if err != nil {
+		return err
+	}
+	after, err := w.sample(false)
 	if err != nil {
 		return err
 	}
@@ -136,6 +145,7 @@ func pool(w *world, args poolArgs) error {
 	}
 	w.say("workers", float64(args.Workers), "")
 	w.say("all of them running within", started.Seconds(), "s")
+	w.say("descriptors of the arbiter for each", float64(after.Files-before.Files)/float64(args.Workers), "")
 	for _, inFlight := range []int{64, 512} {
 		r, err := ask[spread](w.ctx, caller, "ask-pool", askPoolArgs{InFlight: inFlight, For: w.work, Limit: 10 * time.Second})
 		if err != nil {
