@@ -12,7 +12,16 @@ import (
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// Beat sends the arbiter's own heartbeat.
+// ownBeat is how often the arbiter gives a sign of life by itself, where the actor gives
+// one that often: a little less, so that it comes with the answer to the actor's.
+func ownBeat(every, timeout time.Duration) time.Duration {
+	if own := every + every/4; timeout <= 0 || 2*own <= timeout {
+		return own
+	}
+	return every
+}
+
+// Beat sends the arbiter's own heartbeat, since the actor sent none to answer.
 func (s *session) Beat(*peer.Conn) {
 	s.post(peer.Control, &wire.Message{Kind: wire.KindNotify})
 	s.conn.Flush()
@@ -20,6 +29,9 @@ func (s *session) Beat(*peer.Conn) {
 
 // notify takes a heartbeat. The first one says that the actor runs.
 func (s *session) notify(m *wire.Message) {
+	if s.conn.Answer() {
+		s.post(peer.Control, &wire.Message{Kind: wire.KindNotify}) // the reader flushes it
+	}
 	var info actor.Info
 	if len(m.Body) > 0 {
 		if err := wire.Decode(m.Codec, m.Body, &info); err != nil {

@@ -25,7 +25,7 @@ type Figure struct {
 	Size     int // bytes of a body
 	Conns    int // connections of the asking process
 	About    string
-	Goal     string // what arbiter is to reach
+	Goals    []Goal // what arbiter is to reach
 }
 
 // Unit is the unit of the figure itself.
@@ -38,31 +38,38 @@ func (f Figure) Unit() string {
 
 // Figures are all there is to measure, in the order of the table.
 func Figures() []Figure {
+	ideal := func(v float64) Goal { return Goal{Than: ThanIdeal, Value: v} }
+	channel := func(v float64) Goal { return Goal{Than: ThanChannel, Value: v} }
+	broker := func(v float64) Goal { return Goal{Than: ThanBroker, Value: v} }
+	direct := Goal{Than: ThanDirect, Value: 1}
+	others := Goal{Than: ThanOthers, Value: 1}
 	return []Figure{
 		{Name: "ask-1", Shape: Ask, InFlight: 1, Size: 64, Conns: 1,
-			About: "asks of 64 B, one at a time", Goal: "p50 ≤ 1.25 × ideal"},
+			About: "asks of 64 B, one at a time", Goals: []Goal{{Aspect: "/p50", Than: ThanIdeal, Most: true, Value: 1.25}}},
 		{Name: "ask-64", Shape: Ask, InFlight: 64, Size: 64, Conns: 1,
-			About: "asks of 64 B, 64 in flight", Goal: "≥ 0.5 × ideal, ≥ 2.5 × nats, above every direct peer"},
+			About: "asks of 64 B, 64 in flight", Goals: []Goal{ideal(0.5), broker(2.5), direct}},
 		{Name: "ask-256", Shape: Ask, InFlight: 256, Size: 64, Conns: 1,
-			About: "asks of 64 B, 256 in flight", Goal: "≥ 0.5 × ideal, ≥ 4 × nats"},
+			About: "asks of 64 B, 256 in flight", Goals: []Goal{ideal(0.5), broker(4)}},
 		{Name: "ask-64x8", Shape: Ask, InFlight: 64, Size: 64, Conns: 8,
-			About: "asks of 64 B, 64 in flight over 8 connections of one process", Goal: "≥ 0.6 × ideal, ≥ 2 × nats"},
+			About: "asks of 64 B, 64 in flight over 8 connections of one process", Goals: []Goal{ideal(0.6), broker(2)}},
 		{Name: "ask-64-16k", Shape: Ask, InFlight: 64, Size: 16 << 10, Conns: 1,
-			About: "asks of 16 KiB, 64 in flight", Goal: "≥ 0.8 × ideal"},
+			About: "asks of 16 KiB, 64 in flight", Goals: []Goal{ideal(0.8)}},
 		{Name: "tell-64", Shape: Tell, Size: 64, Conns: 1,
-			About: "one-way messages of 64 B", Goal: "≥ 0.4 × ideal, ≥ 2 × nats and every direct peer, hub CPU ≤ 2 × ideal"},
+			About: "one-way messages of 64 B",
+			Goals: []Goal{ideal(0.4), broker(2), direct, {Aspect: "/cpu-hub", Than: ThanIdeal, Most: true, Value: 2}}},
 		{Name: "tell-16k", Shape: Tell, Size: 16 << 10, Conns: 1,
 			About: "one-way messages of 16 KiB"},
 		{Name: "tell-1m", Shape: Tell, Size: 1 << 20, Conns: 1,
-			About: "one-way messages of 1 MiB", Goal: "≥ 0.8 × ideal"},
+			About: "one-way messages of 1 MiB", Goals: []Goal{ideal(0.8)}},
 		{Name: "local-ask-1", Shape: LocalAsk, InFlight: 1,
-			About: "asks within a process, one at a time", Goal: "≥ 0.5 × channel, ≥ 1.25 M/s on the machine of docs"},
+			About: "asks within a process, one at a time", Goals: []Goal{channel(0.5), others, {Value: 1.25e6}}},
 		{Name: "local-ask-64", Shape: LocalAsk, InFlight: 64,
-			About: "asks within a process, 64 in flight", Goal: "≥ 0.5 × channel, ≥ 1.5 M/s"},
+			About: "asks within a process, 64 in flight", Goals: []Goal{channel(0.5), others, {Value: 1.5e6}}},
 		{Name: "local-tell", Shape: LocalTell,
-			About: "one-way messages within a process", Goal: "≥ 0.5 × channel, ≥ 10 M/s"},
+			About: "one-way messages within a process", Goals: []Goal{channel(0.5), others, {Value: 10e6}}},
 		{Name: "spawn", Shape: Spawn,
-			About: "starting an actor within a process", Goal: "≤ 2 µs, ≤ 700 B"},
+			About: "starting an actor within a process",
+			Goals: []Goal{{Most: true, Value: 2}, {Aspect: "/bytes", Most: true, Value: 700}}},
 	}
 }
 

@@ -2,71 +2,35 @@ package load
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
-	"strings"
-	"sync"
 	"time"
+
+	"github.com/arbiter-go/arbiter/bench/child"
 )
 
-// How long a process may take to be ready, and to end once it was told to.
+// How long a process may take to be ready, and one that has ended to be heard.
 const (
 	startLimit = 15 * time.Second
-	stopLimit  = 3 * time.Second
+	lastLimit  = 3 * time.Second
 )
 
 // process is one process of a peer, seen from the program that measures. One
 // goroutine at a time uses it.
 type process struct {
-	role    Role
-	cmd     *exec.Cmd
-	in      io.WriteCloser
-	answers chan answer // closed when the process's output ends
-	stderr  *tail
-	ended   sync.WaitGroup
-	addr    string
+	*child.Process
+	role Role
+	addr string
 }
 
 // launch starts a process and waits until it is ready. When it returns an error
 // there is no process.
 func launch(ctx context.Context, p post) (*process, error) {
-	env, err := json.Marshal(p)
+	started, err := child.Start(string(p.Role), childEnv, p)
 	if err != nil {
 		return nil, err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	c := &process{role: p.Role, cmd: exec.Command(self), stderr: new(tail), answers: make(chan answer, 1)}
-	c.cmd.Env = append(os.Environ(), childEnv+"="+string(env))
-	c.cmd.Stderr = c.stderr
-	c.cmd.WaitDelay = stopLimit
-	if c.in, err = c.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := c.cmd.Start(); err != nil {
-		return nil, err
-	}
-	c.ended.Go(func() {
-		defer close(c.answers)
-		in := json.NewDecoder(out)
-		for {
-			var a answer
-			if in.Decode(&a) != nil {
-				return
-			}
-			c.answers <- a // bounded by stop, which drains it
-		}
-	})
+	c := &process{Process: started, role: p.Role}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	a, err := c.await(ctx)
@@ -74,8 +38,8 @@ func launch(ctx context.Context, p post) (*process, error) {
 		err = errors.New("it spoke before it was ready")
 	}
 	if err != nil {
-		c.stop()
-		return nil, fmt.Errorf("starting the %s: %w%s", p.Role, err, c.stderr.quoted())
+		c.Stop()
+		return nil, fmt.Errorf("starting: %w", c.Explain(err))
 	}
 	c.addr = a.Addr
 	return c, nil
@@ -83,77 +47,32 @@ func launch(ctx context.Context, p post) (*process, error) {
 
 // call makes one request and waits for its answer.
 func (c *process) call(ctx context.Context, r request) (answer, error) {
-	if err := json.NewEncoder(c.in).Encode(r); err != nil {
+	if err := c.Tell(r); err != nil {
 		// It has ended; what it said before says why.
-		ctx, cancel := context.WithTimeout(ctx, stopLimit)
+		ctx, cancel := context.WithTimeout(ctx, lastLimit)
 		defer cancel()
 		if _, last := c.await(ctx); last != nil {
 			err = last
 		}
-		return answer{}, fmt.Errorf("the %s: %w%s", c.role, err, c.stderr.quoted())
+		return answer{}, c.Explain(err)
 	}
 	a, err := c.await(ctx)
 	if err != nil {
-		return a, fmt.Errorf("the %s: %w%s", c.role, err, c.stderr.quoted())
+		return a, c.Explain(err)
 	}
 	return a, nil
 }
 
-func (c *process) await(ctx context.Context) (answer, error) {
-	select {
-	case a, ok := <-c.answers:
-		if !ok {
-			return a, errors.New("it has ended")
-		}
-		if a.NoTell {
-			return a, ErrNoTell
-		}
-		if a.Err != "" {
-			return a, errors.New(a.Err)
-		}
-		return a, nil
-	case <-ctx.Done():
-		return answer{}, ctx.Err()
+func (c *process) await(ctx context.Context) (a answer, err error) {
+	switch err := c.Await(ctx, &a); {
+	case err != nil:
+		return answer{}, err
+	case a.NoTell:
+		return a, ErrNoTell
+	case a.Err != "":
+		return a, errors.New(a.Err)
 	}
-}
-
-// stop ends the process, kills it if it will not, and waits for it.
-func (c *process) stop() {
-	c.in.Close()
-	kill := time.AfterFunc(stopLimit, func() { _ = c.cmd.Process.Kill() })
-	for range c.answers {
-	}
-	c.ended.Wait()
-	// How it ended says nothing that was not said before.
-	_ = c.cmd.Wait()
-	kill.Stop()
-}
-
-// tail keeps the end of what a process wrote to its standard error.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-const tailMax = 2 << 10
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, b...)
-	if over := len(t.buf) - tailMax; over > 0 {
-		t.buf = append(t.buf[:0], t.buf[over:]...)
-	}
-	return len(b), nil
-}
-
-func (t *tail) quoted() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if s := strings.TrimSpace(string(t.buf)); s != "" {
-		return "\n  it wrote: " + strings.ReplaceAll(s, "\n", "\n  ")
-	}
-	return ""
+	return a, nil
 }
 
 // crew is all the processes of one peer for one figure.
@@ -227,7 +146,7 @@ func (c *crew) turn(ctx context.Context, w Work) (Result, error) {
 // dismiss ends the processes, the caller first, and waits for them.
 func (c *crew) dismiss() {
 	for i := len(c.procs) - 1; i >= 0; i-- {
-		c.procs[i].stop()
+		c.procs[i].Stop()
 	}
 	c.procs = nil
 }

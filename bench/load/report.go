@@ -6,7 +6,6 @@ import (
 	"io"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -30,7 +29,7 @@ type Line struct {
 	Ratio float64 `json:"ratio,omitempty"`      // to it
 	NATS  float64 `json:"ratio_nats,omitempty"` // to NATS
 
-	Goal   string    `json:"goal,omitempty"` // what arbiter is to reach
+	Goals  []Judged  `json:"goals,omitempty"` // what arbiter is to reach, and whether it does
 	System string    `json:"system"`
 	Time   time.Time `json:"time"`
 }
@@ -99,9 +98,7 @@ func Lines(cells []Cell, now time.Time) []Line {
 			if broker != nil {
 				l.NATS = ratio(values, broker.values(a))
 			}
-			if strings.HasPrefix(c.Info.Name, "arbiter") && a.suffix == "" {
-				l.Goal = c.Figure.Goal
-			}
+			l.Goals = judge(cells, c, a)
 			all = append(all, l)
 		}
 	}

@@ -17,15 +17,13 @@ func WriteTable(w io.Writer, cells []Cell, lines []Line) error {
 			block(&b, c.Figure, cells, lines)
 		}
 	}
+	goals(&b, lines)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 func block(b *strings.Builder, f Figure, cells []Cell, lines []Line) {
 	fmt.Fprintf(b, "\n**%s** %s", f.Name, f.About)
-	if f.Goal != "" {
-		fmt.Fprintf(b, "; goal of arbiter: %s", f.Goal)
-	}
 	b.WriteString("\n\n")
 	head := []string{"peer", f.Unit(), "× ideal", "× nats", "spread"}
 	suffixes := []string{}
@@ -41,7 +39,7 @@ func block(b *strings.Builder, f Figure, cells []Cell, lines []Line) {
 		suffixes = append(suffixes, "/cpu", "/cpu-hub", "/cpu-echo", "/cpu-caller")
 	}
 	if f.Shape.Local() {
-		head[3] = ""
+		head[2], head[3] = "× channel", ""
 	}
 	for _, s := range suffixes {
 		head = append(head, headings[s])
@@ -54,6 +52,9 @@ func block(b *strings.Builder, f Figure, cells []Cell, lines []Line) {
 		}
 		row := make([]string, len(head))
 		row[0] = c.Info.Name
+		if c.Info.Hops == 1 {
+			row[0] += " (direct, one hop)"
+		}
 		switch {
 		case c.Info.Missing != "":
 			row[1] = "—"
@@ -86,6 +87,40 @@ func block(b *strings.Builder, f Figure, cells []Cell, lines []Line) {
 	grid(b, rows)
 	for _, n := range notes {
 		fmt.Fprintf(b, "\n%s\n", n)
+	}
+}
+
+// goals writes every goal beside what was measured.
+func goals(b *strings.Builder, lines []Line) {
+	rows := [][]string{{"goal of", "figure", "measured", "beside", "its", "ratio", "goal", ""}}
+	met := 0
+	for _, l := range lines {
+		for _, j := range l.Goals {
+			result := "missed"
+			if j.Met {
+				result = "met"
+				met++
+			}
+			value := number(l.Value)
+			if l.Unit != "msg/s" {
+				value += " " + l.Unit
+			}
+			its := ""
+			if j.Peer != "" {
+				its = number(j.Value)
+			}
+			rows = append(rows, []string{l.Peer, l.Figure, value, j.Peer, its, fraction(j.Ratio), j.Goal, result})
+		}
+	}
+	if len(rows) == 1 {
+		return
+	}
+	rows[0][7] = fmt.Sprintf("%d of %d met", met, len(rows)-1)
+	b.WriteString("\n**goals**\n\n")
+	grid(b, rows)
+	b.WriteString("\nMeasured or asserted elsewhere:\n\n")
+	for _, e := range Elsewhere {
+		fmt.Fprintf(b, "- %s — `%s`\n", e[0], e[1])
 	}
 }
 

@@ -20,10 +20,15 @@ func All() load.Set {
 			arbiterPeer{socket: "unix"},
 			arbiterPeer{socket: "tcp"},
 			natsPeer{},
+			grpcPeer{},
+			grpcPeer{stream: true},
+			rpcPeer{},
+			protoactorPeer{},
 		},
 		Locals: []load.Local{
 			channelLocal{},
 			arbiterLocal{},
+			protoactorLocal{},
 		},
 	}
 }

@@ -122,6 +122,27 @@ func (c *Conn) tick() {
 	k.timer.Reset(k.due.Sub(now))
 }
 
+// Answer is for whoever has read a heartbeat of the other end: it reports whether to
+// send one's own now, because it is due within half an interval, and then puts off the
+// timer. So an end whose interval is a little longer than the other's answers each
+// time, and its timer never fires: that saves a goroutine and a wake-up for each.
+func (c *Conn) Answer() bool {
+	k := &c.alive
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	if k.timer == nil || k.stopped || k.interval <= 0 || k.next.Sub(now) > k.interval/2 {
+		return false
+	}
+	k.next = now.Add(k.interval)
+	// What is to be given up is looked at again by the timer, which has authority to do it.
+	if c.lookLocked(now) == nil && k.timer.Stop() {
+		k.due = now.Add(k.wait(now))
+		k.timer.Reset(k.due.Sub(now))
+	}
+	return true
+}
+
 // lookLocked returns why the connection is to be given up, if it is.
 func (c *Conn) lookLocked(now time.Time) error {
 	k := &c.alive

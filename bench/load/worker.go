@@ -83,7 +83,7 @@ func Child(set Set) (code int, ok bool) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	c := &child{set: set, out: json.NewEncoder(os.Stdout), requests: make(chan request)}
+	c := &worker{set: set, out: json.NewEncoder(os.Stdout), requests: make(chan request)}
 	if err := json.Unmarshal([]byte(env), &c.post); err != nil {
 		c.say(answer{Err: err.Error()})
 		return 1, true
@@ -122,7 +122,7 @@ const ProfileEnv = "ARBITER_BENCH_PROFILE"
 
 // profile begins the profile of this process, if one is wanted, and returns what
 // ends it.
-func (c *child) profile() (end func()) {
+func (c *worker) profile() (end func()) {
 	dir := os.Getenv(ProfileEnv)
 	if dir == "" {
 		return func() {}
@@ -145,7 +145,8 @@ func (c *child) profile() (end func()) {
 	}
 }
 
-type child struct {
+// worker does the work of one process.
+type worker struct {
 	post     post
 	set      Set
 	requests chan request // closed when the input ends
@@ -154,16 +155,16 @@ type child struct {
 	out *json.Encoder
 }
 
-func (c *child) say(a answer) {
+func (c *worker) say(a answer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// An output that is gone means that the input is, which ends this process.
 	_ = c.out.Encode(a)
 }
 
-func (c *child) ready(addr string) { c.say(answer{Ready: true, Addr: addr}) }
+func (c *worker) ready(addr string) { c.say(answer{Ready: true, Addr: addr}) }
 
-func (c *child) run(ctx context.Context) error {
+func (c *worker) run(ctx context.Context) error {
 	if l, ok := c.set.local(c.post.Peer); ok {
 		c.ready("")
 		return c.serve(ctx, func(w Work) (Result, error) { return measureLocal(ctx, l, c.post.Figure, w) })
@@ -191,7 +192,7 @@ func (c *child) run(ctx context.Context) error {
 }
 
 // beside runs a hub or an echo, and answers requests meanwhile.
-func (c *child) beside(ctx context.Context, run func() error) error {
+func (c *worker) beside(ctx context.Context, run func() error) error {
 	ended := make(chan error, 1)
 	go func() {
 		err := run()
@@ -212,7 +213,7 @@ func (c *child) beside(ctx context.Context, run func() error) error {
 }
 
 // serve answers requests until there are no more.
-func (c *child) serve(ctx context.Context, measure func(Work) (Result, error)) error {
+func (c *worker) serve(ctx context.Context, measure func(Work) (Result, error)) error {
 	for r := range c.requests {
 		var a answer
 		if r.Measure != nil {
