@@ -37,16 +37,18 @@ func newSocket(c net.Conn) Transport {
 		return &stream{c, netInfo(c)}
 	}
 	s := &socket{stream: stream{c, netInfo(c)}, raw: raw}
-	s.try = func(fd uintptr) bool {
-		s.n, s.err = tryWrite(int(fd), s.b)
-		return true
-	}
+	write := syscall.Write
 	switch c.(type) {
-	case *net.TCPConn, *net.UnixConn:
+	case *net.TCPConn, *net.UnixConn: // a socket it is, and nothing else
+		write = writeDirect
 		s.read = func(fd uintptr) bool {
 			s.got, s.fail = tryRead(int(fd), s.into)
 			return s.fail != syscall.EAGAIN
 		}
+	}
+	s.try = func(fd uintptr) bool {
+		s.n, s.err = tryWrite(write, int(fd), s.b)
+		return true
 	}
 	if s.info.Network == "unix" || s.info.Network == "socketpair" {
 		raw.Control(func(fd uintptr) { credentials(int(fd), &s.info) })
@@ -97,9 +99,9 @@ func (s *socket) TryWrite(b []byte) (int, error) {
 }
 
 // tryWrite writes to a descriptor that does not block, as all of Go's sockets.
-func tryWrite(fd int, b []byte) (int, error) {
+func tryWrite(write func(int, []byte) (int, error), fd int, b []byte) (int, error) {
 	for {
-		n, err := writeDirect(fd, b)
+		n, err := write(fd, b)
 		switch err {
 		case nil:
 			return n, nil
