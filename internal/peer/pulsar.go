@@ -25,7 +25,8 @@ import (
 //     close. It answers each ack at most once, since pulsar 2.0.2 ends its
 //     connection at a second callback.
 //
-// No byte of a body leaves as it came: what was understood is encoded anew.
+// No body leaves as it came: what was understood is written anew, from its values or,
+// where it is plain data, opcode by opcode.
 //
 // As any Transport it may be read by one goroutine while another writes. Await comes
 // before, and New, which binds it.

@@ -13,8 +13,9 @@ import (
 // goroutine, and keeps its room, up to a bound.
 //
 // It reads a part of what Decode does, and nothing else: what it takes, Decode takes, but
-// for Limits.Memory, since it makes nothing that could be paid for. And like Append it
-// writes only opcodes it has understood, one by one.
+// for Limits.Memory, since it makes nothing that could be paid for; of values there may be
+// 2 million, of texts and containers 131,072. And like Append it writes only opcodes it
+// has understood, one by one.
 type Plain struct {
 	data  []byte
 	stack []cell
@@ -27,6 +28,7 @@ type Plain struct {
 type cell struct {
 	start int32 // where its first opcode stands
 	depth int32 // containers in one another, it counted
+	items int32 // of a list or dict, so far
 	shape shape
 }
 
@@ -51,16 +53,17 @@ type noted struct {
 }
 
 const (
-	maxPlainStack = 1 << 16 // values on the stack …
-	maxPlainMemo  = 1 << 20 // … and in the memo, of what is read without a budget
-	maxPlainKept  = 1 << 12 // of both, of what is kept for the next message
+	maxPlainStack  = 1 << 16 // values on the stack …
+	maxPlainMemo   = 1 << 17 // … in the memo …
+	maxPlainValues = 1 << 21 // … and in all, of what is read without a budget
+	maxPlainKept   = 1 << 12 // of stack and memo, of what is kept for the next message
 )
 
 // Read takes data apart, and reports whether it is plain: if not, Decode says what it is.
 // Until the next Read p points into data.
 func (p *Plain) Read(data []byte, l Limits) bool {
 	p.data = data
-	p.stack, p.marks, p.memo, p.pairs = emptied(p.stack), emptied(p.marks), emptied(p.memo), p.pairs[:0]
+	p.stack, p.marks, p.memo, p.pairs = emptied(p.stack), emptied(p.marks), emptied(p.memo), emptied(p.pairs)
 	return len(data) <= min(l.message(), math.MaxInt32) && p.read(l)
 }
 
@@ -76,8 +79,8 @@ func (p *Plain) read(l Limits) bool {
 	if len(data) < 3 || data[0] != opProto || data[1] != protocol || data[2] != opEmptyDict {
 		return false
 	}
-	pos := 2
-	for len(p.stack) <= maxPlainStack && pos < len(data) {
+	pos, values := 2, 0
+	for len(p.stack) <= maxPlainStack && values < maxPlainValues && pos < len(data) {
 		start, op := pos, data[pos]
 		left := len(data) - pos
 		pos++
@@ -179,8 +182,8 @@ func (p *Plain) read(l Limits) bool {
 			if op == opSetItem {
 				n--
 			}
-			if n <= p.floor() || !p.add(n, op == opSetItem, l) {
-				return false
+			if n <= p.floor() || p.stack[n-1].items > 0 || !p.add(n, op == opSetItem, l) {
+				return false // of more than one there are batches
 			}
 			continue
 		case opAppends, opSetItems:
@@ -201,6 +204,7 @@ func (p *Plain) read(l Limits) bool {
 		if pos > len(data) {
 			return false
 		}
+		values++
 		c.start = int32(start)
 		p.stack = append(p.stack, c)
 	}
@@ -219,6 +223,9 @@ func (p *Plain) put(pos int, n noted) int {
 		pos += 5
 	default:
 		return 0
+	}
+	if at == cap(p.memo) {
+		p.memo = slices.Grow(p.memo, max(at, 64)) // append would move many of them more often
 	}
 	p.memo = append(p.memo, n)
 	return pos
@@ -261,6 +268,14 @@ func (p *Plain) add(n int, pairs bool, l Limits) bool {
 	if n == 1 || pairs && (to.shape != dictShape || !keyed(items)) || !pairs && to.shape != listShape {
 		return false
 	}
+	count := len(items)
+	if pairs {
+		count /= 2
+	}
+	if count == 0 || count > batchSize || to.items%batchSize != 0 {
+		return false // CPython's batches are full, but for the last one
+	}
+	to.items += int32(count)
 	for i := range items {
 		to.depth = max(to.depth, items[i].depth+1)
 	}

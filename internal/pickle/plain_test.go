@@ -2,8 +2,10 @@ package pickle
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestPlainFrames: of the captured messages those of plain data are taken apart without
@@ -113,6 +115,92 @@ func TestPlainRefuses(t *testing.T) {
 	for limit, want := range map[int]bool{3: true, 2: false} {
 		if p.Read(whole("}q\x00("+key+")\x85q\x02u"), Limits{Depth: limit}) != want {
 			t.Errorf("a tuple in a tuple in a dict, of at most %d: want %v", limit, want)
+		}
+	}
+}
+
+// TestPlainBombs: what is plain, and as much as a message holds, is read and written in
+// the time of TestBombs, see there, or is left to Decode soon.
+func TestPlainBombs(t *testing.T) {
+	var p Plain
+	limits := Limits{Message: *bombSize}
+	put := func(i int) string { // of entry i
+		if i < 256 {
+			return "q" + string([]byte{byte(i)})
+		}
+		return "r" + string(binary.LittleEndian.AppendUint32(nil, uint32(i)))
+	}
+	batches := func(n int, s string) string { return "]q\x02" + fill(n, "("+strings.Repeat(s, 1000)+"e") }
+	noted := func(n int, s string) string { // and its entry
+		var b strings.Builder
+		b.WriteString("]q\x02")
+		for i := range n / 1000 * 1000 {
+			if i%1000 == 0 {
+				b.WriteString("(")
+			}
+			b.WriteString(s + put(i+3))
+			if i%1000 == 999 {
+				b.WriteString("e")
+			}
+		}
+		return b.String()
+	}
+	full := *bombSize > maxPlainValues // some are within the bounds at the size of the usual run
+	for _, c := range []struct {
+		name  string
+		plain bool
+		value func(n int) string
+	}{
+		{"ints one by one", false, func(n int) string { return "]q\x02" + fill(n, "K\x01a") }},
+		{"batches of one", false, func(n int) string { return "]q\x02" + fill(n, "(K\x01e") }},
+		{"APPENDS of nothing", false, func(n int) string { return "]q\x02" + fill(n, "(e") }},
+		{"pairs one by one", false, func(n int) string { return "}q\x02" + fill(n, "K\x01Ns") }},
+		{"ints", !full, func(n int) string { return batches(n, "J\x00\x00\x01\x00") }},
+		{"small ints", !full, func(n int) string { return batches(n, "K\x01") }},
+		{"small ints, as many as are taken", true, func(n int) string { return batches(n/4, "K\x01") }},
+		{"floats", true, func(n int) string { return batches(n, "G?\xf8\x00\x00\x00\x00\x00\x01") }},
+		{"NONEs", !full, func(n int) string { return batches(n, "N") }},
+		{"NONEs, as many as are taken", true, func(n int) string { return batches(n/8, "N") }},
+		{"empty tuples", !full, func(n int) string { return batches(n, ")") }},
+		{"pairs", !full, func(n int) string { return "}q\x02" + fill(n, "("+strings.Repeat("K\x01N", 1000)+"u") }},
+		{"pairs, as many as are taken", true, func(n int) string { return "}q\x02" + fill(n/6, "("+strings.Repeat("K\x01N", 1000)+"u") }},
+		{"a long text", true, func(n int) string { return long(n) + "q\x02" }},
+		{"a long text of surrogates", true, func(n int) string { return long(0, strings.Repeat("\xed\x95\x9c\xed\xa0\x80", n/8)) + "q\x02" }},
+		{"one text again and again", true, func(n int) string {
+			return "]q\x02(" + long(9) + "q\x03" + strings.Repeat("h\x03", 999) + "e" + fill(n/5, "("+strings.Repeat("h\x03", 1000)+"e")
+		}},
+		{"MARKs", false, func(n int) string { return fill(n, "(") }},
+		{"a tuple of NONEs", false, func(n int) string { return "(" + fill(n, "N") + "tq\x02" }},
+		{"texts", !full, func(n int) string { return noted(n/16, "X\x01\x00\x00\x00a") }},
+		{"texts, as many as are taken", true, func(n int) string { return noted(n/132, "X\x01\x00\x00\x00a") }},
+		{"lists, as many as are taken", true, func(n int) string { return noted(n/132, "]") }},
+		{"tuples in tuples", false, func(n int) string {
+			var b strings.Builder
+			b.WriteString("N")
+			for i := range n / 6 {
+				b.WriteString("\x85" + put(i+2))
+			}
+			return b.String()
+		}},
+	} {
+		data := whole("}q\x00(X\x01\x00\x00\x00kq\x01" + c.value(*bombSize-4096) + "u")
+		var plain bool
+		took, bytes, _ := spent(func() error { plain = p.Read(data, limits); return nil })
+		t.Logf("%-30s %8d bytes: read in %5.1f ms, %5.1f MB", c.name, len(data), took.Seconds()*1e3, bytes/1e6)
+		if plain != c.plain {
+			t.Errorf("%s: plain: %v, want %v", c.name, plain, c.plain)
+		}
+		if bytes > 12e6 || took > 5*time.Second {
+			t.Errorf("%s: reading took %.1f MB, %v", c.name, bytes/1e6, took)
+		}
+		if !plain {
+			continue
+		}
+		var out []byte
+		took, bytes, _ = spent(func() error { out = p.Append(nil, 0); return nil })
+		t.Logf("%-30s %8d bytes: written in %5.1f ms, %5.1f MB", "", len(out), took.Seconds()*1e3, bytes/1e6)
+		if bytes > 2*float64(*bombSize)+12e6 || took > 5*time.Second {
+			t.Errorf("%s: writing took %.1f MB, %v", c.name, bytes/1e6, took)
 		}
 	}
 }
