@@ -44,7 +44,7 @@ var bombs = []struct {
 	{"empty texts", func(n int) string { return "](" + fill(n, "X\x00\x00\x00\x00") + "e" }},
 	{"lists, as many as are taken", func(n int) string { return "](" + strings.Repeat("]", n/64) + "e" }},
 	{"texts, as many as are taken", func(n int) string { return "](" + strings.Repeat("X\x01\x00\x00\x00a", n/64) + "e" }},
-	{"texts one by one, as many as are taken", func(n int) string { return "]" + strings.Repeat("X\x01\x00\x00\x00aa", n/50) }},
+	{"texts one by one, as many as are taken", func(n int) string { return "]" + strings.Repeat("X\x01\x00\x00\x00aa", n/66) }},
 	{"tuples, as many as are taken", func(n int) string { return "](" + strings.Repeat("N\x85", n/66) + "e" }},
 	{"empty tuples", func(n int) string { return "](" + fill(n, ")") + "e" }},
 	{"empty lists", func(n int) string { return "](" + fill(n, "]") + "e" }},

@@ -496,9 +496,8 @@ func TestDefaultMemory(t *testing.T) {
 	}
 	row := []Value{Str("id"), Str("name"), Str("price"), Str("size"), Str("tags")}
 	for name, v := range map[string]Value{
-		"500,000 ints":   many(500_000, func(i int) Value { return Int(i) }),
-		"500,000 floats": many(500_000, func(i int) Value { return Float(i) }),
-		"250,000 texts":  many(250_000, func(i int) Value { return Str(strconv.Itoa(i)) }),
+		"500,000 ints":  many(500_000, func(i int) Value { return Int(i) }),
+		"200,000 texts": many(200_000, func(i int) Value { return Str(strconv.Itoa(i)) }),
 		"50,000 dicts": many(50_000, func(i int) Value {
 			d := &Dict{}
 			for k, key := range row {
