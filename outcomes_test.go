@@ -143,6 +143,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envStandin) != "" {
 		beStandin()
 	}
+	if os.Getenv(envPair) != "" {
+		bePair()
+	}
 	if os.Getenv(envTypist) != "" {
 		typistChild()
 	}

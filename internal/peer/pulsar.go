@@ -25,7 +25,8 @@ import (
 //     close. It answers each ack at most once, since pulsar 2.0.2 ends its
 //     connection at a second callback.
 //
-// No byte of a body leaves as it came: what was understood is encoded anew.
+// No body leaves as it came: what was understood is written anew, from its values or,
+// where it is plain data, opcode by opcode.
 //
 // As any Transport it may be read by one goroutine while another writes. Await comes
 // before, and New, which binds it.
@@ -42,13 +43,15 @@ type Pulsar struct {
 	stopped atomic.Bool // a stop was written: the end that follows is its answer
 
 	// owned by the reader
-	aid    string                // of the actor: the other end's, or with AID our own
-	ready  []byte                // native frames that Read has to give
-	given  int                   // of ready
-	used   wire.Window           // of the room of the other end, from the beginning
-	ended  error                 // what Read returns when all is given
-	joined bool                  // the arbiter has answered the first notify …
-	early  []*wire.PulsarMessage // … and what it asked before it did
+	messages wire.PulsarReader
+	room     []byte                // what the body of a message is written into
+	aid      string                // of the actor: the other end's, or with AID our own
+	ready    []byte                // native frames that Read has to give
+	given    int                   // of ready
+	used     wire.Window           // of the room of the other end, from the beginning
+	ended    error                 // what Read returns when all is given
+	joined   bool                  // the arbiter has answered the first notify …
+	early    []*wire.PulsarMessage // … and what it asked before it did
 
 	// owned by who writes
 	gathered []byte // the beginning of a native frame

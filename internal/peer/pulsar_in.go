@@ -129,10 +129,16 @@ const maxStrange = 1000
 
 var errStrange = wire.Errorf(wire.CodeProtocol, "it has said %d things, and not who it is", maxStrange)
 
-// parse reads one message, nil if it cannot be read: then its ack, if that much can
+// parse reads one message, which is valid until the next one is read; nil if it cannot be read: then its ack, if that much can
 // be found, is answered, and whoever waits for it is told.
 func (p *Pulsar) parse(payload []byte) *wire.PulsarMessage {
-	m, err := wire.ParsePulsar(payload)
+	var m *wire.PulsarMessage
+	var err error
+	if p.joins() { // some are kept, and all are to become CBOR
+		m, err = wire.ParsePulsar(payload)
+	} else {
+		m, err = p.messages.Parse(payload)
+	}
 	if err == nil {
 		return m
 	}
@@ -224,6 +230,14 @@ func (p *Pulsar) give(m *wire.Message) {
 	p.ready = m.Append(frame.AppendBinary(p.ready, m.Size()))
 }
 
+// keep keeps the room of a body, which was written into room, for the next one: after
+// give nobody has it.
+func (p *Pulsar) keep(body []byte) {
+	if cap(body) <= 4*readAhead {
+		p.room = body[:0]
+	}
+}
+
 // callback passes the answer to one of ours on. The connection is kept where nobody
 // waits for it: pulsar's own cannot be closed for what they say.
 func (p *Pulsar) callback(c *wire.PulsarMessage) {
@@ -246,7 +260,7 @@ func (p *Pulsar) callback(c *wire.PulsarMessage) {
 	}
 	m := wire.Message{Kind: wire.KindReply, ID: id, Codec: codec}
 	var err error
-	if m.Body, err = c.AppendResult(nil, codec); err != nil {
+	if m.Body, err = c.AppendResult(p.room[:0], codec); err != nil {
 		e := wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedYes)
 		p.fail(id, &wire.Error{Code: e.Code, Started: e.Started, Message: "its result: " + e.Message})
 		return
@@ -256,6 +270,7 @@ func (p *Pulsar) callback(c *wire.PulsarMessage) {
 		return
 	}
 	p.give(&m)
+	p.keep(m.Body)
 }
 
 // fail has the call id, one of ours, end with e.
@@ -340,6 +355,7 @@ func (p *Pulsar) request(r *wire.PulsarMessage) {
 		m.Millis = uint32(min(p.options.Timeout.Milliseconds(), 1<<32-1))
 	}
 	p.give(&m)
+	p.keep(m.Body)
 }
 
 // check refuses what cannot be let through.
@@ -379,11 +395,11 @@ func (p *Pulsar) fill(m *wire.Message, r *wire.PulsarMessage, q *question) *wire
 	case p.joins():
 		m.Codec = wire.CodecCBOR
 		m.Flags |= wire.FlagArgs
-		m.Body, err = r.AppendArgs(nil, m.Codec)
+		m.Body, err = r.AppendArgs(p.room[:0], m.Codec)
 	default:
 		m.Codec = wire.CodecPickle
 		m.Flags |= wire.FlagArgs
-		m.Body, err = r.AppendArgs(nil, m.Codec)
+		m.Body, err = r.AppendArgs(p.room[:0], m.Codec)
 	}
 	if err == nil && m.Size() > p.options.MaxMessage {
 		err = wire.Errorf(wire.CodeTooLarge, "the message has %d bytes, and the limit is %d", m.Size(), p.options.MaxMessage)

@@ -3,6 +3,7 @@
 package peer
 
 import (
+	"io"
 	"net"
 	"syscall"
 )
@@ -11,6 +12,12 @@ import (
 type socket struct {
 	stream
 	raw syscall.RawConn
+
+	// Owned by whoever reads, likewise; nil where c reads in a way of its own.
+	into []byte
+	got  int
+	fail error
+	read func(fd uintptr) bool
 
 	// Owned by whoever writes: the argument and the result of try, which is made
 	// once, because a closure made for each call would be allocated.
@@ -30,14 +37,52 @@ func newSocket(c net.Conn) Transport {
 		return &stream{c, netInfo(c)}
 	}
 	s := &socket{stream: stream{c, netInfo(c)}, raw: raw}
+	write := syscall.Write
+	switch c.(type) {
+	case *net.TCPConn, *net.UnixConn: // a socket it is, and nothing else
+		write = writeDirect
+		s.read = func(fd uintptr) bool {
+			s.got, s.fail = tryRead(int(fd), s.into)
+			return s.fail != syscall.EAGAIN
+		}
+	}
 	s.try = func(fd uintptr) bool {
-		s.n, s.err = tryWrite(int(fd), s.b)
+		s.n, s.err = tryWrite(write, int(fd), s.b)
 		return true
 	}
 	if s.info.Network == "unix" || s.info.Network == "socketpair" {
 		raw.Control(func(fd uintptr) { credentials(int(fd), &s.info) })
 	}
 	return s
+}
+
+// Read waits for bytes, as long as it takes.
+func (s *socket) Read(b []byte) (int, error) {
+	if s.read == nil || len(b) == 0 || len(b) > directSize {
+		return s.stream.Read(b)
+	}
+	s.into = b
+	err := s.raw.Read(s.read)
+	s.into = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case s.fail != nil:
+		return 0, s.fail
+	case s.got == 0:
+		return 0, io.EOF
+	}
+	return s.got, nil
+}
+
+// tryRead reads from a descriptor that does not block.
+func tryRead(fd int, b []byte) (int, error) {
+	for {
+		n, err := readDirect(fd, b)
+		if err != syscall.EINTR {
+			return n, err
+		}
+	}
 }
 
 func (s *socket) TryWrite(b []byte) (int, error) {
@@ -54,9 +99,9 @@ func (s *socket) TryWrite(b []byte) (int, error) {
 }
 
 // tryWrite writes to a descriptor that does not block, as all of Go's sockets.
-func tryWrite(fd int, b []byte) (int, error) {
+func tryWrite(write func(int, []byte) (int, error), fd int, b []byte) (int, error) {
 	for {
-		n, err := syscall.Write(fd, b)
+		n, err := write(fd, b)
 		switch err {
 		case nil:
 			return n, nil

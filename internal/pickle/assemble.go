@@ -1,10 +1,9 @@
 package pickle
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
-	"slices"
-	"strings"
 )
 
 // This file has what the opcodes do to the memo and to values on the stack.
@@ -32,9 +31,13 @@ func (d *decoder) put(at int64) {
 			v.memo = int32(at) + 1
 		}
 	}
-	if grown, ok := room(d, d.memo, 1, chargeSlot); ok {
-		d.memo = append(grown, v)
+	if len(d.memo) == cap(d.memo) {
+		var ok bool
+		if d.memo, ok = room(d, d.memo, 1, chargeSlot); !ok {
+			return
+		}
 	}
+	d.memo = append(d.memo, v)
 }
 
 func (d *decoder) get(at int64) {
@@ -56,9 +59,9 @@ func (d *decoder) tuple(items []Value) {
 	if !d.spend(chargeNode + chargeSlot*len(items)) {
 		return
 	}
-	t := &Tuple{}
+	t := take(&d.store.tuples)
 	if len(items) > 0 {
-		t.Items = slices.Clone(items)
+		t.Items = append(d.store.few(len(items)), items...)
 	}
 	for _, item := range items {
 		if !hashable(item) {
@@ -85,6 +88,12 @@ func (d *decoder) append(items []Value) {
 		to = &v.Items
 	default:
 		d.refuse("something is appended to %s", kind(v))
+		return
+	}
+	if *to == nil && len(items) <= fewItems {
+		if d.spend(chargeSlot * len(items)) {
+			*to = append(d.store.few(len(items)), items...)
+		}
 		return
 	}
 	if grown, ok := room(d, *to, len(items), chargeSlot); ok {
@@ -133,7 +142,9 @@ func (d *decoder) global() {
 	module, ok1 := d.line("module")
 	name, ok2 := d.line("name")
 	if ok1 && ok2 && d.spend(2*chargeNode) {
-		d.push(&Global{module, name, identify(module, name)})
+		g := take(&d.store.globals)
+		*g = Global{module, name, identify(module, name)}
+		d.push(g)
 	}
 }
 
@@ -141,14 +152,14 @@ func (d *decoder) line(what string) (s string, ok bool) {
 	if d.fault != nil {
 		return "", false
 	}
-	rest := d.text[d.pos:]
-	n := strings.IndexByte(rest, '\n')
+	rest := d.data[d.pos:]
+	n := bytes.IndexByte(rest, '\n')
 	if n < 0 {
 		d.refuse("it is cut short in the %s of a global", what)
 		return "", false
 	}
-	s = rest[:n]
 	d.pos += n + 1
+	s = d.copyText(rest[:n])
 	if s == "" || !ascii(s) {
 		d.refuse("the %s of a global is empty or not ASCII", what)
 		return "", false
@@ -181,7 +192,9 @@ func (d *decoder) call(fresh bool) {
 		return
 	}
 	if d.spend(chargeObject) {
-		d.push(&Object{Class: class, Args: t, New: fresh})
+		o := take(&d.store.objects)
+		o.Class, o.Args, o.New = class, t, fresh
+		d.push(o)
 	}
 }
 

@@ -16,13 +16,21 @@ import (
 // never writes in protocol 2, or is over a limit of l. It takes time and memory in
 // proportion to l.Memory at most, and a bounded stack, whatever data is.
 func Decode(data []byte, l Limits) (Value, error) {
+	var room rooms // not in d: what points into itself is allocated
 	d := decoder{limits: l, data: data, left: l.memory()}
-	d.stack, d.memo, d.marks = d.stackRoom[:0], d.memoRoom[:0], d.markRoom[:0]
+	d.stack, d.memo, d.marks = room.stack[:0], room.memo[:0], room.marks[:0]
 	v := d.run()
 	if d.fault != nil {
 		return nil, d.fault
 	}
 	return v, nil
+}
+
+// rooms are what most messages need.
+type rooms struct {
+	stack [32]Value
+	memo  [40]Value
+	marks [8]int32
 }
 
 // decoder is CPython's unpickling machine, without the hands.
@@ -32,19 +40,16 @@ func Decode(data []byte, l Limits) (Value, error) {
 type decoder struct {
 	limits Limits
 	data   []byte
-	text   string // the same bytes, for the values to point into
-	op     int    // where the current opcode stands
-	pos    int    // where the next byte stands
-	left   int    // of the memory budget
+	op     int // where the current opcode stands
+	pos    int // where the next byte stands
+	left   int // of the memory budget
 	fault  *Error
 
 	stack []Value
 	marks []int32 // how high the stack was at each MARK
 	memo  []Value
 
-	stackRoom [32]Value
-	memoRoom  [40]Value
-	markRoom  [8]int32
+	store store
 }
 
 func (d *decoder) refuse(format string, args ...any) {
@@ -81,10 +86,9 @@ func (d *decoder) run() Value {
 		d.tooLarge("a message of %d bytes, more than %d", n, d.limits.message())
 		return nil
 	}
-	if !d.start() || !d.spend(len(d.data)) {
+	if !d.start() {
 		return nil
 	}
-	d.text = string(d.data)
 	for d.fault == nil {
 		d.op = d.pos
 		op := d.byte()
@@ -151,11 +155,11 @@ func (d *decoder) step(op byte) {
 	case opBinInt1:
 		d.push(Int(d.byte())) // Go keeps the boxes of these
 	case opBinInt2:
-		if b := d.take(2); b != nil && d.spend(chargeScalar) {
+		if b := d.take(2); b != nil && d.spend(chargeNumber) {
 			d.push(Int(binary.LittleEndian.Uint16(b)))
 		}
 	case opBinInt:
-		if b := d.take(4); b != nil && d.spend(chargeScalar) {
+		if b := d.take(4); b != nil && d.spend(chargeNumber) {
 			d.push(Int(int32(binary.LittleEndian.Uint32(b))))
 		}
 	case opLong1:
@@ -165,7 +169,7 @@ func (d *decoder) step(op byte) {
 			d.long(int(int32(binary.LittleEndian.Uint32(b))))
 		}
 	case opBinFloat:
-		if b := d.take(8); b != nil && d.spend(chargeScalar) {
+		if b := d.take(8); b != nil && d.spend(chargeNumber) {
 			d.push(Float(math.Float64frombits(binary.BigEndian.Uint64(b))))
 		}
 	case opBinUnicode:
@@ -211,11 +215,11 @@ func (d *decoder) step(op byte) {
 		}
 	case opEmptyList:
 		if d.spend(chargeNode) {
-			d.push(&List{})
+			d.push(take(&d.store.lists))
 		}
 	case opEmptyDict:
 		if d.spend(2 * chargeNode) {
-			d.push(&Dict{})
+			d.push(take(&d.store.dicts))
 		}
 	case opAppend:
 		if d.reach(2) {
@@ -328,9 +332,13 @@ func (d *decoder) push(v Value) {
 	if d.fault != nil {
 		return
 	}
-	if grown, ok := room(d, d.stack, 1, chargeSlot); ok {
-		d.stack = append(grown, v)
+	if len(d.stack) == cap(d.stack) {
+		var ok bool
+		if d.stack, ok = room(d, d.stack, 1, chargeSlot); !ok {
+			return
+		}
 	}
+	d.stack = append(d.stack, v)
 }
 
 func (d *decoder) drop(n int) { d.stack = d.stack[:len(d.stack)-n] }
@@ -363,7 +371,7 @@ func (d *decoder) long(n int) {
 		return
 	}
 	b := d.take(n)
-	if d.fault != nil || !d.spend(chargeScalar) {
+	if d.fault != nil || !d.spend(chargeNumber) {
 		return
 	}
 	if n <= 8 {
@@ -375,10 +383,11 @@ func (d *decoder) long(n int) {
 		d.push(Int(int64(u<<shift) >> shift))
 		return
 	}
-	if !d.spend(2*chargeNode + 2*n) {
+	if !d.spend(2*chargeNode + n) {
 		return
 	}
-	be := slices.Clone(b)
+	be := append(d.store.scratch[:0], b...)
+	d.store.scratch = be
 	slices.Reverse(be)
 	v := new(big.Int)
 	if be[0]&0x80 == 0 {
@@ -410,14 +419,14 @@ func (d *decoder) str(n int64, old bool) {
 		d.refuse("a str of %d bytes where %d remain", n, len(d.data)-d.pos)
 		return
 	}
-	s := d.text[d.pos : d.pos+int(n)]
 	d.pos += int(n)
+	s := d.copyText(d.data[d.pos-int(n) : d.pos])
 	switch {
 	case old && !ascii(s):
 		d.refuse("a str of Python 2 that is not ASCII, which CPython 3 does not read either")
 	case !old && !validText(s):
 		d.refuse("a str that is not UTF-8")
-	case d.spend(chargeScalar):
+	case d.spend(chargeText):
 		d.push(Str(s))
 	}
 }

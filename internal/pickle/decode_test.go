@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -398,7 +399,7 @@ func TestLimits(t *testing.T) {
 		{"an int too long by less", "\x8a\x09" + strings.Repeat("\x01", 9), Limits{IntBytes: 8}, "an int of 9 bytes, more than 8"},
 		{"70,000 ints", list70000(), Limits{}, ""},
 		{"70,000 ints on a budget", list70000(), Limits{Memory: 1 << 20}, "more than 1048576 bytes of memory"},
-		{"no memory at all", "N", Limits{Memory: 1}, "more than 1 bytes of memory"},
+		{"no memory at all", "M\x00\x01", Limits{Memory: 1}, "more than 1 bytes of memory"},
 	} {
 		v, err := Decode(whole(c.body), c.limits)
 		var e *Error
@@ -481,5 +482,41 @@ func TestFloatBits(t *testing.T) {
 	}
 	if got := math.Float64bits(float64(decoded(t, p).(Float))); got != bits {
 		t.Errorf("the bits of a NaN became %x", got)
+	}
+}
+
+// TestDefaultMemory: what the doc of Limits.Memory says is read.
+func TestDefaultMemory(t *testing.T) {
+	many := func(n int, make func(i int) Value) Value {
+		l := &List{}
+		for i := range n {
+			l.Items = append(l.Items, make(i))
+		}
+		return l
+	}
+	row := []Value{Str("id"), Str("name"), Str("price"), Str("size"), Str("tags")}
+	for name, v := range map[string]Value{
+		"500,000 ints":  many(500_000, func(i int) Value { return Int(i) }),
+		"200,000 texts": many(200_000, func(i int) Value { return Str(strconv.Itoa(i)) }),
+		"50,000 dicts": many(50_000, func(i int) Value {
+			d := &Dict{}
+			for k, key := range row {
+				d.Pairs = append(d.Pairs, Pair{key, Int(1000*i + k)})
+			}
+			return d
+		}),
+		"one text of 16 MiB":  Str(strings.Repeat("a", DefaultMessage-100)),
+		"bytes of 8 MiB":      Bytes(strings.Repeat("\xff", DefaultMessage/2-100)),
+		"4,096 texts of 4 KB": many(4096, func(i int) Value { return Str(strings.Repeat("b", 4000)) }),
+		"bytearray of 8 MiB":  &ByteArray{bytes.Repeat([]byte{0xff}, DefaultMessage/2-100)},
+	} {
+		p, err := Append(nil, v, Limits{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if _, err := Decode(p, Limits{}); err != nil {
+			t.Errorf("%s, %d bytes: %v", name, len(p), err)
+		}
 	}
 }

@@ -10,8 +10,9 @@
 //   - Strict. What CPython's pickler does not write in protocol 2 is refused, with the
 //     opcode, where it stands and why: other protocols, other opcodes, memo entries
 //     out of order, values left over, bytes after STOP, a call whose result is
-//     dropped. What was read is written anew by [Append], never passed on as the
-//     bytes it came in: so no reader further on can see another message in them.
+//     dropped. What was read is written anew by [Append], or opcode by opcode by
+//     [Plain], never passed on as it came: so no reader further on can see another
+//     message in it.
 //   - Identity. What is shared stays shared, and what holds itself does: a value that
 //     stands in many places is one, is paid for once and written once.
 //   - Bounded. Message, memory, depth and the length of integers have limits

@@ -3,6 +3,7 @@ package pickle
 import (
 	"fmt"
 	"math/big"
+	"slices"
 )
 
 // Append appends the pickle of v to dst, as CPython writes it in protocol 2, with
@@ -62,14 +63,20 @@ func (e *encoder) tooLarge(format string, args ...any) {
 	}
 }
 
-// fits reports whether n more bytes fit into the message.
+// fits reports whether n more bytes fit into the message, and makes room for them: twice
+// as much as there was, since append would allocate a large one many times over.
 func (e *encoder) fits(n int) bool {
 	if e.fault != nil {
 		return false
 	}
-	if n > e.limits.message()-(len(e.dst)-e.start) {
+	have := len(e.dst) - e.start
+	if n > e.limits.message()-have {
 		e.tooLarge("its pickle would be longer than %d bytes", e.limits.message())
 		return false
+	}
+	if n > cap(e.dst)-len(e.dst) {
+		more := max(n, min(len(e.dst), e.limits.message()-have))
+		e.dst = slices.Grow(e.dst, more)
 	}
 	return true
 }

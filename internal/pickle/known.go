@@ -92,7 +92,7 @@ func (d *decoder) known(g *Global, args []Value, fresh bool) (v Value, enough bo
 	switch g.id {
 	case codecsEncode:
 		if text, ok := textOf(args, "latin1"); ok {
-			if !d.spend(chargeScalar + len(text)) {
+			if !d.spend(chargeText + len(text)) {
 				return nil, false
 			}
 			if b, ok := latin1(text); ok {
@@ -101,18 +101,18 @@ func (d *decoder) known(g *Global, args []Value, fresh bool) (v Value, enough bo
 		}
 	case builtinBytes:
 		if len(args) == 0 {
-			return Bytes(""), d.spend(chargeScalar)
+			return Bytes(""), d.spend(chargeText)
 		}
 	case builtinByteArray:
 		if len(args) == 0 {
 			return &ByteArray{}, d.spend(chargeNode)
 		}
 		if text, ok := textOf(args, "latin-1"); ok {
-			if !d.spend(chargeNode + 2*len(text)) {
+			if !d.spend(chargeNode + len(text)) {
 				return nil, false
 			}
-			if b, ok := latin1(text); ok {
-				return &ByteArray{[]byte(b)}, true
+			if b, ok := latin1Bytes(text); ok {
+				return &ByteArray{b}, true
 			}
 		}
 	case builtinSet, builtinFrozenSet:
@@ -139,8 +139,12 @@ func (d *decoder) known(g *Global, args []Value, fresh bool) (v Value, enough bo
 		}
 	case datetimeDate:
 		if b, ok := only[Bytes](args); ok && len(b) == 4 {
-			if date := dateOf(string(b)); date.exists() {
-				return &date, d.spend(chargeNode)
+			if date := dateOf(string(b)); date.exists() && d.spend(chargeNode) {
+				v := take(&d.store.dates)
+				*v = date
+				return v, true
+			} else if d.fault != nil {
+				return nil, false
 			}
 		}
 	case datetimeTime:

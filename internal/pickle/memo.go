@@ -12,7 +12,7 @@ import (
 // bytes are, and as long; the empty ones are one each.
 type key struct {
 	at   unsafe.Pointer
-	what int // never 0: the length of text or bytes and which it is, or identNode
+	what int // the length of text or bytes and which it is, or identNode
 }
 
 const (
@@ -32,18 +32,26 @@ type entry struct {
 type memo struct {
 	next int32   // the next number
 	few  []entry // up to its capacity; then all are in many
-	many []entry // open addressing, at most three quarters full; key.what is 0 where none is
-	used int
+	// many are the entries, in pieces that are never moved, and table says where: open
+	// addressing, at most three quarters full, of the number of an entry and 1.
+	many  [][]entry
+	used  int
+	table []int32
 	// mult hashes: nobody who writes a message knows it, and so which of its texts
 	// fall into one place.
 	mult  uint64
 	shift int
 }
 
+// memoPiece is how many entries a piece of the memo has.
+const memoPiece = 1 << 9
+
 func (m *memo) find(k key) (at int32, ok bool) {
-	if m.many != nil {
-		e := m.place(k)
-		return e.at, e.key.what != 0
+	if m.table != nil {
+		if n := *m.place(k); n != 0 {
+			return m.entry(n - 1).at, true
+		}
+		return 0, false
 	}
 	for i := range m.few {
 		if m.few[i].key == k {
@@ -53,46 +61,61 @@ func (m *memo) find(k key) (at int32, ok bool) {
 	return 0, false
 }
 
+func (m *memo) entry(n int32) *entry { return &m.many[n/memoPiece][n%memoPiece] }
+
 // add gives k, which is not there, the next number.
 func (m *memo) add(k key) {
 	e := entry{k, m.next}
 	m.next++
-	if m.many == nil {
+	if m.table == nil {
 		if len(m.few) < cap(m.few) {
 			m.few = append(m.few, e)
 			return
 		}
 		m.mult = rand.Uint64() | 1
-		m.grow(m.few, 4*len(m.few))
-	} else if 4*m.used >= 3*len(m.many) {
-		m.grow(m.many, 2*len(m.many))
+		m.grow(4 * len(m.few))
+		for _, e := range m.few {
+			m.enter(e)
+		}
+	} else if 4*m.used >= 3*len(m.table) {
+		m.grow(2 * len(m.table))
 	}
-	*m.place(k) = e
-	m.used++
+	m.enter(e)
 }
 
-// grow moves all entries into a table for size, a power of two.
-func (m *memo) grow(all []entry, size int) {
-	m.many = make([]entry, size)
+func (m *memo) enter(e entry) {
+	last := len(m.many) - 1
+	if m.used%memoPiece == 0 {
+		m.many = append(m.many, make([]entry, 0, memoPiece))
+		last++
+	}
+	m.many[last] = append(m.many[last], e)
+	m.used++
+	*m.place(e.key) = int32(m.used)
+}
+
+// grow makes the table one of size places, a power of two.
+func (m *memo) grow(size int) {
+	m.table = make([]int32, size)
 	m.shift = 64 - bits.Len(uint(size-1))
-	m.used = 0
-	for _, e := range all {
-		if e.key.what != 0 {
-			*m.place(e.key) = e
-			m.used++
+	n := int32(0)
+	for _, piece := range m.many {
+		for i := range piece {
+			n++
+			*m.place(piece[i].key) = n
 		}
 	}
 }
 
-// place returns where k is, or where it would be.
-func (m *memo) place(k key) *entry {
+// place returns where the number of k is, or where it would be: 0.
+func (m *memo) place(k key) *int32 {
 	i := (uint64(uintptr(k.at)) ^ uint64(k.what)<<40) * m.mult >> m.shift
 	for {
-		e := &m.many[i]
-		if e.key == k || e.key.what == 0 {
-			return e
+		n := &m.table[i]
+		if *n == 0 || m.entry(*n-1).key == k {
+			return n
 		}
-		i = (i + 1) & uint64(len(m.many)-1)
+		i = (i + 1) & uint64(len(m.table)-1)
 	}
 }
 

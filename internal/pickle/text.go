@@ -28,20 +28,43 @@ func validText(s string) bool {
 // latin1 returns the bytes that the latin-1 codec makes of s. ok is false if s has
 // a character beyond U+00FF. If s is ASCII its own bytes are returned.
 func latin1(s string) (b string, ok bool) {
-	wide := 0
+	wide, ok := beyondASCII(s)
+	if !ok || wide == 0 {
+		return s, ok
+	}
+	out := toLatin1(s, wide)
+	return unsafe.String(unsafe.SliceData(out), len(out)), true // nobody else has out
+}
+
+// latin1Bytes is latin1, but what it returns is nobody else's.
+func latin1Bytes(s string) (b []byte, ok bool) {
+	wide, ok := beyondASCII(s)
+	if !ok {
+		return nil, false
+	}
+	return toLatin1(s, wide), true
+}
+
+// beyondASCII returns how many characters of s, which is valid, are not ASCII. ok is
+// false if any is beyond U+00FF.
+func beyondASCII(s string) (n int, ok bool) {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c >= 0x80 {
 			if c != 0xc2 && c != 0xc3 {
-				return "", false
+				return 0, false
 			}
-			wide++
-			i++ // s is valid: a continuation follows
+			n++
+			i++ // a continuation follows
 		}
 	}
-	if wide == 0 {
-		return s, true
-	}
+	return n, true
+}
+
+func toLatin1(s string, wide int) []byte {
 	out := make([]byte, 0, len(s)-wide)
+	if wide == 0 {
+		return append(out, s...)
+	}
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if c >= 0x80 {
@@ -50,7 +73,7 @@ func latin1(s string) (b string, ok bool) {
 		}
 		out = append(out, c)
 	}
-	return unsafe.String(unsafe.SliceData(out), len(out)), true // nobody else has out
+	return out
 }
 
 // latin1Len is how many bytes appendLatin1 appends.

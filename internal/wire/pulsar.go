@@ -33,10 +33,17 @@ type PulsarMessage struct {
 	args   *pickle.Tuple
 	kwargs *pickle.Dict
 	result pickle.Value
+
+	// plain has these instead where they are plain data, until they are asked for.
+	plain *pickle.Plain
+	data  []byte
+	at    [2]int // which pairs of plain are args and kwargs, or the result
 }
 
-// maxAck is how long an ack may be, in bytes; pulsar's have 8.
-const maxAck = 255
+const (
+	maxAck        = 255 // bytes of an ack; pulsar's have 8
+	maxPulsarKeys = 8   // of a message
+)
 
 // ParsePulsar reads one message. The error is an *Error or a *FieldError; of a message
 // it refuses, PulsarAck may find who waits.
@@ -50,7 +57,7 @@ func ParsePulsar(b []byte) (*PulsarMessage, error) {
 		return nil, invalid("a message that is no dict")
 	}
 	m := &PulsarMessage{}
-	var seen [8]string
+	var seen [maxPulsarKeys]string
 	n := 0
 	for _, p := range d.Pairs {
 		key, ok := p.Key.(pickle.Str)
@@ -198,6 +205,9 @@ func skipPut(b []byte) []byte {
 // Text returns the positional argument n (-1: none) or the keyword argument key, if it
 // is text.
 func (m *PulsarMessage) Text(n int, key string) (string, bool) {
+	if m.values() != nil {
+		return "", false
+	}
 	var v pickle.Value
 	if n >= 0 && n < len(m.args.Items) {
 		v = m.args.Items[n]
@@ -216,6 +226,9 @@ const maxParams = 96 << 10
 
 // Params returns the keyword arguments as a pickle in base64.
 func (m *PulsarMessage) Params() (string, error) {
+	if err := m.values(); err != nil {
+		return "", err
+	}
 	b, err := encodePickle(nil, m.kwargs)
 	if err != nil {
 		return "", err
@@ -243,7 +256,7 @@ func (r *rawValue) MarshalCBOR() ([]byte, error) { return *r, nil }
 // out.
 func (m *PulsarMessage) Notified() PulsarInfo {
 	var info PulsarInfo
-	if len(m.args.Items) != 1 {
+	if m.values() != nil || len(m.args.Items) != 1 {
 		return info
 	}
 	d, ok := m.args.Items[0].(*pickle.Dict)
@@ -289,6 +302,12 @@ func allText(d *pickle.Dict) bool {
 // AppendArgs appends the arguments of the request m, as a body in c: CodecPickle, or
 // CodecCBOR for a message with FlagArgs. The error is a *FieldError.
 func (m *PulsarMessage) AppendArgs(dst []byte, c Codec) ([]byte, error) {
+	if c == CodecPickle && m.plain != nil {
+		return m.plain.Append(dst, m.at[:]...), nil
+	}
+	if err := m.values(); err != nil {
+		return dst, err
+	}
 	if c == CodecCBOR {
 		return appendArgs(dst, m.args, m.kwargs)
 	}
@@ -300,6 +319,12 @@ func (m *PulsarMessage) AppendArgs(dst []byte, c Codec) ([]byte, error) {
 // AppendResult appends the result of the callback m, as a body in c: CodecPickle or
 // CodecCBOR. The error is a *FieldError.
 func (m *PulsarMessage) AppendResult(dst []byte, c Codec) ([]byte, error) {
+	if c == CodecPickle && m.plain != nil {
+		return m.plain.Append(dst, m.at[0]), nil
+	}
+	if err := m.values(); err != nil {
+		return dst, err
+	}
 	if c == CodecCBOR {
 		return appendPython(dst, m.result, 0)
 	}

@@ -66,6 +66,7 @@ func TestPulsarFrames(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
+		sameAsRead(t, payload, m, nil)
 		if ack, callback, ok := PulsarAck(payload); ack != m.Ack || ok != (m.Ack != "") || ok && callback != m.Callback {
 			t.Errorf("%s: its ack is %q (callback: %v), found %q (%v)", name, m.Ack, m.Callback, ack, callback)
 		}
@@ -105,6 +106,50 @@ func TestPulsarFrames(t *testing.T) {
 			t.Errorf("%s: its values changed (%v, %v)", name, err1, err2)
 		}
 	}
+}
+
+// sameAsRead holds a PulsarReader to ParsePulsar, which has made want or failed of b.
+func sameAsRead(t *testing.T, b []byte, want *PulsarMessage, failed error) {
+	t.Helper()
+	var r PulsarReader
+	for range 2 { // the second finds what the first one left
+		m, err := r.Parse(b)
+		if (err == nil) != (failed == nil) {
+			t.Fatalf("read by a reader: %v, else %v\n%q", err, failed, b)
+		}
+		if err != nil {
+			return
+		}
+		if m.Command != want.Command || m.Sender != want.Sender || m.Target != want.Target || m.Ack != want.Ack || m.Callback != want.Callback {
+			t.Fatalf("%+v was read as %+v", want, m)
+		}
+		write := (*PulsarMessage).AppendArgs
+		if m.Callback {
+			write = (*PulsarMessage).AppendResult
+		}
+		for _, c := range []Codec{CodecPickle, CodecCBOR} { // after which it has its values
+			one, err1 := write(m, nil, c)
+			two, err2 := write(want, nil, c)
+			if c == CodecPickle && err1 == nil && err2 == nil && !bytes.Equal(one, two) {
+				one, two = writtenAnew(t, one), writtenAnew(t, two) // what is not as CPython writes it
+			}
+			if (err1 == nil) != (err2 == nil) || !bytes.Equal(one, two) {
+				t.Fatalf("its body is %q, %v; want %q, %v\n%q", one, err1, two, err2, b)
+			}
+		}
+	}
+}
+
+// writtenAnew returns what is written of what b means.
+func writtenAnew(t *testing.T, b []byte) []byte {
+	v, err := decodePickle(b)
+	if err == nil {
+		b, err = encodePickle(nil, v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func value(m *PulsarMessage) pickle.Value {
@@ -296,9 +341,11 @@ func TestPulsarRefused(t *testing.T) {
 		"a callback without an ack":   whole(pair("command", pickle.Str("callback")), pair("result", pickle.None{})),
 		"a callback without a result": whole(pair("command", pickle.Str("CALLBACK")), pair("ack", pickle.Str("i"))),
 	} {
-		if m, err := ParsePulsar(b); err == nil {
+		m, err := ParsePulsar(b)
+		if err == nil {
 			t.Errorf("%s was taken: %+v", name, m)
 		}
+		sameAsRead(t, b, m, err)
 	}
 }
 
@@ -313,6 +360,7 @@ func FuzzPulsar(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		PulsarAck(b)
 		m, err := ParsePulsar(b)
+		sameAsRead(t, b, m, err)
 		if err != nil {
 			return
 		}
