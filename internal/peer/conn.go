@@ -39,7 +39,8 @@ type Options struct {
 	Logger   *slog.Logger // default slog.Default()
 	// Lost, if not nil, is told of each one-way request that was posted and, because the
 	// connection ended, not written. It is called by whoever ends that, before Run
-	// returns; m is valid only during the call. It must not block, nor use the Conn.
+	// returns; m is valid only during the call, and its body may be damaged. It must not
+	// block, nor use the Conn.
 	Lost func(m *wire.Message)
 	// OwnsEnd says that the owner ends Calls itself once Run has returned, because
 	// it can tell better why. Otherwise Run does.
@@ -59,7 +60,8 @@ type Conn struct {
 	t       Transport
 	options Options
 	log     *slog.Logger
-	limit   int // bytes of a message we send
+	limit   int           // bytes of a message we send
+	offered wire.Features // by the hello of the other end
 
 	// Unsent, if set before use, is called for each one-way request that the profile of
 	// the other end has no image of, with its sender. It must not block.

@@ -1,13 +1,22 @@
 package peer
 
-import "github.com/arbiter-go/arbiter/internal/wire"
+import (
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
 
 const (
 	// pieceSize is how many bytes of a large message are written between two looks at
-	// what may pass it, and cutFrom the least message, in bytes as framed, that is cut:
-	// what has a chunk of its own.
+	// what may pass it.
 	pieceSize = 64 << 10
-	cutFrom   = largeChunk
+	// soleAt is how many bytes are free before a large frame in its chunk: with its own
+	// header that is room for the header of a first piece. Those of the other pieces are
+	// written over the end of the piece before, which has left: nothing is moved.
+	soleAt = wire.HeaderSize
+	// soleBody is where the message of a large frame begins.
+	soleBody = soleAt + largeHeader
+	// largeHeader is the header of a frame of 64 KiB or more.
+	largeHeader = 10
 
 	// faith is how much is allocated for a message because its first piece says how long
 	// it is. Beyond that, memory grows with the bytes that have come.
@@ -16,6 +25,31 @@ const (
 	// A buffer that no message in pieces needs is let go after so many others.
 	manyWhole = 16
 )
+
+// cuttable reports whether the chunk of a large frame can go in pieces, and whether in
+// the row of replies.
+func (c *chunk) cuttable() (reply, ok bool) {
+	if !c.sole {
+		return false, false
+	}
+	return wire.InPieces(wire.Kind(c.b[soleBody]))
+}
+
+// cut makes what is to be written next of the chunk of a large frame its next piece.
+func (c *chunk) cut(reply bool) {
+	at := max(c.end, soleBody) // what is before it has left
+	left := len(c.b) - at
+	n := min(pieceSize, left)
+	var room [frame.MaxHeader + wire.HeaderSize]byte
+	header := wire.Piece{First: at == soleBody, Reply: reply, Left: uint64(left)}.Append(frame.AppendBinary(room[:0], wire.HeaderSize+n))
+	c.off = at - len(header)
+	c.end = at + n
+	copy(c.b[c.off:], header)
+}
+
+// unfinished reports whether pieces of the chunk are left to be written, and the last
+// one was written whole.
+func (c *chunk) unfinished() bool { return c.off == c.end && c.end < len(c.b) }
 
 // pieces are the messages that come in pieces, at most one of each row. It is owned by
 // the reader.
