@@ -9,6 +9,8 @@ const (
 	// pieceSize is how many bytes of a large message are written between two looks at
 	// what may pass it.
 	pieceSize = 64 << 10
+	// unsent is how much of a TCP connection's the kernel takes without sending it.
+	unsent = 128 << 10
 	// soleAt is how many bytes are free before a large frame in its chunk: with its own
 	// header that is room for the header of a first piece. Those of the other pieces are
 	// written over the end of the piece before, which has left: nothing is moved.
