@@ -388,7 +388,7 @@ func (o *outbox) wentLocked(k *chunk) {
 	k.from = k.off
 	if k.data > 0 || o.lanes[Data].head == nil {
 		o.since = 0
-	} else {
+	} else if k.load[Reply] > 0 {
 		o.since += k.end - k.off
 	}
 }
