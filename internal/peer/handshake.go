@@ -143,7 +143,9 @@ func (c *Conn) open(window wire.Window, common wire.Features) {
 	o := &c.out
 	o.mu.Lock()
 	o.window = window
-	o.pieces = c.in.pieces.agreed
+	if c.in.pieces.agreed {
+		o.piece = pieceSize(c.t)
+	}
 	o.open = true
 	owed := c.releaseLocked()
 	o.mu.Unlock()

@@ -72,7 +72,7 @@ type outbox struct {
 	parted   bool // the goodbye is being written or was: nothing follows it
 	told     bool // the goodbye or the refusal was written whole
 	open     bool // the handshake is over
-	pieces   bool // the other end takes pieces
+	piece    int  // bytes of the pieces in which what is large goes; 0: it goes whole
 	flushing bool // somebody writes; only who set it takes chunks
 
 	first *chunk // a frame of the handshake: before everything, and before open
@@ -347,9 +347,9 @@ func (c *Conn) takeLocked() *chunk {
 		o.parted = true
 		return k.whole()
 	}
-	if reply, ok := k.cuttable(); ok && o.pieces {
+	if reply, ok := k.cuttable(o.piece); ok {
 		k.lane = at
-		k.cut(reply)
+		k.cut(reply, o.piece)
 		o.wentLocked(k)
 		return k
 	}
@@ -380,7 +380,7 @@ func (o *outbox) turnOfData() bool {
 		return false
 	}
 	reply := o.lanes[Reply].head
-	return o.since >= replyRun || o.since > 0 && reply != nil && reply.sole && o.pieces
+	return o.since >= replyRun || o.since > 0 && o.piece > 0 && reply != nil && reply.sole
 }
 
 // wentLocked counts the bytes of k, which is about to be written, for whose turn it is.

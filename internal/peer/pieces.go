@@ -6,9 +6,12 @@ import (
 )
 
 const (
-	// pieceSize is how many bytes of a large message are written between two looks at
-	// what may pass it.
-	pieceSize = 64 << 10
+	// farPiece and nearPiece are how many bytes of a large message are written between
+	// two looks at what may pass it: to another machine, and over a socket of this one,
+	// where 64 KiB take no time and a system call does. A farPiece fits into one segment
+	// of the loopback with its header; a few bytes more would be a segment of their own.
+	farPiece  = 63 << 10
+	nearPiece = 255 << 10
 	// unsent is how much of a TCP connection's the kernel takes without sending it.
 	unsent = 128 << 10
 	// soleAt is how many bytes are free before a large frame in its chunk: with its own
@@ -28,20 +31,29 @@ const (
 	manyWhole = 16
 )
 
-// cuttable reports whether the chunk of a large frame can go in pieces, and whether in
-// the row of replies.
-func (c *chunk) cuttable() (reply, ok bool) {
-	if !c.sole {
+// pieceSize is how large the pieces are that t gets.
+func pieceSize(t Transport) int {
+	if network := t.Info().Network; network == "unix" || network == "socketpair" {
+		return nearPiece
+	}
+	return farPiece
+}
+
+// cuttable reports whether the chunk is a large frame that is to go in pieces of size
+// bytes, and whether in the row of replies. If size is 0 none is.
+func (c *chunk) cuttable(size int) (reply, ok bool) {
+	if !c.sole || size == 0 || len(c.b)-soleBody <= size {
 		return false, false
 	}
 	return wire.InPieces(wire.Kind(c.b[soleBody]))
 }
 
-// cut makes what is to be written next of the chunk of a large frame its next piece.
-func (c *chunk) cut(reply bool) {
+// cut makes what is to be written next of the chunk of a large frame its next piece, of
+// size bytes.
+func (c *chunk) cut(reply bool, size int) {
 	at := max(c.end, soleBody) // what is before it has left
 	left := len(c.b) - at
-	n := min(pieceSize, left)
+	n := min(size, left)
 	var room [frame.MaxHeader + wire.HeaderSize]byte
 	header := wire.Piece{First: at == soleBody, Reply: reply, Left: uint64(left)}.Append(frame.AppendBinary(room[:0], wire.HeaderSize+n))
 	c.off = at - len(header)

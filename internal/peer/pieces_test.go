@@ -70,9 +70,9 @@ func (h *heard) list() []string {
 // What is large comes as it was sent and in its order, both ways, whatever the sizes,
 // however the transport cuts, and whatever passes between; each message counts once.
 func TestPieces(t *testing.T) {
-	sizes := []int{0, 100, largeChunk - 2*wire.HeaderSize, largeChunk, largeChunk + 1, largeChunk + pieceSize, 3*pieceSize - 50, 200_000, 1<<20 + 1, 5000, 3<<20 + 7, 10}
-	for _, slice := range []int{0, 1021, 70_000} {
-		t.Run(fmt.Sprint(slice), func(t *testing.T) {
+	sizes := []int{0, 100, largeChunk - 2*wire.HeaderSize, largeChunk, largeChunk + 1, largeChunk + farPiece, nearPiece, nearPiece + 1, 3*farPiece - 50, 200_000, 1<<20 + 1, 5000, 3<<20 + 7, 10}
+	for slice, piece := range map[int]int{0: nearPiece, 1021: farPiece, 70_000: nearPiece, 3000: wire.MinPiece} {
+		t.Run(fmt.Sprint(slice, " ", piece), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var atA, atB heard
 				a, b := strangers(Options{Window: wide}, Options{Window: wide})
@@ -80,6 +80,7 @@ func TestPieces(t *testing.T) {
 				a.pipe.Slice(slice)
 				b.pipe.Slice(slice)
 				shake(t, a.Conn, b.Conn)
+				a.out.piece, b.out.piece = piece, piece
 				a.run(t)
 				b.run(t)
 				var want, replies []string
@@ -163,11 +164,11 @@ func TestControlBetweenPieces(t *testing.T) {
 			}
 		}
 		// What the pipe held, and the piece that was being written.
-		if most := DefaultPipe/pieceSize + 1; stop == 0 || stop > most {
+		if most := DefaultPipe/farPiece + 1; stop == 0 || stop > most {
 			t.Errorf("%d pieces passed before control, and %d were under way: %q", stop, most, order)
 		}
 		turns := slices.DeleteFunc(slices.Clone(order), func(s string) bool { return s == "stop" })
-		for i := range 2 * (1 << 20 / pieceSize) {
+		for i := range 2 * (1 << 20 / farPiece) {
 			if want := [2]string{"reply", "data"}[i%2]; turns[i] != want {
 				t.Fatalf("frame %d is %s, want %s: %q", i, turns[i], want, turns)
 			}
@@ -184,7 +185,7 @@ func TestPiecesNotAgreed(t *testing.T) {
 		if l := p.next(); l.kind != wire.KindRequest || l.body != 1<<20 {
 			t.Errorf("it is sent %v", l)
 		}
-		p.bytes(pieceFrame(wire.Piece{First: true, Left: 1 << 20}, make([]byte, pieceSize)))
+		p.bytes(pieceFrame(wire.Piece{First: true, Left: 1 << 20}, make([]byte, farPiece)))
 		wantCode(t, e.why(), wire.CodeProtocol)
 	})
 	// Features that nobody knows are not taken up.
@@ -249,7 +250,7 @@ func TestCutBetweenPieces(t *testing.T) {
 				var lost []string
 				var o outcome
 				e, p := takesPieces(t, Options{Lost: func(m *wire.Message) { lost = append(lost, string(m.Command)) }})
-				m := request("large", 16*pieceSize-100)
+				m := request("large", 16*farPiece-100)
 				var sent uint64
 				if oneWays {
 					m.Flags = wire.FlagOneWay
@@ -298,9 +299,9 @@ func TestCutBetweenPieces(t *testing.T) {
 func TestReadBetweenPieces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, p := takesPieces(t, Options{Window: wide})
-		whole := oneWay("large", 4*pieceSize).Append(nil)
-		for at, left := 0, len(whole); left > pieceSize; at, left = at+pieceSize, left-pieceSize {
-			p.bytes(pieceFrame(wire.Piece{First: at == 0, Left: uint64(left)}, whole[at:at+pieceSize]))
+		whole := oneWay("large", 4*farPiece).Append(nil)
+		for at, left := 0, len(whole); left > farPiece; at, left = at+farPiece, left-farPiece {
+			p.bytes(pieceFrame(wire.Piece{First: at == 0, Left: uint64(left)}, whole[at:at+farPiece]))
 		}
 		synctest.Wait()
 		if n, bytes := e.Charged(); n != 1 || bytes != uint64(wire.Cost(len(whole))) {
@@ -324,36 +325,36 @@ func TestBadPieces(t *testing.T) {
 		m := wire.Message{Kind: k, ID: id}
 		return append(m.Append(nil), make([]byte, n-wire.HeaderSize)...)
 	}
-	first := pieceFrame(p{First: true, Left: whole}, begin(kind, 1, pieceSize))
+	first := pieceFrame(p{First: true, Left: whole}, begin(kind, 1, farPiece))
 	for _, test := range []struct {
 		name   string
 		frames [][]byte
 	}{
 		{"no first one", [][]byte{pieceFrame(p{Left: 100}, make([]byte, 100))}},
-		{"no first one of this row", [][]byte{first, pieceFrame(p{Reply: true, Left: whole - pieceSize}, make([]byte, pieceSize))}},
+		{"no first one of this row", [][]byte{first, pieceFrame(p{Reply: true, Left: whole - farPiece}, make([]byte, farPiece))}},
 		{"a second message", [][]byte{first, first}},
-		{"another length", [][]byte{first, pieceFrame(p{Left: whole}, make([]byte, pieceSize))}},
-		{"beyond its length", [][]byte{first, pieceFrame(p{Left: whole - pieceSize}, make([]byte, whole-pieceSize+1))}},
+		{"another length", [][]byte{first, pieceFrame(p{Left: whole}, make([]byte, farPiece))}},
+		{"beyond its length", [][]byte{first, pieceFrame(p{Left: whole - farPiece}, make([]byte, whole-farPiece+1))}},
 		{"a first one beyond its length", [][]byte{pieceFrame(p{First: true, Left: 5000}, begin(kind, 1, 5001))}},
 		{"length 0", [][]byte{pieceFrame(p{First: true}, nil)}},
 		{"length 0 with bytes", [][]byte{pieceFrame(p{First: true}, begin(kind, 1, 100))}},
-		{"no bytes", [][]byte{first, pieceFrame(p{Left: whole - pieceSize}, nil)}},
-		{"tiny", [][]byte{first, pieceFrame(p{Left: whole - pieceSize}, make([]byte, wire.MinPiece-1))}},
-		{"over the limit", [][]byte{pieceFrame(p{First: true, Left: 16<<20 + 1}, begin(kind, 1, pieceSize))}},
-		{"over all limits", [][]byte{pieceFrame(p{First: true, Left: wire.MaxID}, begin(kind, 1, pieceSize))}},
+		{"no bytes", [][]byte{first, pieceFrame(p{Left: whole - farPiece}, nil)}},
+		{"tiny", [][]byte{first, pieceFrame(p{Left: whole - farPiece}, make([]byte, wire.MinPiece-1))}},
+		{"over the limit", [][]byte{pieceFrame(p{First: true, Left: 16<<20 + 1}, begin(kind, 1, farPiece))}},
+		{"over all limits", [][]byte{pieceFrame(p{First: true, Left: wire.MaxID}, begin(kind, 1, farPiece))}},
 		{"shorter than a message", [][]byte{pieceFrame(p{First: true, Left: 19}, make([]byte, 19))}},
-		{"a stop", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(wire.KindStop, 0, pieceSize))}},
-		{"a piece in pieces", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(wire.KindPiece, 5, pieceSize))}},
-		{"a hello", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(wire.KindHello, 1, pieceSize))}},
-		{"a credit", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(wire.KindCredit, 1, pieceSize))}},
-		{"a kind of a later version", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(100, 1, pieceSize))}},
-		{"pickle", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(0x80, 1, pieceSize))}},
-		{"a request among the replies", [][]byte{pieceFrame(p{First: true, Reply: true, Left: whole}, begin(kind, 1, pieceSize))}},
-		{"a reply among the requests", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(wire.KindReply, 1, pieceSize))}},
-		{"a reply never asked for", [][]byte{pieceFrame(p{First: true, Reply: true, Left: whole}, begin(wire.KindReply, 1, pieceSize))}},
-		{"an id of 2^53", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(kind, wire.MaxID+1, pieceSize))}},
+		{"a stop", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(wire.KindStop, 0, farPiece))}},
+		{"a piece in pieces", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(wire.KindPiece, 5, farPiece))}},
+		{"a hello", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(wire.KindHello, 1, farPiece))}},
+		{"a credit", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(wire.KindCredit, 1, farPiece))}},
+		{"a kind of a later version", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(100, 1, farPiece))}},
+		{"pickle", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(0x80, 1, farPiece))}},
+		{"a request among the replies", [][]byte{pieceFrame(p{First: true, Reply: true, Left: whole}, begin(kind, 1, farPiece))}},
+		{"a reply among the requests", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(wire.KindReply, 1, farPiece))}},
+		{"a reply never asked for", [][]byte{pieceFrame(p{First: true, Reply: true, Left: whole}, begin(wire.KindReply, 1, farPiece))}},
+		{"an id of 2^53", [][]byte{pieceFrame(p{First: true, Left: whole}, begin(kind, wire.MaxID+1, farPiece))}},
 		{"names beyond its end", [][]byte{pieceFrame(p{First: true, Left: 40}, append([]byte{3, 0, 0, 255}, make([]byte, 36)...))}},
-		{"beyond the window", [][]byte{first, pieceFrame(p{Left: whole - pieceSize}, make([]byte, whole-pieceSize)), first}},
+		{"beyond the window", [][]byte{first, pieceFrame(p{Left: whole - farPiece}, make([]byte, whole-farPiece)), first}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -381,7 +382,7 @@ func TestPiecesOnFaith(t *testing.T) {
 		}
 		begin := func(k wire.Kind, id uint64) []byte {
 			m := wire.Message{Kind: k, ID: id}
-			return append(m.Append(nil), make([]byte, pieceSize-wire.HeaderSize)...)
+			return append(m.Append(nil), make([]byte, farPiece-wire.HeaderSize)...)
 		}
 		p.bytes(pieceFrame(wire.Piece{First: true, Left: 16 << 20}, begin(wire.KindRequest, 1)))
 		p.bytes(pieceFrame(wire.Piece{First: true, Reply: true, Left: 16 << 20}, begin(wire.KindReply, id)))
@@ -391,14 +392,14 @@ func TestPiecesOnFaith(t *testing.T) {
 				t.Errorf("row %d holds %d bytes for one piece", i, held)
 			}
 		}
-		left := 16<<20 - pieceSize
+		left := 16<<20 - farPiece
 		for range 40 {
-			p.bytes(pieceFrame(wire.Piece{Left: uint64(left)}, make([]byte, pieceSize)))
-			left -= pieceSize
+			p.bytes(pieceFrame(wire.Piece{Left: uint64(left)}, make([]byte, farPiece)))
+			left -= farPiece
 		}
 		synctest.Wait()
-		if held := cap(e.in.pieces.rows[0].b); held > 2*41*pieceSize {
-			t.Errorf("it holds %d bytes for %d", held, 41*pieceSize)
+		if held := cap(e.in.pieces.rows[0].b); held > 2*41*farPiece {
+			t.Errorf("it holds %d bytes for %d", held, 41*farPiece)
 		}
 	})
 }
