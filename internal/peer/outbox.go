@@ -243,6 +243,10 @@ func (c *Conn) releaseLocked() (owed debts) {
 	}
 	for o.open && !o.waiters.empty() {
 		w := o.waiters.head
+		if w.over() {
+			o.waiters.remove(w, errOver)
+			continue
+		}
 		if !o.fits(w.cost) || !o.bounded(Data, w.cost, true) {
 			break
 		}

@@ -180,7 +180,7 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 		o.mu.Unlock()
 		return nil
 	}
-	w := &waiter{m: *m, size: size, cost: cost, ready: make(chan error, 1)}
+	w := &waiter{m: *m, size: size, cost: cost, done: ctx.Done(), ready: make(chan error, 1)}
 	o.waiters.push(w)
 	o.mu.Unlock()
 	c.Flush()
@@ -219,7 +219,7 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 		o.mu.Unlock()
 		return id, nil
 	}
-	w := &waiter{m: *m, size: size, cost: cost, call: id, ready: make(chan error, 1)}
+	w := &waiter{m: *m, size: size, cost: cost, call: id, done: ctx.Done(), ready: make(chan error, 1)}
 	o.waiters.push(w)
 	o.mu.Unlock()
 	c.Flush()
