@@ -68,7 +68,7 @@ const (
 	// placeFrom is the least payload that is asked a place for, and ahead how many bytes
 	// behind it are read along, where dst has room for them: what tells where the next
 	// one goes.
-	placeFrom = 16 << 10
+	placeFrom = 32 << 10
 	ahead     = MaxHeader + PlaceHead
 
 	// maxEmpty is how many reads in a row may bring nothing.
