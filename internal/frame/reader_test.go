@@ -357,39 +357,37 @@ func TestPlace(t *testing.T) {
 	}
 	stream := frames(parts...)
 	for _, s := range streams {
-		for _, spare := range []int{0, 1, ahead - 1, ahead, 1 << 20} {
-			for _, drop := range []int{0, 20, PlaceHead} {
-				placed := 0
-				var head string
-				r := NewReader(s.open(stream), Options{Place: func(b []byte, n int) ([]byte, error) {
-					if len(b) != PlaceHead {
-						t.Fatalf("it is asked with %d bytes", len(b))
-					}
-					if placed++; placed%4 == 0 {
-						head = ""
-						return nil, nil
-					}
-					head = string(b[:drop])
-					return make([]byte, n-drop, n-drop+spare), nil
-				}})
-				var list []got
-				for {
+		for spare, drop := range map[int]int{0: PlaceHead, 1: 0, ahead - 1: 20, 1 << 20: 20} {
+			placed := 0
+			var head string
+			r := NewReader(s.open(stream), Options{Place: func(b []byte, n int) ([]byte, error) {
+				if len(b) != PlaceHead {
+					t.Fatalf("it is asked with %d bytes", len(b))
+				}
+				if placed++; placed%4 == 0 {
 					head = ""
-					op, payload, err := r.Next()
-					if err == io.EOF {
-						break
-					}
-					if err != nil {
-						t.Fatal(err)
-					}
-					list = append(list, got{op, head + string(payload)})
+					return nil, nil
 				}
-				if !slices.Equal(list, want) {
-					t.Errorf("%s, %d spare, %d dropped: %d frames come, or not as they were", s.name, spare, drop, len(list))
+				head = string(b[:drop])
+				return make([]byte, n-drop, n-drop+spare), nil
+			}})
+			var list []got
+			for {
+				head = ""
+				op, payload, err := r.Next()
+				if err == io.EOF {
+					break
 				}
-				if placed < 6 {
-					t.Errorf("%s: it was asked %d times", s.name, placed)
+				if err != nil {
+					t.Fatal(err)
 				}
+				list = append(list, got{op, head + string(payload)})
+			}
+			if !slices.Equal(list, want) {
+				t.Errorf("%s, %d spare, %d dropped: %d frames come, or not as they were", s.name, spare, drop, len(list))
+			}
+			if placed < 6 {
+				t.Errorf("%s: it was asked %d times", s.name, placed)
 			}
 		}
 	}
