@@ -295,6 +295,9 @@ func TestHostilePeer(t *testing.T) {
 			}
 			r.send(wire.Message{Kind: wire.KindUnwatch, ID: 3})
 		}, false},
+		{"pieces, and it never said that it takes them", func(r *raw) {
+			r.piece(wire.Piece{First: true, Left: 1 << 20}, callOf("tally"), 64<<10)
+		}, true},
 		{"half a frame, then the end", func(r *raw) { r.write([]byte{0x82, 126, 1}); r.c.(*net.TCPConn).CloseWrite() }, true},
 		{"a kind of a later version", func(r *raw) { r.send(wire.Message{Kind: 100, Flags: 0xff}) }, false},
 		{"a call without an id", func(r *raw) {
@@ -346,6 +349,102 @@ func TestHostilePeer(t *testing.T) {
 						t.Log(wire.ParseError(&m))
 					}
 				}
+			}
+			if n, err := Double.Call(w.ctx, s, 4); n != 8 || err != nil {
+				t.Errorf("somebody else noticed: %d, %v", n, err)
+			}
+		})
+	}
+}
+
+// callOf is one that target does not end.
+func callOf(target string) wire.Message {
+	return wire.Message{Kind: wire.KindRequest, ID: 1, Target: []byte(target), Command: []byte("block"), Codec: wire.CodecRaw}
+}
+
+// piece sends p with n bytes of a message that begins with m, unless it has been cut off.
+func (r *raw) piece(p wire.Piece, m wire.Message, n int) {
+	b := append(m.Append(nil), make([]byte, n)...)[:n]
+	_, _ = r.c.Write(frame.AppendFrame(nil, frame.Binary, append(p.Append(nil), b...)))
+}
+
+// TestHostilePieces: who agreed to pieces, and sends them as they must not be, is cut off
+// and told why, nothing is kept of what it sent, and nobody else notices. Who begins a
+// message and goes silent ends by that, as who stops inside a frame does.
+func TestHostilePieces(t *testing.T) {
+	type p = wire.Piece
+	const whole, some = 1 << 20, 64 << 10
+	call := callOf("tally")
+	tests := []struct {
+		name string
+		do   func(r *raw)
+		why  string // in what it is told
+	}{
+		{"no first one", func(r *raw) { r.piece(p{Left: whole}, call, some) }, "not begun"},
+		{"a second first one", func(r *raw) {
+			r.piece(p{First: true, Left: whole}, call, some)
+			r.piece(p{First: true, Left: whole}, call, some)
+		}, "the one before it"},
+		{"one left out", func(r *raw) {
+			r.piece(p{First: true, Left: whole}, call, some)
+			r.piece(p{Left: whole - 2*some}, call, some)
+		}, "have not come"},
+		{"beyond the length", func(r *raw) { r.piece(p{First: true, Left: some}, call, some+1) }, "has 65536 more"},
+		{"length 0", func(r *raw) { r.piece(p{First: true}, call, 20) }, "where its message has 0 more"},
+		{"no bytes", func(r *raw) { r.piece(p{First: true, Left: whole}, call, 0) }, "without a byte"},
+		{"a length over the limit", func(r *raw) { r.piece(p{First: true, Left: 16<<20 + 1}, call, some) }, "over the limit"},
+		{"a length of 2^53 - 1", func(r *raw) { r.piece(p{First: true, Left: wire.MaxID}, call, some) }, "over the limit"},
+		{"dust", func(r *raw) {
+			r.piece(p{First: true, Left: whole}, call, some)
+			r.piece(p{Left: whole - some}, call, 1)
+		}, "not the last one"},
+		{"a stop", func(r *raw) { r.piece(p{First: true, Left: whole}, wire.Message{Kind: wire.KindStop}, some) }, "a stop in pieces"},
+		{"a goodbye", func(r *raw) { r.piece(p{First: true, Left: whole}, wire.Message{Kind: wire.KindGoodbye}, some) }, "a goodbye in pieces"},
+		{"pieces in pieces", func(r *raw) { r.piece(p{First: true, Left: whole}, wire.Message{Kind: wire.KindPiece, ID: 9}, some) }, "a piece in pieces"},
+		{"a reply never asked for", func(r *raw) {
+			r.piece(p{First: true, Reply: true, Left: 16 << 20}, wire.Message{Kind: wire.KindReply, ID: 77}, some)
+		}, "never asked"},
+		{"a reply in the row of requests", func(r *raw) {
+			r.piece(p{First: true, Left: whole}, wire.Message{Kind: wire.KindReply, ID: 77}, some)
+		}, "where none may be"},
+		{"more than its window", func(r *raw) {
+			call := call
+			for call.ID = 1; call.ID < 3; call.ID++ {
+				r.piece(p{First: true, Left: 600 << 10}, call, some)
+				r.piece(p{Left: 600<<10 - some}, call, 600<<10-some)
+			}
+			r.piece(p{First: true, Left: 600 << 10}, call, some)
+		}, "beyond the window"},
+		{"silence", func(r *raw) { r.piece(p{First: true, Left: 16 << 20}, call, some) }, ""},
+	}
+	w := newWorld(t, func(o *arbiter.Options) { o.Heartbeat, o.HeartbeatTimeout = 100*time.Millisecond, 2*time.Second })
+	s := w.spawn(Subject, actor.Name("tally"))
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := w.raw()
+			r.t, r.w = t, w
+			r.hello(func(h *wire.Hello) { h.Features = wire.FeaturePieces | 1<<40 })
+			m, err := r.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			welcome, err := wire.ParseWelcome(&m)
+			if err != nil || welcome.Features != wire.FeaturePieces {
+				t.Fatalf("%+v, %v", welcome, err)
+			}
+			r.send(wire.Message{Kind: wire.KindNotify})
+			ended := w.ends(actor.To(welcome.AID))
+			test.do(r)
+			told := r.cut()
+			e := <-ended
+			cause := actor.CauseProtocol
+			if test.why == "" {
+				cause = actor.CauseHeartbeat
+			} else if told == nil || !strings.Contains(told.Error(), test.why) {
+				t.Errorf("told %v, want something with %q", told, test.why)
+			}
+			if e.Cause != cause || !strings.Contains(e.Reason, test.why) {
+				t.Errorf("it ended with %+v", e)
 			}
 			if n, err := Double.Call(w.ctx, s, 4); n != 8 || err != nil {
 				t.Errorf("somebody else noticed: %d, %v", n, err)

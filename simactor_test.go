@@ -66,7 +66,12 @@ func (a *simActor) join() context.Context {
 	if w.rng.IntN(4) == 0 {
 		a.far.Slice(1 + w.rng.IntN(200))
 	}
-	w.guests.Go(func() { w.arb.ServeConn(a.far) })
+	var far peer.Transport = a.far
+	if w.rng.IntN(4) == 0 {
+		w.note("%s is of an older version", a.name)
+		far = &simOlder{Transport: a.far}
+	}
+	w.guests.Go(func() { w.arb.ServeConn(far) })
 	options := actor.JoinOptions{Name: a.name, Logger: slog.New(slog.DiscardHandler)}
 	a.member = actor.NewMember("", w.kinds[a.mode], options.Over(a.near))
 	ref, err := a.member.Ref(context.Background())

@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync"
 
@@ -34,6 +35,9 @@ func (w *simWorld) raw(h *wire.Hello) *simRaw {
 	w.guests.Go(func() { w.arb.ServeConn(theirs) })
 	if h != nil {
 		r.name = h.Name
+		if w.rng.IntN(2) == 0 {
+			h.Features = wire.FeaturePieces
+		}
 		m, err := h.Message()
 		if err != nil {
 			w.t.Fatal(err)
@@ -48,11 +52,21 @@ func (w *simWorld) raw(h *wire.Hello) *simRaw {
 func (r *simRaw) listen() {
 	r.read.Go(func() {
 		frames := frame.NewReader(r.end, frame.Options{Limit: 16 << 20})
+		var open wire.Message // of which pieces come; its names do not matter
 		for {
 			op, payload, err := frames.Next()
 			var m wire.Message
 			if err != nil || op == frame.Binary && m.Parse(payload) != nil {
 				return
+			}
+			if p, err := wire.ParsePiece(payload); op == frame.Binary && err == nil && !p.Reply {
+				if p.First {
+					open = wire.Message{Kind: wire.Kind(m.Body[0]), Flags: wire.Flags(m.Body[1]), ID: binary.BigEndian.Uint64(m.Body[8:])}
+				}
+				if p.Left > uint64(len(m.Body)) {
+					continue
+				}
+				m = open
 			}
 			if op != frame.Binary || m.Kind != wire.KindRequest || m.Flags&wire.FlagOneWay != 0 {
 				continue
@@ -81,6 +95,16 @@ func (r *simRaw) write(b []byte) {
 	}
 }
 
+// piece is p with n bytes, which begin with m.
+func (r *simRaw) piece(p wire.Piece, m wire.Message, n int) wire.Message {
+	var piece wire.Message
+	if err := piece.Parse(p.Append(nil)); err != nil {
+		r.w.t.Error(err)
+	}
+	piece.Body = append(m.Append(nil), make([]byte, n)...)[:n]
+	return piece
+}
+
 func (r *simRaw) leave() {
 	_ = r.end.Close()
 	r.read.Wait()
@@ -101,7 +125,34 @@ func (r *simRaw) lie() {
 	call := wire.Message{Kind: wire.KindRequest, Target: []byte(target), Command: []byte("ask"), ID: mine, Millis: 500, Codec: wire.CodecCBOR, Body: []byte{0xa0}}
 	var credit [16]byte
 	what := ""
-	switch w.rng.IntN(17) {
+	switch w.rng.IntN(22) {
+	case 17:
+		what = "begins a call in pieces, and says no more of it"
+		r.send(r.piece(wire.Piece{First: true, Left: 1 << 20}, call, wire.MinPiece))
+	case 18:
+		what = "goes on with what it did not begin"
+		r.send(r.piece(wire.Piece{Left: 5000, Reply: w.rng.IntN(2) == 0}, call, 5000))
+	case 19:
+		what = "sends more of a message than it has"
+		r.send(r.piece(wire.Piece{First: true, Left: 10_000}, call, wire.MinPiece))
+		r.send(r.piece(wire.Piece{Left: 10_000 - wire.MinPiece}, call, 10_000))
+	case 20:
+		what = "begins an answer in pieces"
+		answer := wire.Message{Kind: wire.KindReply, ID: asked, Codec: wire.CodecRaw}
+		r.send(r.piece(wire.Piece{First: true, Reply: true, Left: 5000}, answer, wire.MinPiece))
+		if w.rng.IntN(2) == 0 {
+			what += ", and ends it"
+			r.send(r.piece(wire.Piece{Reply: true, Left: 5000 - wire.MinPiece}, answer, 5000-wire.MinPiece))
+		}
+	case 21:
+		what = "calls in pieces"
+		call.Body = append([]byte{0xa1, 0x63, 'p', 'a', 'd', 0x59, 0x20, 0}, make([]byte, 0x2000)...)
+		whole := call.Append(nil)
+		for at := 0; at < len(whole); at += wire.MinPiece {
+			b := whole[at:min(at+wire.MinPiece, len(whole))]
+			p := wire.Piece{First: at == 0, Left: uint64(len(whole) - at)}
+			r.write(frame.AppendFrame(nil, frame.Binary, append(p.Append(nil), b...)))
+		}
 	case 0:
 		what = "answers a call again"
 		r.send(wire.Message{Kind: wire.KindReply, ID: asked, Codec: wire.CodecRaw})

@@ -88,7 +88,7 @@ func simFlood(w *simWorld) {
 	for i := range n {
 		w.spawnIn("member", fmt.Sprint("a", i), "serial")
 	}
-	size := [...]int{0, 1000, 60_000}[w.rng.IntN(3)]
+	size := [...]int{0, 1000, 60_000, 150_000}[w.rng.IntN(4)]
 	for range 400 / n {
 		for i, a := range w.actors {
 			to := w.actors[(i+1)%n].name

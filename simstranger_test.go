@@ -5,10 +5,62 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 // What strangers and liars do, and peers of other versions.
+
+// simOlder is a connection whose hello offers nothing: its ends are as if one of them
+// were of the time before there was something to offer.
+type simOlder struct {
+	peer.Transport
+	b    []byte // of the hello, and what came with it
+	said bool   // the hello is whole
+}
+
+func (o *simOlder) Read(b []byte) (int, error) {
+	for !o.said {
+		more := make([]byte, 4096)
+		n, err := o.Transport.Read(more)
+		if err != nil {
+			return 0, err
+		}
+		o.b = append(o.b, more[:n]...)
+		h, size, err := frame.ParseHeader(o.b)
+		if err != nil || size == 0 || len(o.b) < size+int(h.Length) {
+			continue
+		}
+		whole := size + int(h.Length)
+		var m wire.Message
+		if err := m.Parse(o.b[size:whole]); err != nil {
+			return 0, err
+		}
+		hello, err := wire.ParseHello(&m)
+		if err != nil {
+			return 0, err
+		}
+		hello.Features = 0
+		again, err := hello.Message()
+		if err != nil {
+			return 0, err
+		}
+		o.b = append(frame.AppendFrame(nil, frame.Binary, again.Append(nil)), o.b[whole:]...)
+		o.said = true
+	}
+	if len(o.b) > 0 {
+		n := copy(b, o.b)
+		o.b = o.b[n:]
+		return n, nil
+	}
+	return o.Transport.Read(b)
+}
+
+// CloseWrite ends the sending direction.
+func (o *simOlder) CloseWrite() error {
+	return o.Transport.(interface{ CloseWrite() error }).CloseWrite()
+}
 
 // simSkew: peers of other versions are refused, or speak the older one; what they say
 // that is not known is skipped.

@@ -32,6 +32,7 @@ type simWorld struct {
 	arb  *Arbiter
 	born time.Time
 
+	large  bool // some messages are
 	kinds  map[string]*actor.Kind[*simState]
 	actors []*simActor
 	raws   []*simRaw
@@ -101,6 +102,7 @@ func newSim(t *testing.T, seed uint64) *simWorld {
 		back: make(map[[2]string]int), downs: make(map[[2]string]time.Time), died: make(map[string]time.Time), ends: make(map[string][]time.Time),
 		lives: make(map[string][]string), kinds: make(map[string]*actor.Kind[*simState]),
 	}
+	w.large = w.rng.IntN(3) == 0
 	inbox := actor.Limits{}
 	if w.rng.IntN(2) == 0 {
 		inbox = actor.Limits{Messages: 1 + w.rng.IntN(16), Bytes: 1 << (9 + w.rng.IntN(6))}
@@ -128,7 +130,7 @@ func newSim(t *testing.T, seed uint64) *simWorld {
 		t.Fatal(err)
 	}
 	w.arb = arb
-	w.note("inbox %+v, strict %v", inbox, arb.options.Strict)
+	w.note("inbox %+v, strict %v, large %v", inbox, arb.options.Strict, w.large)
 	return w
 }
 
@@ -306,13 +308,22 @@ func (w *simWorld) other(a *simActor) string {
 	}
 }
 
-// job is a random one: mostly small and quick.
+// job is a random one: mostly small and quick, and in some worlds sometimes so large that
+// it goes in pieces.
 func (w *simWorld) job() simJob {
 	var j simJob
 	if w.rng.IntN(4) == 0 {
 		j.Hold = int64(w.upTo(20 * time.Millisecond))
 	}
-	switch w.rng.IntN(12) {
+	switch w.rng.IntN(16) {
+	case 12, 13:
+		if w.large {
+			j.Pad = make([]byte, w.rng.IntN(400_000))
+		}
+	case 14:
+		if w.large {
+			j.Size = w.rng.IntN(400_000)
+		}
 	case 0:
 		j.Pad = make([]byte, w.rng.IntN(20_000))
 	case 1:

@@ -145,13 +145,8 @@ func (m *Member) Cancel(c *cell.Call) {
 
 // forget takes a call back and tells the arbiter that nobody waits.
 func (j *joined) forget(id uint64) {
-	if _, status := j.conn.Calls().Take(id); status == peer.Found {
-		j.cancel(id)
-	}
-}
-
-func (j *joined) cancel(id uint64) {
-	if j.conn.Post(peer.Control, &wire.Message{Kind: wire.KindCancel, ID: id}, peer.Charge{}) == nil {
+	note, status := j.conn.Calls().Take(id)
+	if status == peer.Found && j.conn.Cancel(id, note) == nil {
 		j.conn.Flush()
 	}
 }

@@ -35,7 +35,19 @@ type Options struct {
 	// TextUTF8 refuses text that is not valid UTF-8: in fragments, or in a frame
 	// larger than the buffer, as soon as that shows. Default: text is not looked at.
 	TextUTF8 bool
+	// Place, if not nil, is asked where the payload of a large binary frame of one
+	// fragment without a mask goes. head is its first PlaceHead bytes, valid only during
+	// the call, and n its length, which is within the limit. The last bytes of the
+	// payload are then read into dst, as many as that has, and are what Next returns; of
+	// those before them, at most PlaceHead, there is no more than head. What the capacity
+	// of dst has beyond its length may be written to. A dst of nil: into a buffer of the
+	// Reader's, as without Place. The error is one for Next. It is not asked where a
+	// frame of less than 64 KiB has come whole with others.
+	Place func(head []byte, n int) (dst []byte, err error)
 }
+
+// PlaceHead is how many bytes of a frame Options.Place is given.
+const PlaceHead = 40
 
 const (
 	minBuffer = 4 << 10   // bytes of the buffer of a reader at rest
@@ -52,6 +64,12 @@ const (
 	// A body that is no longer needed is let go after manySmaller messages, none
 	// longer than a quarter of it.
 	manySmaller = 16
+
+	// placeFrom is the least payload that is asked a place for, and ahead how many bytes
+	// behind it are read along, where dst has room for them: what tells where the next
+	// one goes.
+	placeFrom = 32 << 10
+	ahead     = MaxHeader + PlaceHead
 
 	// maxEmpty is how many reads in a row may bring nothing.
 	maxEmpty = 100
@@ -71,6 +89,7 @@ type Reader struct {
 	fragments bool
 	textUTF8  bool
 	limit     int
+	place     func([]byte, int) ([]byte, error)
 
 	buf        []byte // buf[start:end] is read and not yet used
 	start, end int
@@ -89,7 +108,7 @@ type Reader struct {
 // NewReader returns a Reader of r. It reads nothing and allocates no buffer before
 // the first Next.
 func NewReader(r io.Reader, o Options) *Reader {
-	x := &Reader{src: r, masking: o.Masking, fragments: o.Fragments, textUTF8: o.TextUTF8, size: minBuffer}
+	x := &Reader{src: r, masking: o.Masking, fragments: o.Fragments, textUTF8: o.TextUTF8, place: o.Place, size: minBuffer}
 	x.SetLimit(o.Limit)
 	return x
 }
@@ -193,6 +212,11 @@ func (r *Reader) next() (Opcode, []byte, error) {
 		if err := r.check(&h); err != nil {
 			return 0, nil, err
 		}
+		if r.place != nil && h.Opcode == Binary && h.Fin && !h.Masked && h.Length >= placeFrom {
+			if dst, err := r.placed(&h, n); dst != nil || err != nil {
+				return Binary, dst, err
+			}
+		}
 		if h.Opcode.Control() || h.Fin && !r.message && h.Length <= uint64(maxBuffer-n) {
 			payload, err := r.view(&h, n)
 			return h.Opcode, payload, err
@@ -262,6 +286,47 @@ func (r *Reader) view(h *Header, n int) ([]byte, error) {
 		r.used(len(payload))
 	}
 	return payload, nil
+}
+
+// placed reads the payload of the frame whose header has n bytes to where Place wants
+// it. It returns nil if that is nowhere.
+func (r *Reader) placed(h *Header, n int) ([]byte, error) {
+	for r.end-r.start < n+PlaceHead {
+		if err := r.fill(n + PlaceHead); err != nil {
+			return nil, err
+		}
+	}
+	head := r.start + n
+	dst, err := r.place(r.buf[head:head+PlaceHead:head+PlaceHead], int(h.Length))
+	if err != nil || dst == nil {
+		return nil, err
+	}
+	r.start = head + int(h.Length) - len(dst)
+	if r.body != nil {
+		r.used(0)
+	}
+	for have := 0; have < len(dst); {
+		left := len(dst) - have
+		if r.start < r.end || left < minBuffer {
+			k, err := r.read(dst[have:])
+			if err != nil {
+				return nil, cut(err)
+			}
+			have += k
+			continue
+		}
+		k, err := r.readStream(dst[have:min(len(dst)+ahead, cap(dst))])
+		if err != nil {
+			return nil, cut(err)
+		}
+		if have += k; have > len(dst) {
+			if len(r.buf) < minBuffer {
+				r.buf = make([]byte, r.size)
+			}
+			r.start, r.end = 0, copy(r.buf, dst[len(dst):have])
+		}
+	}
+	return dst, nil
 }
 
 // collect adds the payload of a frame to the body. The header has been used.
@@ -426,10 +491,18 @@ func (r *Reader) readStream(b []byte) (int, error) {
 	return 0, io.ErrNoProgress
 }
 
+// cut returns err, as io.ErrUnexpectedEOF if it is io.EOF.
+func cut(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
 // ended returns err, as io.ErrUnexpectedEOF if it is io.EOF inside a message.
 func (r *Reader) ended(err error) error {
-	if err == io.EOF && (r.message || r.end > r.start) {
-		return io.ErrUnexpectedEOF
+	if r.message || r.end > r.start {
+		return cut(err)
 	}
 	return err
 }

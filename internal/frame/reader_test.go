@@ -339,3 +339,76 @@ func TestReaderTakesWhatFollowsALargeFrame(t *testing.T) {
 		}
 	}
 }
+
+// What is read to where it was asked to go is what would have been read otherwise, from
+// any stream, whatever room there is behind it and whatever follows.
+func TestPlace(t *testing.T) {
+	sizes := []int{placeFrom - 1, 70_000, 3, placeFrom, 0, 66_000, 200_000, 66_000, 126, 300_000, placeFrom, 5}
+	var parts []string
+	var want []got
+	for i, n := range sizes {
+		body := string(rune('A'+i)) + big(n)
+		parts = append(parts, "b:"+body)
+		want = append(want, got{Binary, body})
+		if i%3 == 0 {
+			parts = append(parts, "p:between")
+			want = append(want, got{Ping, "between"})
+		}
+	}
+	stream := frames(parts...)
+	for _, s := range streams {
+		for spare, drop := range map[int]int{0: PlaceHead, 1: 0, ahead - 1: 20, 1 << 20: 20} {
+			placed := 0
+			var head string
+			r := NewReader(s.open(stream), Options{Place: func(b []byte, n int) ([]byte, error) {
+				if len(b) != PlaceHead {
+					t.Fatalf("it is asked with %d bytes", len(b))
+				}
+				if placed++; placed%4 == 0 {
+					head = ""
+					return nil, nil
+				}
+				head = string(b[:drop])
+				return make([]byte, n-drop, n-drop+spare), nil
+			}})
+			var list []got
+			for {
+				head = ""
+				op, payload, err := r.Next()
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				list = append(list, got{op, head + string(payload)})
+			}
+			if !slices.Equal(list, want) {
+				t.Errorf("%s, %d spare, %d dropped: %d frames come, or not as they were", s.name, spare, drop, len(list))
+			}
+			if placed < 6 {
+				t.Errorf("%s: it was asked %d times", s.name, placed)
+			}
+		}
+	}
+}
+
+// The end of a stream inside what was placed is no end in order, and an error of Place is
+// that of Next, for good.
+func TestPlaceEnds(t *testing.T) {
+	stream := frames("b:" + big(70_000))
+	place := func(_ []byte, n int) ([]byte, error) { return make([]byte, n-20), nil }
+	for _, cut := range []int{12, 60, 5000, 69_000, len(stream) - 1} {
+		r := NewReader(bytes.NewReader(stream[:cut]), Options{Place: place})
+		if _, _, err := r.Next(); err != io.ErrUnexpectedEOF {
+			t.Errorf("cut at %d: %v", cut, err)
+		}
+	}
+	no := errors.New("no room")
+	r := NewReader(bytes.NewReader(stream), Options{Place: func([]byte, int) ([]byte, error) { return nil, no }})
+	for range 2 {
+		if _, _, err := r.Next(); err != no {
+			t.Errorf("Next: %v, want %v", err, no)
+		}
+	}
+}

@@ -95,8 +95,14 @@ type chunk struct {
 	last     uint64 // the place of the last one in the data stream; 0: there is none
 
 	frames   int  // for the counters
-	off      int  // bytes written; owned by the flusher
 	farewell bool // it is the last one of the connection
+	sole     bool // it is one large frame, which begins at soleAt
+
+	// Owned by the flusher:
+	off  int // b[:off] is written, or not to be
+	end  int // as far as it is to be written before the outbox is asked what is next
+	from int // where off was when the flusher took it
+	lane Class
 }
 
 func (c *chunk) room() int { return cap(c.b) - len(c.b) }
@@ -138,7 +144,7 @@ type lane struct {
 // reserve returns the chunk to append a frame of n bytes to.
 func (l *lane) reserve(n int, pool *Pool) *chunk {
 	t := l.tail
-	if t != nil && n <= t.room() {
+	if t != nil && !t.sole && n <= t.room() {
 		return t
 	}
 	switch {
@@ -156,7 +162,10 @@ func (l *lane) reserve(n int, pool *Pool) *chunk {
 	case n <= largeChunk:
 		return l.push(pool.get(largeChunk))
 	}
-	return l.push(pool.get(n))
+	c := l.push(pool.get(soleAt + n))
+	c.sole = true
+	c.b, c.off = c.b[:soleAt], soleAt
+	return c
 }
 
 func (l *lane) push(c *chunk) *chunk {
@@ -167,6 +176,14 @@ func (l *lane) push(c *chunk) *chunk {
 	}
 	l.tail = c
 	return c
+}
+
+// unpop puts a chunk back that was taken.
+func (l *lane) unpop(c *chunk) {
+	if c.next = l.head; l.head == nil {
+		l.tail = c
+	}
+	l.head = c
 }
 
 // pop takes the first chunk.

@@ -40,7 +40,8 @@ type Options struct {
 	Logger   *slog.Logger // default slog.Default()
 	// Lost, if not nil, is told of each one-way request that was posted and, because the
 	// connection ended, not written. It is called by whoever ends that, before Run
-	// returns; m is valid only during the call. It must not block, nor use the Conn.
+	// returns; m is valid only during the call, and its body may be damaged. It must not
+	// block, nor use the Conn.
 	Lost func(m *wire.Message)
 	// OwnsEnd says that the owner ends Calls itself once Run has returned, because
 	// it can tell better why. Otherwise Run does.
@@ -60,7 +61,8 @@ type Conn struct {
 	t       Transport
 	options Options
 	log     *slog.Logger
-	limit   int // bytes of a message we send
+	limit   int           // bytes of a message we send
+	offered wire.Features // by the hello of the other end
 
 	// Unsent, if set before use, is called for each one-way request that the profile of
 	// the other end has no image of, with its sender. It must not block.
@@ -90,6 +92,7 @@ type Conn struct {
 // inbox is what the reader counts, and reads with.
 type inbox struct {
 	frames   *frame.Reader
+	pieces   pieces
 	m        wire.Message // the one that is handled; owned by the reader, here so that none is allocated
 	reads    atomic.Uint64
 	messages atomic.Uint64
@@ -154,7 +157,7 @@ func New(t Transport, o Options) *Conn {
 	if b, ok := t.(Binder); ok {
 		b.Bind(c)
 	}
-	c.in.frames = frame.NewReader(&source{c}, frame.Options{Masking: frame.Unmasked, Limit: maxHello})
+	c.in.frames = frame.NewReader(&source{c}, frame.Options{Masking: frame.Unmasked, Limit: maxHello, Place: c.place})
 	return c
 }
 
@@ -299,10 +302,58 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 	default:
 		return wire.Errorf(wire.CodeProtocol, "a %s frame, where only binary ones are", op)
 	}
+	ps := &c.in.pieces
+	if ps.placed != nil { // where it goes was asked before it was read
+		return c.takePiece(h)
+	}
 	m := &c.in.m
 	if err := m.Parse(payload); err != nil {
 		return wire.Errorf(wire.CodeProtocol, "%v", err)
 	}
+	switch m.Kind {
+	case wire.KindPiece:
+		dst, err := c.piece(payload, len(payload))
+		if err != nil {
+			return err
+		}
+		copy(dst, payload[wire.HeaderSize:])
+		return c.takePiece(h)
+	case wire.KindRequest:
+		if err := c.roomFor(m.Size()); err != nil {
+			return err
+		}
+	}
+	ps.other()
+	return c.handle(h, m)
+}
+
+// takePiece handles the message that the piece that was read last belongs to, if that
+// has made it whole.
+func (c *Conn) takePiece(h Handler) error {
+	ps := &c.in.pieces
+	b := ps.assembled()
+	if b == nil {
+		return nil
+	}
+	m := &c.in.m
+	if err := m.Parse(b); err != nil {
+		return wire.Errorf(wire.CodeProtocol, "%v", err)
+	}
+	err := c.handle(h, m)
+	ps.recycle(b)
+	return err
+}
+
+// roomFor charges a request of size bytes to the window of the other end.
+func (c *Conn) roomFor(size int) *wire.Error {
+	if !c.room.receive(wire.Cost(size)) {
+		return wire.Errorf(wire.CodeProtocol, "a request beyond the window of %d messages, %d bytes", c.room.window.Messages, c.room.window.Bytes)
+	}
+	return nil
+}
+
+// handle handles one message. A request has been charged.
+func (c *Conn) handle(h Handler, m *wire.Message) error {
 	c.in.messages.Add(1)
 	switch m.Kind {
 	case wire.KindReply, wire.KindError:
@@ -318,9 +369,6 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 			return c.aimless()
 		}
 	case wire.KindRequest:
-		if !c.room.receive(wire.Cost(m.Size())) {
-			return wire.Errorf(wire.CodeProtocol, "a request beyond the window of %d messages, %d bytes", c.room.window.Messages, c.room.window.Bytes)
-		}
 		h.Receive(c, m)
 	case wire.KindNotify:
 		h.Receive(c, m)

@@ -157,6 +157,12 @@ func byHand(t testing.TB, o Options, window wire.Window) (*end, *peerOf) {
 // byHandOver is byHand with a transport over the pipe.
 func byHandOver(t testing.TB, o Options, window wire.Window, over func(*PipeEnd) Transport) (*end, *peerOf) {
 	t.Helper()
+	return byHandAs(t, o, hello(window), over)
+}
+
+// byHandAs is byHandOver with another hello.
+func byHandAs(t testing.TB, o Options, h *wire.Hello, over func(*PipeEnd) Transport) (*end, *peerOf) {
+	t.Helper()
 	e, p := unknownOver(t, o, over)
 	opened := make(chan error, 1)
 	go func() {
@@ -166,7 +172,7 @@ func byHandOver(t testing.TB, o Options, window wire.Window, over func(*PipeEnd)
 		}
 		opened <- err
 	}()
-	m, err := hello(window).Message()
+	m, err := h.Message()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,9 @@ const (
 	// inlineWrite bounds what a goroutine that flushes writes, mostly for others,
 	// before it hands over to a goroutine of the connection's own.
 	inlineWrite = 256 << 10
-	// piece is how much that goroutine writes at once, so that it can be seen to
+	// writeSize is how much that goroutine writes at once, so that it can be seen to
 	// make progress.
-	piece = 256 << 10
+	writeSize = 256 << 10
 	// lingerTime is how long an end that leaves waits for the other to have read
 	// why. If a socket is closed while unread bytes are in it, what was written last
 	// may be lost (TCP answers with a reset).
@@ -46,14 +46,14 @@ func (c *Conn) Flush() {
 	}
 	left := inlineWrite
 	for k != nil {
-		n, err := c.t.TryWrite(k.b[k.off:])
+		n, err := c.t.TryWrite(k.b[k.off:k.end])
 		k.off += n
 		left -= n
 		if err != nil {
 			c.failWrite(k, err)
 			return
 		}
-		if k.off < len(k.b) || left <= 0 {
+		if k.off < k.end || left <= 0 {
 			c.handOver(k)
 			return
 		}
@@ -100,8 +100,8 @@ func (c *Conn) flushRun() {
 	c.waiting.Add(1)
 	defer c.waiting.Add(-1)
 	for k != nil {
-		for k.off < len(k.b) {
-			n, err := c.t.Write(k.b[k.off:min(k.off+piece, len(k.b))])
+		for k.off < k.end {
+			n, err := c.t.Write(k.b[k.off:min(k.off+writeSize, k.end)])
 			k.off += n
 			c.moved.Add(1)
 			if err != nil {
@@ -113,12 +113,17 @@ func (c *Conn) flushRun() {
 	}
 }
 
-// nextChunk counts k as written, if there is one, and takes the next chunk. If
-// there is none the caller is no longer the flusher.
+// nextChunk counts k as written, if there is one, and takes the next chunk, which may
+// be k again if pieces of it are left. If there is none the caller is no longer the
+// flusher.
 func (c *Conn) nextChunk(k *chunk) *chunk {
 	o := &c.out
 	var owed debts
 	o.mu.Lock()
+	if k != nil && k.unfinished() && !o.shut {
+		o.pauseLocked(k)
+		k = nil
+	}
 	if k != nil {
 		o.finishLocked(k)
 		if !o.waiters.empty() {

@@ -9,14 +9,20 @@ import (
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
+// features are what a Conn can do if the other end can as well.
+const features = wire.FeaturePieces
+
 // maxHello is the largest first message, in bytes: whoever sends it is not known
 // yet.
 const maxHello = 64 << 10
 
-// Hello is the handshake of who connects: it says h and waits for the welcome. The
-// error is a *wire.Error if the other end refused, or is no arbiter.
+// Hello is the handshake of who connects: it says h, offering what a Conn can do, and
+// waits for the welcome. The error is a *wire.Error if the other end refused, or is no
+// arbiter.
 func (c *Conn) Hello(ctx context.Context, h *wire.Hello) (*wire.Welcome, error) {
-	m, err := h.Message()
+	offer := *h
+	offer.Features |= features
+	m, err := offer.Message()
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +52,7 @@ func (c *Conn) Hello(ctx context.Context, h *wire.Hello) (*wire.Welcome, error) 
 	if c.alive.timeout == 0 {
 		c.alive.timeout = time.Duration(w.Timeout) * time.Millisecond
 	}
-	c.open(w.Window)
+	c.open(w.Window, w.Features&features)
 	c.Flush() // what was posted before
 	return w, nil
 }
@@ -72,12 +78,17 @@ func (c *Conn) AwaitHello(ctx context.Context) (*wire.Hello, error) {
 	c.out.mu.Lock()
 	c.out.window = h.Inbox
 	c.out.mu.Unlock()
+	c.offered = h.Features
 	return h, nil
 }
 
-// Welcome is the second half: it answers the hello. What was posted before follows.
+// Welcome is the second half: it answers the hello with w, and what both can do. What
+// was posted before follows.
 func (c *Conn) Welcome(w *wire.Welcome) error {
-	m, err := w.Message()
+	common := c.offered & features
+	answer := *w
+	answer.Features |= common
+	m, err := answer.Message()
 	if err != nil {
 		return err
 	}
@@ -85,7 +96,7 @@ func (c *Conn) Welcome(w *wire.Welcome) error {
 	window := c.out.window
 	c.out.mu.Unlock()
 	c.putFirst(&m, false)
-	c.open(window)
+	c.open(window, common)
 	c.Flush()
 	return nil
 }
@@ -125,12 +136,16 @@ func drain(t Transport) {
 	}
 }
 
-// open lets messages go.
-func (c *Conn) open(window wire.Window) {
+// open lets messages go. Both ends can do what common says.
+func (c *Conn) open(window wire.Window, common wire.Features) {
 	c.in.frames.SetLimit(c.options.MaxMessage)
+	c.in.pieces.agreed = common&wire.FeaturePieces != 0
 	o := &c.out
 	o.mu.Lock()
 	o.window = window
+	if c.in.pieces.agreed {
+		o.piece = pieceSize(c.t)
+	}
 	o.open = true
 	owed := c.releaseLocked()
 	o.mu.Unlock()

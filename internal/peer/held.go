@@ -58,6 +58,9 @@ func (h *held) next() (r record, b []byte, own *chunk) {
 		h.calls--
 	}
 	c := h.frames.head
+	if c.sole {
+		return r, c.b[soleAt:], h.frames.pop()
+	}
 	if h.off == 0 && len(c.b) == r.size && r.size > smallChunk {
 		return r, c.b, h.frames.pop()
 	}

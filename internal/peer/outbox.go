@@ -72,6 +72,7 @@ type outbox struct {
 	parted   bool // the goodbye is being written or was: nothing follows it
 	told     bool // the goodbye or the refusal was written whole
 	open     bool // the handshake is over
+	piece    int  // bytes of the pieces in which what is large goes; 0: it goes whole
 	flushing bool // somebody writes; only who set it takes chunks
 
 	first *chunk // a frame of the handshake: before everything, and before open
@@ -229,9 +230,8 @@ func (c *Conn) releaseLocked() (owed debts) {
 				o.pool.put(own)
 			}
 		case own != nil:
-			own.dataAt = 0
 			kb := own.b
-			own.b = own.b[:0] // admit notes where it begins
+			own.b = own.b[:len(kb)-len(b)] // admit notes where it begins
 			o.admit(o.lanes[Data].push(own), &r)
 			own.b = kb
 		default:
@@ -243,6 +243,10 @@ func (c *Conn) releaseLocked() (owed debts) {
 	}
 	for o.open && !o.waiters.empty() {
 		w := o.waiters.head
+		if w.over() {
+			o.waiters.remove(w, errOver)
+			continue
+		}
 		if !o.fits(w.cost) || !o.bounded(Data, w.cost, true) {
 			break
 		}
@@ -322,7 +326,7 @@ func (c *Conn) takeLocked() *chunk {
 	o := &c.out
 	if k := o.first; k != nil {
 		o.first = nil
-		return k
+		return k.whole()
 	}
 	if o.shut || !o.open || o.parted {
 		return nil
@@ -332,7 +336,7 @@ func (c *Conn) takeLocked() *chunk {
 	at := Control
 	if k == nil {
 		at = Reply
-		if o.since >= replyRun && o.lanes[Data].head != nil {
+		if o.turnOfData() {
 			at = Data
 		}
 		if k = o.lanes[at].pop(); k == nil && at == Reply {
@@ -341,8 +345,16 @@ func (c *Conn) takeLocked() *chunk {
 		}
 	}
 	if k == nil {
-		k, o.final = o.final, nil
-		o.parted = k != nil
+		if k, o.final = o.final, nil; k == nil {
+			return nil
+		}
+		o.parted = true
+		return k.whole()
+	}
+	if reply, ok := k.cuttable(o.piece); ok {
+		k.lane = at
+		k.cut(reply, o.piece)
+		o.wentLocked(k)
 		return k
 	}
 	// Small chunks of other lanes go along: one write instead of two or three.
@@ -360,16 +372,33 @@ func (c *Conn) takeLocked() *chunk {
 			k = both
 		}
 	}
-	if k.data > 0 || o.lanes[Data].head == nil {
-		o.since = 0
-	} else {
-		o.since += len(k.b)
-	}
+	k.whole()
+	o.wentLocked(k)
 	return k
 }
 
+// turnOfData reports whether data goes before the replies that wait: after so many bytes
+// of them, and after each piece of a large one.
+func (o *outbox) turnOfData() bool {
+	if o.lanes[Data].head == nil {
+		return false
+	}
+	reply := o.lanes[Reply].head
+	return o.since >= replyRun || o.since > 0 && o.piece > 0 && reply != nil && reply.sole
+}
+
+// wentLocked counts the bytes of k, which is about to be written, for whose turn it is.
+func (o *outbox) wentLocked(k *chunk) {
+	k.from = k.off
+	if k.data > 0 || o.lanes[Data].head == nil {
+		o.since = 0
+	} else if k.load[Reply] > 0 {
+		o.since += k.end - k.off
+	}
+}
+
 const (
-	replyRun = 256 << 10 // bytes of replies after which a chunk of data goes
+	replyRun = 256 << 10 // bytes of replies after which a chunk, or a piece, of data goes
 	joinMax  = 16 << 10  // bytes that are worth copying to save a write
 )
 
@@ -386,12 +415,19 @@ func (c *Conn) pendingLocked() bool {
 		o.final != nil || c.room.due.Load()
 }
 
+// pauseLocked puts k, of which pieces are left to be written, back to the head of its
+// lane: what may pass it does.
+func (o *outbox) pauseLocked(k *chunk) {
+	o.stats.bytes += uint64(k.off - k.from)
+	o.lanes[k.lane].unpop(k)
+}
+
 // finishLocked counts k as written, as far as it was.
 func (o *outbox) finishLocked(k *chunk) {
 	for i, n := range k.load {
 		o.load[i] -= n
 	}
-	o.stats.bytes += uint64(k.off)
+	o.stats.bytes += uint64(k.off - k.from)
 	if k.off == len(k.b) {
 		o.stats.messages += uint64(k.frames)
 		o.wrote += uint64(k.requests)
@@ -401,7 +437,7 @@ func (o *outbox) finishLocked(k *chunk) {
 		o.told = o.told || k.farewell
 		return
 	}
-	whole, data, requests := k.whole()
+	whole, data, requests := k.left()
 	o.wrote += uint64(requests)
 	o.stats.messages += uint64(whole)
 	o.stats.dropped += uint64(k.frames - whole)
@@ -412,9 +448,18 @@ func (o *outbox) finishLocked(k *chunk) {
 	}
 }
 
-// whole returns how many of the chunk's frames were written whole, how many of them
-// are data, and how many of these requests.
-func (c *chunk) whole() (frames, data, requests int) {
+// whole says that all of the chunk is to be written at once.
+func (c *chunk) whole() *chunk {
+	c.end, c.from = len(c.b), c.off
+	return c
+}
+
+// left returns how many of the chunk's frames have left whole, how many of them are
+// data, and how many of these requests. It was not written to its end.
+func (c *chunk) left() (frames, data, requests int) {
+	if c.sole {
+		return 0, 0, 0
+	}
 	for at := 0; at < c.off; {
 		h, n, err := frame.ParseHeader(c.b[at:])
 		if err != nil || n == 0 {
@@ -438,6 +483,10 @@ func (c *chunk) whole() (frames, data, requests int) {
 
 // lost tells of the one-way requests in the chunk that were not written whole.
 func (c *chunk) lost(tell func(m *wire.Message)) {
+	if c.sole {
+		tellLost(c.b[soleBody:], tell)
+		return
+	}
 	for at := 0; at < len(c.b); {
 		h, n, err := frame.ParseHeader(c.b[at:])
 		if err != nil || n == 0 {
@@ -445,10 +494,17 @@ func (c *chunk) lost(tell func(m *wire.Message)) {
 		}
 		body := at + n
 		at = body + int(h.Length)
-		var m wire.Message
-		if at > c.off && m.Parse(c.b[body:at]) == nil && m.Kind == wire.KindRequest && m.Flags&wire.FlagOneWay != 0 {
-			tell(&m)
+		if at > c.off {
+			tellLost(c.b[body:at], tell)
 		}
+	}
+}
+
+// tellLost tells of the message b if it is a one-way request.
+func tellLost(b []byte, tell func(m *wire.Message)) {
+	var m wire.Message
+	if m.Parse(b) == nil && m.Kind == wire.KindRequest && m.Flags&wire.FlagOneWay != 0 {
+		tell(&m)
 	}
 }
 
@@ -475,7 +531,7 @@ func (o *outbox) shutLocked() (left leftover) {
 		o.stats.dropped++
 		left.owed = left.owed.add(r.charge)
 	}
-	if k := o.held.frames.head; k != nil {
+	if k := o.held.frames.head; k != nil && !k.sole {
 		k.off = o.held.off // what is before that has gone to the lane
 	}
 	for k := o.held.frames.pop(); k != nil; k = o.held.frames.pop() {

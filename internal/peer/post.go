@@ -73,6 +73,21 @@ func (c *Conn) Post(class Class, m *wire.Message, ch Charge) error {
 	return nil
 }
 
+// Cancel tells the other end that nobody waits any more for the call id, which was noted
+// as n and is no longer: ahead of everything that waits, but behind the call itself while
+// that is not written, which takes a while if it is large. Who passes calls on would not
+// know what the cancel is for. The error is as Post's.
+func (c *Conn) Cancel(id uint64, n Note) error {
+	o := &c.out
+	o.mu.Lock()
+	class := Control
+	if n.Sent > o.written && o.held.len() == 0 {
+		class = Ordered
+	}
+	o.mu.Unlock()
+	return c.Post(class, &wire.Message{Kind: wire.KindCancel, ID: id}, Charge{})
+}
+
 // refusal says why nothing is taken any more.
 func (o *outbox) refusal() error {
 	if o.shut || o.leaving {
@@ -165,7 +180,7 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 		o.mu.Unlock()
 		return nil
 	}
-	w := &waiter{m: *m, size: size, cost: cost, ready: make(chan error, 1)}
+	w := &waiter{m: *m, size: size, cost: cost, done: ctx.Done(), ready: make(chan error, 1)}
 	o.waiters.push(w)
 	o.mu.Unlock()
 	c.Flush()
@@ -204,7 +219,7 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 		o.mu.Unlock()
 		return id, nil
 	}
-	w := &waiter{m: *m, size: size, cost: cost, call: id, ready: make(chan error, 1)}
+	w := &waiter{m: *m, size: size, cost: cost, call: id, done: ctx.Done(), ready: make(chan error, 1)}
 	o.waiters.push(w)
 	o.mu.Unlock()
 	c.Flush()

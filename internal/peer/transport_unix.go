@@ -50,6 +50,9 @@ func newSocket(c net.Conn) Transport {
 		s.n, s.err = tryWrite(write, int(fd), s.b)
 		return true
 	}
+	if s.info.Network == "tcp" {
+		limitUnsent(raw)
+	}
 	if s.info.Network == "unix" || s.info.Network == "socketpair" {
 		raw.Control(func(fd uintptr) { credentials(int(fd), &s.info) })
 	}

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -12,10 +13,22 @@ import (
 type waiter struct {
 	m          wire.Message // valid while it is queued
 	size, cost int
-	call       uint64     // its id in Calls; 0: none
-	ready      chan error // of one: posted (nil), or why not; sent by who removes it
+	call       uint64          // its id in Calls; 0: none
+	done       <-chan struct{} // of its context
+	ready      chan error      // of one: posted (nil), or why not; sent by who removes it
 	queued     bool
 	prev, next *waiter
+}
+
+// over reports whether it has given up, though it may not know yet: whoever has ended
+// sends nothing more.
+func (w *waiter) over() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // waiters are queued in the order they came. Guarded by outbox.mu.
@@ -49,6 +62,9 @@ func (q *waiters) remove(w *waiter, err error) {
 	w.ready <- err
 }
 
+// errOver says that the context of a waiter has ended; that says why.
+var errOver = errors.New("nobody waits any more")
+
 // WaitLimit is how long PostWait and RequestWait wait for room where their context
 // has no deadline: two that wait for each other's room would wait for ever.
 const WaitLimit = 30 * time.Second
@@ -60,15 +76,20 @@ func (c *Conn) wait(ctx context.Context, w *waiter) error {
 		ctx, cancel = context.WithTimeout(ctx, WaitLimit)
 		defer cancel()
 	}
+	var err error
 	select {
-	case err := <-w.ready:
-		return err
+	case err = <-w.ready:
 	case <-ctx.Done():
+		c.out.mu.Lock()
+		if w.queued {
+			c.out.waiters.remove(w, errOver)
+		}
+		c.out.mu.Unlock()
+		err = <-w.ready
 	}
-	c.out.mu.Lock()
-	if w.queued {
-		c.out.waiters.remove(w, context.Cause(ctx))
+	if err == errOver {
+		<-ctx.Done() // the one that was looked at may be above it, and end a moment earlier
+		err = context.Cause(ctx)
 	}
-	c.out.mu.Unlock()
-	return <-w.ready
+	return err
 }

@@ -276,3 +276,32 @@ func TestWaitersInOrder(t *testing.T) {
 		cancel()
 	})
 }
+
+// Who has given up sends nothing more, though it is not seen yet and there is room now:
+// what comes after the end of an actor would come after its Down.
+func TestWaiterGivesUp(t *testing.T) {
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1000})
+			mustPost(t, e.Conn, Data, oneWay("first", 10))
+			e.Flush()
+			p.next()
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error)
+			go func() { ended <- e.PostWait(ctx, oneWay("late", 10)) }()
+			synctest.Wait()
+			credit := wire.Credit{Messages: 1, Bytes: uint64(wire.Cost(oneWay("first", 10).Size()))}
+			m := credit.Message(new([16]byte))
+			cancel()
+			if _, err := e.credited(&m); err != nil {
+				t.Fatal(err)
+			}
+			mustPost(t, e.Conn, Data, oneWay("second", 10))
+			e.Flush()
+			wantCode(t, <-ended, wire.CodeCanceled)
+			if l := p.next(); l.command != "second" {
+				t.Fatalf("%q was sent by who had given up", l.command)
+			}
+		})
+	}
+}

@@ -46,6 +46,49 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
+// What is read of a piece is written the same again; and no row of pieces that are all
+// taken has more bytes than its message.
+func FuzzPiece(f *testing.F) {
+	whole := inPieces()
+	f.Add(append(Piece{First: true, Left: uint64(len(whole))}.Append(nil), whole[:MinPiece]...), uint32(0), uint32(16<<20))
+	f.Add(append(Piece{Left: 239}.Append(nil), whole[MinPiece:]...), uint32(239), uint32(16<<20))
+	f.Add(Piece{First: true, Reply: true, Left: MaxID}.Append(nil), uint32(1), uint32(1))
+	f.Fuzz(func(t *testing.T, b []byte, left, most uint32) {
+		p, err := ParsePiece(b)
+		if err != nil {
+			if !errors.As(err, new(*MalformedError)) {
+				t.Fatalf("%T", err)
+			}
+			return
+		}
+		var m Message
+		if err := m.Parse(b); err != nil || len(m.Body) != len(b)-HeaderSize || m.Kind != KindPiece {
+			t.Fatalf("%x is a piece and no message: %v", b, err)
+		}
+		if again, err := ParsePiece(p.Append(nil)); again != p || err != nil {
+			t.Fatalf("%+v became %+v, %v", p, again, err)
+		}
+		if p.Check(len(m.Body), uint64(left), int(most)) != nil {
+			return
+		}
+		whole := uint64(left)
+		if p.First {
+			whole = p.Left
+		}
+		switch n := uint64(len(m.Body)); {
+		case n == 0 || n > whole || n < whole && n < MinPiece:
+			t.Fatalf("%+v with %d bytes, of %d", p, n, whole)
+		case p.First && (left != 0 || whole > uint64(most) || n < HeaderSize), !p.First && p.Left != uint64(left):
+			t.Fatalf("%+v with %d bytes, where %d were left of at most %d", p, n, left, most)
+		case p.First:
+			kind, id, err := ParseHead(m.Body)
+			if err == nil && (kind != Kind(m.Body[0]) || id > MaxID) {
+				t.Fatalf("%x is said to be a %v %d", m.Body, kind, id)
+			}
+		}
+	})
+}
+
 func addCBOR(f *testing.F) {
 	for _, s := range []string{
 		"00", "3bffffffffffffffff", "f97e00", "f7", "62c3a9", "63eda080", "8283010203a16161f5", "bf6161ff", "9bffffffffffffffff",

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -55,6 +56,8 @@ type goldenFile struct {
 	About     string      `json:"about"`
 	Frames    []golden    `json:"frames"`
 	Malformed []malformed `json:"malformed"`
+	// Refused are well formed, and must not come where no message is open.
+	Refused []malformed `json:"refused"`
 }
 
 func body(t *testing.T, c Codec, v any) []byte {
@@ -143,8 +146,37 @@ func goldenMessages(t *testing.T) (names, abouts []string, messages []Message) {
 	}{"running", 2})})
 	add("stop", "finish what you have and end; the reason is text", Message{Kind: KindStop, Codec: CodecRaw, Body: []byte("the arbiter stops")})
 	add("goodbye", "the last frame of an actor that stopped", (&Death{Cause: CauseStopped, Reason: "the arbiter stops"}).Message(KindGoodbye, 0))
+	whole := inPieces()
+	add("piece-first", "the first 4,096 bytes of a request of 4,335, as kind 3 and the rest stand there", Message{Kind: KindPiece, Flags: FlagFirst, Codec: CodecRaw, ID: uint64(len(whole)), Body: whole[:MinPiece]})
+	add("piece-last", "the other 239", Message{Kind: KindPiece, Codec: CodecRaw, ID: uint64(len(whole) - MinPiece), Body: whole[MinPiece:]})
+	add("piece-reply", "all of the reply 2 in one piece, which may be, and is of no use", Message{Kind: KindPiece, Flags: FlagFirst | FlagOfReply, Codec: CodecRaw, ID: HeaderSize, Body: (&Message{Kind: KindReply, ID: 2}).Append(nil)})
 	add("goodbye-bare", "a goodbye without a word: stopped", Message{Kind: KindGoodbye})
 	return names, abouts, messages
+}
+
+// inPieces is the message that the golden pieces are of.
+func inPieces() []byte {
+	m := Message{Kind: KindRequest, Codec: CodecRaw, Flags: FlagOneWay, Target: []byte("tally"), Command: []byte("keep"), Body: bytes.Repeat([]byte("0123456789\n"), 392)[:4306]}
+	return m.Append(nil)
+}
+
+// refusedPiece says why the frame b may not come where nothing is open: nil if it may.
+func refusedPiece(b []byte) error {
+	p, err := ParsePiece(b)
+	if err != nil {
+		return err
+	}
+	if err := p.Check(len(b)-HeaderSize, 0, 16<<20); err != nil {
+		return err
+	}
+	kind, _, err := ParseHead(b[HeaderSize:])
+	if err != nil {
+		return err
+	}
+	if reply, ok := InPieces(kind); !ok || reply != p.Reply {
+		return errors.New("not in pieces")
+	}
+	return nil
 }
 
 // frameHeader is RFC 6455 §5.2 for a binary, final, unmasked frame of n bytes.
@@ -194,6 +226,12 @@ func describe(t *testing.T, name, about string, m *Message) golden {
 		g.Meaning = ParseError(m)
 	case KindDown, KindGoodbye:
 		g.Meaning = ParseDeath(m)
+	case KindPiece:
+		p, err := ParsePiece(m.Append(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Meaning = p
 	case KindCredit:
 		c, err := ParseCredit(m)
 		if err != nil {
@@ -226,7 +264,7 @@ func TestGoldenFrames(t *testing.T) {
 		files[names[i]+".hex"] = lines(append(frameHeader(len(b)), b...))
 		want.Frames = append(want.Frames, describe(t, names[i], abouts[i], m))
 	}
-	for k := KindHello; k <= KindGoodbye; k++ {
+	for k := KindHello; k <= KindPiece; k++ {
 		if !kinds[k] {
 			t.Errorf("there is no golden %v", k)
 		}
@@ -248,6 +286,27 @@ func TestGoldenFrames(t *testing.T) {
 		}
 		files[bad.name+".hex"] = lines(append(frameHeader(len(b)), b...))
 		want.Malformed = append(want.Malformed, malformed{bad.name + ".hex", bad.why})
+	}
+	for _, bad := range []struct {
+		name, why string
+		p         Piece
+		message   []byte
+	}{
+		{"piece-bad-begin", "it goes on with a message that was not begun", Piece{Left: 5000}, inPieces()[:MinPiece]},
+		{"piece-bad-empty", "it has no byte of its message", Piece{First: true, Left: 5000}, nil},
+		{"piece-bad-length", "it has more bytes than its message", Piece{First: true, Left: HeaderSize}, inPieces()[:HeaderSize+1]},
+		{"piece-bad-zero", "its message has no bytes", Piece{First: true}, inPieces()[:HeaderSize]},
+		{"piece-bad-limit", "its message has 16 MiB and a byte", Piece{First: true, Left: 16<<20 + 1}, inPieces()[:MinPiece]},
+		{"piece-bad-small", "it is not the last and has less than 4,096 bytes", Piece{First: true, Left: 5000}, inPieces()[:100]},
+		{"piece-bad-kind", "a stop does not come in pieces", Piece{First: true, Left: HeaderSize}, (&Message{Kind: KindStop}).Append(nil)},
+		{"piece-bad-row", "a request is not one of the replies", Piece{First: true, Reply: true, Left: HeaderSize}, (&Message{Kind: KindRequest}).Append(nil)},
+	} {
+		b := append(bad.p.Append(nil), bad.message...)
+		if refusedPiece(b) == nil {
+			t.Errorf("%s was taken", bad.name)
+		}
+		files[bad.name+".hex"] = lines(append(frameHeader(len(b)), b...))
+		want.Refused = append(want.Refused, malformed{bad.name + ".hex", bad.why})
 	}
 	manifest, err := json.MarshalIndent(want, "", "  ")
 	if err != nil {
@@ -354,6 +413,28 @@ func TestGoldenReplay(t *testing.T) {
 		if err := new(Message).Parse(read(bad.File, "")); err == nil {
 			t.Errorf("%s (%s) was taken", bad.File, bad.Why)
 		}
+	}
+	for _, bad := range file.Refused {
+		b := read(bad.File, "")
+		if n := len(b) - HeaderSize; n > 125-HeaderSize {
+			b = b[2:] // a length of two bytes
+		}
+		if err := new(Message).Parse(b); err != nil || refusedPiece(b) == nil {
+			t.Errorf("%s (%s) was taken, or is malformed: %v", bad.File, bad.Why, err)
+		}
+	}
+	var whole []byte
+	for _, g := range file.Frames {
+		if g.Name == "piece" && Flags(g.Flags)&FlagOfReply == 0 {
+			body, _ := hex.DecodeString(g.Body)
+			if len(whole)+int(g.ID) != len(inPieces()) {
+				t.Errorf("%s says that %d bytes are left, after %d of %d", g.File, g.ID, len(whole), len(inPieces()))
+			}
+			whole = append(whole, body...)
+		}
+	}
+	if !bytes.Equal(whole, inPieces()) {
+		t.Errorf("the pieces make %d bytes, of a message of %d", len(whole), len(inPieces()))
 	}
 	var hello golden
 	for _, g := range file.Frames {

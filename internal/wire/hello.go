@@ -7,7 +7,8 @@ const (
 	MinVersion = 1
 )
 
-// Features are bits both ends may offer; what both offer is in use.
+// Features are bits both ends may offer; what both offer is in use: FeaturePieces.
+// Others are skipped.
 type Features uint64
 
 // Window is how much data an end lets the other have under way: messages and

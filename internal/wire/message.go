@@ -28,6 +28,7 @@ const (
 	KindNotify      Kind = 14 // the heartbeat; the first one says "I am running"
 	KindStop        Kind = 15 // finish what you have and end; the reason is in the body
 	KindGoodbye     Kind = 16 // the last frame: why this end leaves; the Death is in the body
+	KindPiece       Kind = 17 // a part of another message: see Piece; only where both ends take them
 )
 
 var kindNames = [...]string{
@@ -35,6 +36,7 @@ var kindNames = [...]string{
 	KindError: "error", KindCancel: "cancel", KindUndelivered: "undelivered", KindWatch: "watch",
 	KindUnwatch: "unwatch", KindDown: "down", KindCredit: "credit", KindXoff: "xoff",
 	KindXon: "xon", KindNotify: "notify", KindStop: "stop", KindGoodbye: "goodbye",
+	KindPiece: "piece",
 }
 
 // String returns the kind's name in docs/protocol.md.

@@ -1,0 +1,201 @@
+package peer
+
+import (
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+const (
+	// farPiece and nearPiece are how many bytes of a large message are written between
+	// two looks at what may pass it: to another machine, and over a socket of this one,
+	// where 64 KiB take no time and a system call does. A farPiece fits into one segment
+	// of the loopback with its header; a few bytes more would be a segment of their own.
+	farPiece  = 63 << 10
+	nearPiece = 255 << 10
+	// unsent is how much of a TCP connection's the kernel takes without sending it.
+	unsent = 128 << 10
+	// soleAt is how many bytes are free before a large frame in its chunk: with its own
+	// header that is room for the header of a first piece. Those of the other pieces are
+	// written over the end of the piece before, which has left: nothing is moved.
+	soleAt = wire.HeaderSize
+	// soleBody is where the message of a large frame begins.
+	soleBody = soleAt + largeHeader
+	// largeHeader is the header of a frame of 64 KiB or more.
+	largeHeader = 10
+
+	// faith is how much is allocated for a message because its first piece says how long
+	// it is. Beyond that, memory grows with the bytes that have come.
+	faith = 1 << 20
+
+	// A buffer that no message in pieces needs is let go after so many others.
+	manyWhole = 16
+)
+
+// pieceSize is how large the pieces are that t gets.
+func pieceSize(t Transport) int {
+	if network := t.Info().Network; network == "unix" || network == "socketpair" {
+		return nearPiece
+	}
+	return farPiece
+}
+
+// cuttable reports whether the chunk is a large frame that is to go in pieces of size
+// bytes, and whether in the row of replies. If size is 0 none is.
+func (c *chunk) cuttable(size int) (reply, ok bool) {
+	if !c.sole || size == 0 || len(c.b)-soleBody <= size {
+		return false, false
+	}
+	return wire.InPieces(wire.Kind(c.b[soleBody]))
+}
+
+// cut makes what is to be written next of the chunk of a large frame its next piece, of
+// size bytes.
+func (c *chunk) cut(reply bool, size int) {
+	at := max(c.end, soleBody) // what is before it has left
+	left := len(c.b) - at
+	n := min(size, left)
+	var room [frame.MaxHeader + wire.HeaderSize]byte
+	header := wire.Piece{First: at == soleBody, Reply: reply, Left: uint64(left)}.Append(frame.AppendBinary(room[:0], wire.HeaderSize+n))
+	c.off = at - len(header)
+	c.end = at + n
+	copy(c.b[c.off:], header)
+}
+
+// unfinished reports whether pieces of the chunk are left to be written, and the last
+// one was written whole.
+func (c *chunk) unfinished() bool { return c.off == c.end && c.end < len(c.b) }
+
+// pieces are the messages that come in pieces, at most one of each row. It is owned by
+// the reader.
+type pieces struct {
+	agreed bool // both ends take them
+	rows   [2]assembly
+	placed *assembly // whose bytes the frame that was read last has
+
+	spare []byte // of a message that was handled, for the next
+	whole int    // messages since then that came whole
+}
+
+// assembly is the message of one row.
+type assembly struct {
+	b    []byte // what has come, and room for more
+	left int    // bytes that have not come; 0: there is no message
+}
+
+// row returns the assembly of p's row.
+func (ps *pieces) row(p wire.Piece) *assembly {
+	if p.Reply {
+		return &ps.rows[1]
+	}
+	return &ps.rows[0]
+}
+
+// place says where the rest of a frame goes, of which head is the beginning and n the
+// length: behind what has come of its message if it is a piece, else nowhere. All that
+// there is to check of a message is checked with its first piece, before there is memory
+// for it: a request is charged to the window of who sends it.
+func (c *Conn) place(head []byte, n int) ([]byte, error) {
+	if wire.Kind(head[0]) != wire.KindPiece || n > faith {
+		return nil, nil // what is larger is read as it comes first
+	}
+	return c.piece(head, n)
+}
+
+// piece is place for a piece, of any length.
+func (c *Conn) piece(head []byte, n int) ([]byte, error) {
+	ps := &c.in.pieces
+	if !ps.agreed {
+		return nil, wire.Errorf(wire.CodeProtocol, "a piece of a message, and it was not agreed to take pieces")
+	}
+	p, err := wire.ParsePiece(head)
+	if err != nil {
+		return nil, wire.Errorf(wire.CodeProtocol, "%v", err)
+	}
+	a := ps.row(p)
+	n -= wire.HeaderSize
+	if err := p.Check(n, uint64(a.left), c.options.MaxMessage); err != nil {
+		return nil, wire.Errorf(wire.CodeProtocol, "%v", err)
+	}
+	if p.First {
+		if err := c.begins(p, head[wire.HeaderSize:]); err != nil {
+			return nil, err
+		}
+		a.left = int(p.Left)
+		a.b = ps.spare[:0]
+		ps.spare = nil
+	}
+	a.reserve(n)
+	have := len(a.b)
+	a.b = a.b[:have+n]
+	a.left -= n
+	ps.placed = a
+	return a.b[have:], nil
+}
+
+// begins checks the message that p, of which head is the fixed header, begins.
+func (c *Conn) begins(p wire.Piece, head []byte) *wire.Error {
+	kind, id, err := wire.ParseHead(head)
+	if err != nil {
+		return wire.Errorf(wire.CodeProtocol, "%v", err)
+	}
+	reply, ok := wire.InPieces(kind)
+	if !ok || reply != p.Reply {
+		return wire.Errorf(wire.CodeProtocol, "a %v in pieces, where none may be", kind)
+	}
+	if reply {
+		return c.asked(id)
+	}
+	return c.roomFor(int(p.Left))
+}
+
+// asked returns an error if id is that of no call there ever was.
+func (c *Conn) asked(id uint64) *wire.Error {
+	if c.calls.status(id) == Never {
+		c.in.never.Add(1)
+		return wire.Errorf(wire.CodeProtocol, "a reply to %d, which was never asked", id)
+	}
+	return nil
+}
+
+// reserve makes room for n more bytes, of those that are left.
+func (a *assembly) reserve(n int) {
+	have := len(a.b)
+	if have+n <= cap(a.b) {
+		return
+	}
+	size := min(have+a.left, max(have+n, 2*have, faith))
+	b := make([]byte, have, size)
+	copy(b, a.b)
+	a.b = b
+}
+
+// assembled returns the message that the piece that was read last has made whole, nil if
+// it has not. It is valid until recycle is called.
+func (ps *pieces) assembled() []byte {
+	a := ps.placed
+	ps.placed = nil
+	if a.left > 0 {
+		return nil
+	}
+	b := a.b
+	a.b = nil
+	return b
+}
+
+// recycle keeps b for another message.
+func (ps *pieces) recycle(b []byte) {
+	if cap(b) > cap(ps.spare) {
+		ps.spare = b
+	}
+	ps.whole = 0
+}
+
+// other notes a message that came whole.
+func (ps *pieces) other() {
+	if ps.spare == nil {
+		return
+	}
+	if ps.whole++; ps.whole >= manyWhole {
+		ps.spare = nil
+	}
+}
