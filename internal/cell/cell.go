@@ -158,7 +158,7 @@ func (c *Cell) String() string {
 	return c.spec.Kind + "." + c.aid
 }
 
-// Start runs the constructor and the start hook, in a goroutine of its own. Until
+// Start runs the constructor and the start hook, in another goroutine. Until
 // they are done messages wait in the inbox.
 func (c *Cell) Start() {
 	c.mu.Lock()
@@ -168,7 +168,7 @@ func (c *Cell) Start() {
 	}
 	c.state = Starting
 	c.active++
-	go c.start()
+	c.host.Commons().work(c, (*Cell).start)
 }
 
 func (c *Cell) start() {
@@ -200,7 +200,7 @@ func (c *Cell) start() {
 		}
 		c.host.Ready(c, nil)
 	}
-	c.run(false)
+	c.run()
 }
 
 // unstarted is the end of an actor that could not start.
@@ -405,13 +405,12 @@ func (c *Cell) quick(t *Turn, r *Request) (v Value, err error) {
 // Nested answers a call its own handler makes to the same actor, in place: on the
 // handler's goroutine, as part of its turn.
 func (c *Cell) Nested(outer *Turn, call *Call) {
-	r := &call.Request
-	cmd := c.spec.Commands[r.Command]
+	cmd := c.spec.Commands[call.Command]
 	if cmd == nil {
-		call.Failed(0, c.refuse(c.unknown(r.Command)))
+		call.Failed(0, c.refuse(c.unknown(call.Command)))
 		return
 	}
-	r.Sender, r.Nested = c.aid, !call.Accept
+	r := &Request{Command: call.Command, Value: call.Argument, Deadline: call.Deadline, Sender: c.aid, Nested: !call.Accept}
 	t := (&Turn{inPlace: outer.inPlace}).of(c, r)
 	t.more().outer = outer
 	stop := context.AfterFunc(outer, func() { t.cancel(outer.over.Load()) })

@@ -107,6 +107,13 @@ func (s *Spec) NewRequest() *Request {
 	return &Request{pooled: true}
 }
 
+// RequestOf returns the call of sender as it goes into c's inbox under id.
+func (c *Cell) RequestOf(call *Call, sender string, id uint64) *Request {
+	r := c.spec.NewRequest()
+	r.Command, r.Value, r.Sender, r.ID, r.Deadline = call.Command, call.Argument, sender, id, call.Deadline
+	return r
+}
+
 // recycle takes back a request that is over.
 func (s *Spec) recycle(r *Request) {
 	if !r.pooled {

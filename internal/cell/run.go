@@ -24,12 +24,12 @@ func (c *Cell) wakeLocked() {
 	case c.active-int(c.reserve) < limit:
 		if c.readyLocked() > 0 {
 			c.active++
-			go c.run(false)
+			c.host.Commons().work(c, (*Cell).run)
 		}
 	case c.urgent > 0 && int(c.reserve) < c.spec.Reserve:
 		c.active++
 		c.reserve++
-		go c.run(true)
+		c.host.Commons().work(c, (*Cell).runReserve)
 	}
 }
 
@@ -90,8 +90,13 @@ func (c *Cell) waitingLocked() []*Turn {
 }
 
 // run has the turn, and works until the inbox is empty or the turn passes to a
-// handler that wants it back. From the reserve it only does what is urgent.
-func (c *Cell) run(reserve bool) {
+// handler that wants it back.
+func (c *Cell) run() { c.runAs(false) }
+
+// runReserve is run for a place of the reserve: it only does what is urgent.
+func (c *Cell) runReserve() { c.runAs(true) }
+
+func (c *Cell) runAs(reserve bool) {
 	var t *Turn
 	held := true
 	c.mu.Lock()
@@ -103,10 +108,9 @@ func (c *Cell) run(reserve bool) {
 		if !ok {
 			break
 		}
-		late := false
-		if !r.Deadline.IsZero() || c.budget > 0 {
+		late := !r.Deadline.IsZero() && time.Until(r.Deadline) <= 0
+		if c.budget > 0 {
 			r.began = time.Now()
-			late = !r.Deadline.IsZero() && !r.began.Before(r.Deadline)
 		}
 		switch {
 		case late:
