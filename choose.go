@@ -130,7 +130,11 @@ func (p *pool) nobody() *wire.Error {
 // find returns who a message of this process's to address is for. If it says that
 // the gate was entered, leave is to be called once the message is on its way.
 func (a *Arbiter) find(address, command string) (to *incarnation, entered bool, failed *wire.Error) {
-	to = a.resolve(wire.Bytes(address))
+	if to = a.registry.known(address); to == nil {
+		if to = a.resolve(wire.Bytes(address)); to != nil {
+			a.registry.note(address, to)
+		}
+	}
 	var key string
 	if to == nil {
 		name, k, all, ok := poolAddress(address)
