@@ -204,6 +204,10 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 		ctx, cancel = context.WithTimeout(ctx, cell.DefaultTimeout)
 		defer cancel()
 	}
+	// Room is told of when a batch of messages is over; who waits behind a long one of
+	// them looks for itself.
+	look := time.NewTicker(roomLook)
+	defer look.Stop()
 	for {
 		// Asked for before the try, so that room made in between is not missed.
 		room := to.cell.Room()
@@ -212,11 +216,15 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 		}
 		select {
 		case <-room:
+		case <-look.C:
 		case <-ctx.Done():
 			return err
 		}
 	}
 }
+
+// roomLook is how often who waits for room in an inbox looks for itself.
+const roomLook = 10 * time.Millisecond
 
 // Send sends a one-way message of i's.
 func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {

@@ -125,8 +125,8 @@ func (c *Cell) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	s := Status{Counts: c.counts, Waiting: c.inbox.Len()}
-	for r := c.working; r != nil; r = r.next {
+	s := Status{Counts: c.countsLocked(), Waiting: c.lenLocked()}
+	for r := range c.eachWorkingLocked {
 		if r.cmd == nil {
 			continue
 		}
@@ -144,7 +144,7 @@ func (c *Cell) Status() Status {
 		return s
 	}
 	x := c.extraLocked()
-	over := c.counts.Started + c.counts.Dropped
+	over := s.Started + s.Dropped
 	for len(x.marks) > 0 && x.marks[0].accepted <= over {
 		x.marks = x.marks[1:]
 	}
@@ -165,7 +165,7 @@ func (c *Cell) Leaked() (n int) {
 	if c.state < Closed {
 		return 0
 	}
-	for r := c.working; r != nil; r = r.next {
+	for range c.eachWorkingLocked {
 		n++
 	}
 	return n

@@ -46,7 +46,8 @@ type Cell struct {
 	active  int      // handlers that have the turn
 	urgent  int32    // messages of urgent commands that wait
 	reserve int32    // of active, those in the places for urgent ones
-	working *Request // those whose turns are not over
+	working *Request // those whose turns are not over, but for that of a batch
+	batch   *batch   // what its worker has taken and not begun; nil: it never was behind
 	room    chan struct{}
 	death   *wire.Death // how it ends, once it is stopping
 	grace   *patience   // how long the stop may take
@@ -138,7 +139,7 @@ func (c *Cell) Ended() bool { return c.ended.Load() }
 func (c *Cell) Counts() Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.counts
+	return c.countsLocked()
 }
 
 // Inbox returns how many messages wait, how many it is charged with (those being
@@ -146,8 +147,9 @@ func (c *Cell) Counts() Counts {
 func (c *Cell) Inbox() (waiting, charged, bytes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.settleLocked()
 	charged, bytes = c.inbox.Charged()
-	return c.inbox.Len(), charged, bytes
+	return c.lenLocked(), charged, bytes
 }
 
 // String names the actor in logs: name.aid.
@@ -285,7 +287,7 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	}
 	if r.Chained {
 		c.inbox.PushFront(r, r.Size)
-	} else if !c.inbox.Push(mailbox.Data, r, r.Size, c.spec.Inbox, r.Granted || r.cmd.Urgent && c.urgent < maxUrgent) {
+	} else if !c.pushLocked(r) {
 		n, bytes := c.inbox.Charged()
 		c.mu.Unlock()
 		return c.refuse(wire.Errorf(wire.CodeOverloaded, "its inbox is full: %d messages, %d bytes", n, bytes).NotStarted())
@@ -299,6 +301,16 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	}
 	c.mu.Unlock()
 	return nil
+}
+
+// pushLocked puts r into the inbox, if it has room.
+func (c *Cell) pushLocked(r *Request) bool {
+	force := r.Granted || r.cmd.Urgent && c.urgent < maxUrgent
+	if c.inbox.Push(mailbox.Data, r, r.Size, c.spec.Inbox, force) {
+		return true
+	}
+	c.settleLocked() // what is over in a batch has not yet given its room back
+	return c.inbox.Push(mailbox.Data, r, r.Size, c.spec.Inbox, force)
 }
 
 // maxUrgent is how many messages of urgent commands a full inbox takes.
@@ -347,7 +359,7 @@ func (c *Cell) Post(do func(ctx context.Context, state any)) {
 }
 
 // Room returns a channel that is closed when the inbox has room again, or the
-// actor ends.
+// actor ends. It may have room earlier, by as long as maxBatch handlers take.
 func (c *Cell) Room() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -437,7 +449,14 @@ func (c *Cell) Nested(outer *Turn, call *Call) {
 func (c *Cell) Cancel(source Source, id uint64) bool {
 	c.mu.Lock()
 	is := func(r *Request) bool { return r.ID == id && r.Source == source && r.do == nil }
-	r, found := c.inbox.Remove(is)
+	var r *Request
+	batched := c.takeLocked(is)
+	found := len(batched) > 0
+	if found {
+		r = batched[0]
+	} else {
+		r, found = c.inbox.Remove(is)
+	}
 	var t *Turn
 	if found {
 		c.tookLocked(r)
@@ -445,13 +464,13 @@ func (c *Cell) Cancel(source Source, id uint64) bool {
 		c.inbox.Release(r.Size)
 		c.freeRoomLocked()
 	} else {
-		at := c.working
-		for at != nil && !is(at) {
-			at = at.next
+		for at := range c.eachWorkingLocked {
+			if is(at) {
+				t = at.turn
+				break
+			}
 		}
-		if at != nil {
-			t = at.turn
-		} else if source != nil {
+		if t == nil && source != nil {
 			c.earlyLocked(early{source, id})
 		}
 	}

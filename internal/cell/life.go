@@ -90,19 +90,22 @@ func (c *Cell) outstayed(p *patience) {
 func (c *Cell) Abandon(reason string, grace time.Duration) {
 	c.mu.Lock()
 	var turns []*Turn
-	for r := c.working; r != nil; r = r.next {
+	for r := range c.eachWorkingLocked {
 		turns = append(turns, r.turn)
 	}
-	var left []*Request
+	message := func(r *Request) bool { return r.do == nil }
+	left := c.takeLocked(message)
 	for {
-		r, ok := c.inbox.Remove(func(r *Request) bool { return r.do == nil })
+		r, ok := c.inbox.Remove(message)
 		if !ok {
 			break
 		}
 		c.tookLocked(r)
+		left = append(left, r)
+	}
+	for _, r := range left {
 		c.inbox.Release(r.Size)
 		c.leftLocked(r)
-		left = append(left, r)
 	}
 	c.mu.Unlock()
 	for _, r := range left {
@@ -188,16 +191,20 @@ func (c *Cell) Kill(d *wire.Death) {
 		c.grace.timer.Stop()
 	}
 	var turns []*Turn
-	for r := c.working; r != nil; r = r.next {
+	for r := range c.eachWorkingLocked {
 		turns = append(turns, r.turn)
 	}
 	var left []*Request
-	c.inbox.Drain(func(r *Request) {
+	drop := func(r *Request) {
 		if r.do == nil {
 			left = append(left, r)
 			c.leftLocked(r)
 		}
-	})
+	}
+	for _, r := range c.takeLocked(func(*Request) bool { return true }) {
+		drop(r)
+	}
+	c.inbox.Drain(drop)
 	for _, t := range c.waitingLocked() {
 		c.active++
 		t.away = false

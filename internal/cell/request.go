@@ -82,6 +82,7 @@ type Request struct {
 
 	encoded Encoded // what Value points to, if it came over a connection
 
+	stage  uint32 // in a batch; used atomically
 	paid   bool
 	pooled bool // it is used again once its handler has ended
 	cmd    *Command

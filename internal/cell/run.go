@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/mailbox"
@@ -104,11 +105,17 @@ func (c *Cell) runAs(reserve bool) {
 		if len(c.waitingLocked()) > 0 || c.state >= Closed {
 			break
 		}
+		if c.batchesLocked() {
+			if !c.runBatchLocked() {
+				break
+			}
+			continue
+		}
 		r, ok := c.nextLocked(reserve)
 		if !ok {
 			break
 		}
-		late := !r.Deadline.IsZero() && time.Until(r.Deadline) <= 0
+		late := r.late()
 		if c.budget > 0 {
 			r.began = time.Now()
 		}
@@ -155,6 +162,9 @@ func (c *Cell) runAs(reserve bool) {
 	}
 	if held {
 		c.passLocked()
+	}
+	if c.active == 0 {
+		c.batch = nil
 	}
 	over := c.state == Stopping && c.idleLocked()
 	c.mu.Unlock()
@@ -214,6 +224,7 @@ func (c *Cell) begin() *Request {
 // finish ends the turn of r.
 func (c *Cell) finish(r *Request) {
 	r.turn.cancel(canceled)
+	atomic.CompareAndSwapUint32(&r.stage, begun, over)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unlinkLocked(r)
