@@ -18,9 +18,12 @@ type batch struct {
 	n        int                // likewise
 }
 
-// maxBatch is how many messages are taken at once, at most. Who waits for room is told
-// when they are over.
-const maxBatch = 64
+// maxBatch is how many messages are taken at once, at most, and batchPart which part of
+// what the inbox holds: who waits for room in it is told when they are over.
+const (
+	maxBatch  = 64
+	batchPart = 8
+)
 
 // Where a request of a batch is.
 const (
@@ -32,25 +35,30 @@ const (
 	settled               // it is counted, and its room given back
 )
 
-// batchesLocked reports whether the messages that wait, at least two, may be taken at once:
-// what interleaves or is concurrent looks at its inbox anew for each, and a budget is
-// kept by the clock.
-func (c *Cell) batchesLocked() bool {
-	return c.spec.Mode == Serial && c.budget <= 0 && c.inbox.Len() > 1
+// batchLocked returns how many messages may be taken at once, and of how many bytes,
+// those before the last. What interleaves or is concurrent looks at its inbox anew for
+// each, and a budget is kept by the clock.
+func (c *Cell) batchLocked() (n, bytes int) {
+	if c.spec.Mode != Serial || c.budget > 0 {
+		return 0, 0
+	}
+	n, bytes = c.spec.Inbox.Bounds()
+	return min(c.inbox.Len(), maxBatch, n/batchPart), bytes / batchPart
 }
 
 // runBatchLocked takes a batch and handles it. It returns false if a handler took the
 // actor with it.
-func (c *Cell) runBatchLocked() (alive bool) {
+func (c *Cell) runBatchLocked(n, bytes int) (alive bool) {
 	if c.batch == nil {
 		c.batch = new(batch)
 	}
 	b := c.batch
-	for b.n < maxBatch {
+	for b.n < n && bytes > 0 {
 		r, ok := c.nextLocked(false)
 		if !ok {
 			break
 		}
+		bytes -= r.Size
 		b.requests[b.n] = r
 		b.n++
 	}

@@ -359,7 +359,7 @@ func (c *Cell) Post(do func(ctx context.Context, state any)) {
 }
 
 // Room returns a channel that is closed when the inbox has room again, or the
-// actor ends. It may have room earlier, by as long as maxBatch handlers take.
+// actor ends. It may have some a little earlier: see batch.
 func (c *Cell) Room() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()

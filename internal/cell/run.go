@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/arbiter-go/arbiter/internal/mailbox"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -48,10 +47,7 @@ func (c *Cell) crowdedLocked() bool {
 	if c.spec.Mode != Interleaved {
 		return false
 	}
-	limit := c.spec.Inbox.Messages
-	if limit == 0 {
-		limit = mailbox.DefaultMessages
-	}
+	limit, _ := c.spec.Inbox.Bounds()
 	charged, _ := c.inbox.Charged()
 	return charged-c.inbox.Len() >= limit
 }
@@ -105,8 +101,8 @@ func (c *Cell) runAs(reserve bool) {
 		if len(c.waitingLocked()) > 0 || c.state >= Closed {
 			break
 		}
-		if c.batchesLocked() {
-			if !c.runBatchLocked() {
+		if n, bytes := c.batchLocked(); n > 1 {
+			if !c.runBatchLocked(n, bytes) {
 				break
 			}
 			continue

@@ -13,6 +13,8 @@
 // A full queue refuses the newest message and never drops one it has admitted.
 package mailbox
 
+import "cmp"
+
 // Class says which bound a message comes under and when its turn is.
 type Class uint8
 
@@ -34,6 +36,11 @@ const (
 type Limits struct {
 	Messages int // how many may be charged; 0: DefaultMessages
 	Bytes    int // how many bytes may be charged; 0: DefaultBytes
+}
+
+// Bounds returns the bounds with the defaults where l says nothing.
+func (l Limits) Bounds() (messages, bytes int) {
+	return cmp.Or(l.Messages, DefaultMessages), cmp.Or(l.Bytes, DefaultBytes)
 }
 
 // Queue is a bounded queue of T. The zero Queue is ready and holds nothing but its
@@ -71,12 +78,7 @@ func (q *Queue[T]) Push(c Class, item T, size int, l Limits, force bool) bool {
 }
 
 func (q *Queue[T]) room(size int, l Limits) bool {
-	if l.Messages == 0 {
-		l.Messages = DefaultMessages
-	}
-	if l.Bytes == 0 {
-		l.Bytes = DefaultBytes
-	}
+	l.Messages, l.Bytes = l.Bounds()
 	if q.messages >= l.Messages {
 		return false
 	}
