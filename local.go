@@ -62,9 +62,7 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 				to.session.conn.Flush()
 			}
 		} else {
-			r := to.cell.RequestOf(c, i.aid, 0)
-			r.Deadline = time.Time{}
-			err = i.deliver(ctx, to, s, r, false)
+			err = i.deliver(ctx, to, s, &cell.Letter{Command: c.Command, Value: c.Argument, Sender: i.aid}, false)
 		}
 		if err != nil {
 			c.Failed(0, at(err, to))
@@ -127,35 +125,35 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 		}
 		return id, err
 	}
-	r := to.cell.RequestOf(c, i.aid, 0)
-	if err := i.arb.encodeAll(r); err != nil {
+	l := c.Letter(i.aid, 0)
+	if err := i.arb.encodeAll(&l); err != nil {
 		return 0, err
 	}
 	id, err := to.local.Add(note)
 	if err != nil {
 		return 0, err
 	}
-	r.ID, r.Chained = id, chained
-	if err := to.cell.Deliver(r); err != nil {
+	l.ID, l.Chained = id, chained
+	if err := to.cell.Take(&l); err != nil {
 		to.local.Take(id)
 		return 0, err
 	}
 	return id, nil
 }
 
-// encodeAll replaces the value of r by its encoding, where the arbiter is strict.
-func (a *Arbiter) encodeAll(r *cell.Request) *wire.Error {
-	if !a.options.Strict || r.Value == nil {
+// encodeAll replaces the value of l by its encoding, where the arbiter is strict.
+func (a *Arbiter) encodeAll(l *cell.Letter) *wire.Error {
+	if !a.options.Strict || l.Value == nil {
 		return nil
 	}
-	e, err := r.Value.Encode(nil, wire.CodecCBOR)
+	e, err := l.Value.Encode(nil, wire.CodecCBOR)
 	if err != nil {
 		return wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedNo)
 	}
 	if len(e.Data) > a.options.MaxMessage {
 		return tooLarge(len(e.Data), a.options.MaxMessage)
 	}
-	r.Value = &e
+	l.Value = &e
 	return nil
 }
 
@@ -187,11 +185,11 @@ func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, t
 
 // deliver puts a one-way message into the inbox of an actor of this process. With
 // wait it waits for room until ctx ends.
-func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, r *cell.Request, wait bool) *wire.Error {
-	if err := i.arb.encodeAll(r); err != nil {
+func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, l *cell.Letter, wait bool) *wire.Error {
+	if err := i.arb.encodeAll(l); err != nil {
 		return err
 	}
-	err := to.cell.Deliver(r)
+	err := to.cell.Take(l)
 	if to == i && s.Turn != nil {
 		return err // it would wait for itself
 	}
@@ -211,7 +209,7 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 	for {
 		// Asked for before the try, so that room made in between is not missed.
 		room := to.cell.Room()
-		if err = to.cell.Deliver(r); err == nil || err.Code != wire.CodeOverloaded {
+		if err = to.cell.Take(l); err == nil || err.Code != wire.CodeOverloaded {
 			return err
 		}
 		select {
@@ -245,9 +243,7 @@ func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command st
 // ends.
 func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value, wait bool) *wire.Error {
 	if to.session == nil {
-		r := to.cell.Spec().NewRequest()
-		r.Command, r.Value, r.Sender = command, v, i.aid
-		err := i.deliver(ctx, to, s, r, wait)
+		err := i.deliver(ctx, to, s, &cell.Letter{Command: command, Value: v, Sender: i.aid}, wait)
 		if err == nil {
 			i.arb.ledger.local.add()
 		}

@@ -90,7 +90,8 @@ func (j *joined) startSelf(s cell.Scope, c *cell.Call) {
 			return
 		}
 	}
-	if err := j.cell.Deliver(j.cell.RequestOf(c, j.cell.AID(), id)); err != nil {
+	l := c.Letter(j.cell.AID(), id)
+	if err := j.cell.Take(&l); err != nil {
 		j.self.Take(id)
 		c.Failed(0, err)
 		return
@@ -112,9 +113,7 @@ func (m *Member) Send(ctx context.Context, s cell.Scope, target, command string,
 		return joinError(err)
 	}
 	if j.isSelf(target) {
-		r := j.cell.Spec().NewRequest()
-		r.Command, r.Value, r.Sender = command, v, j.cell.AID()
-		return j.cell.Deliver(r)
+		return j.cell.Take(&cell.Letter{Command: command, Value: v, Sender: j.cell.AID()})
 	}
 	buf := m.buffers.Get().(*[]byte)
 	// Without a deadline: the caller's is for having room, not for the handler.

@@ -88,14 +88,30 @@ func (c *Cell) runBatchLocked(n, bytes int) (alive bool) {
 	c.freeRoomLocked()
 	done := b.requests[:b.n]
 	b.n = 0 // from here on nobody else sees them
+	blanks, room := int32(0), maxBlank-c.blanks // there is no less when they are clear
 	c.mu.Unlock()
+	var blank, last *Request
 	for i, r := range done {
-		if atomic.LoadUint32(&r.stage) == settled {
-			c.spec.recycle(r)
-		}
 		done[i] = nil
+		switch {
+		case atomic.LoadUint32(&r.stage) != settled:
+		case r.Source != nil || !r.pooled || blanks >= room:
+			c.spec.recycle(r)
+		default:
+			r.clear()
+			r.next = blank
+			blank = r
+			if last == nil {
+				last = r
+			}
+			blanks++
+		}
 	}
 	c.mu.Lock()
+	if blank != nil {
+		last.next = c.blank
+		c.blank, c.blanks = blank, c.blanks+blanks
+	}
 	return alive
 }
 

@@ -47,7 +47,9 @@ type Cell struct {
 	urgent  int32    // messages of urgent commands that wait
 	reserve int32    // of active, those in the places for urgent ones
 	working *Request // those whose turns are not over, but for that of a batch
-	batch   *batch   // what its worker has taken and not begun; nil: it never was behind
+	batch   *batch   // what its worker has taken and not begun; nil: it was not behind
+	blank   *Request // requests to be used again, a list …
+	blanks  int32    // … of so many
 	room    chan struct{}
 	death   *wire.Death // how it ends, once it is stopping
 	grace   *patience   // how long the stop may take
@@ -259,7 +261,7 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	if r.cmd.InPlace {
 		c.mu.Lock()
 		if c.state >= Closed {
-			d := c.deathLocked()
+			d := c.death
 			c.mu.Unlock()
 			return c.refuse((&wire.Error{Code: wire.CodeDown, Message: "it has ended", Death: d}).NotStarted())
 		}
@@ -273,33 +275,70 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 		r.Size = r.weigh()
 	}
 	c.mu.Lock()
-	if c.state >= Stopping {
-		d := c.deathLocked()
-		c.mu.Unlock()
-		return c.refuse((&wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: d}).NotStarted())
-	}
-	if r.Source != nil && c.overtakenLocked(r) {
+	if r.Source != nil && c.state < Stopping && c.overtakenLocked(r) {
 		c.counts.Accepted++
 		c.counts.Dropped++
 		c.mu.Unlock()
 		r.pay(false)
 		return nil
 	}
+	e := c.admitLocked(r)
+	if e == nil && wake {
+		c.wakeLocked()
+	}
+	c.mu.Unlock()
+	return e
+}
+
+// Letter is a message of this process to an actor of this process.
+type Letter struct {
+	Command  string
+	Value    Value
+	Sender   string
+	ID       uint64    // among the calls in flight on the target; 0: one-way
+	Deadline time.Time // zero: none
+	Chained  bool      // see Request
+}
+
+// Take has l delivered, as Deliver does with a request.
+func (c *Cell) Take(l *Letter) *wire.Error {
+	cmd := c.spec.Commands[l.Command]
+	if cmd == nil || cmd.InPlace {
+		r := c.spec.NewRequest()
+		r.write(l, cmd)
+		return c.deliver(r, true)
+	}
+	c.mu.Lock()
+	r := c.blankLocked()
+	r.write(l, cmd)
+	r.Size = r.weigh()
+	e := c.admitLocked(r)
+	if e == nil {
+		c.wakeLocked()
+	} else {
+		c.keepLocked(r)
+	}
+	c.mu.Unlock()
+	return e
+}
+
+// admitLocked puts r into the inbox, or says why not.
+func (c *Cell) admitLocked(r *Request) *wire.Error {
+	if c.state >= Stopping {
+		c.counts.Refused++
+		return (&wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: c.death}).NotStarted()
+	}
 	if r.Chained {
 		c.inbox.PushFront(r, r.Size)
 	} else if !c.pushLocked(r) {
+		c.counts.Refused++
 		n, bytes := c.inbox.Charged()
-		c.mu.Unlock()
-		return c.refuse(wire.Errorf(wire.CodeOverloaded, "its inbox is full: %d messages, %d bytes", n, bytes).NotStarted())
+		return wire.Errorf(wire.CodeOverloaded, "its inbox is full: %d messages, %d bytes", n, bytes).NotStarted()
 	}
 	c.counts.Accepted++
 	if r.cmd.Urgent {
 		c.urgent++
 	}
-	if wake {
-		c.wakeLocked()
-	}
-	c.mu.Unlock()
 	return nil
 }
 
@@ -321,11 +360,6 @@ func (c *Cell) refuse(e *wire.Error) *wire.Error {
 	c.counts.Refused++
 	c.mu.Unlock()
 	return e
-}
-
-// deathLocked says what a message that comes too late is told.
-func (c *Cell) deathLocked() *wire.Death {
-	return c.death
 }
 
 func (c *Cell) unknown(command string) *wire.Error {

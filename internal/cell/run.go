@@ -147,7 +147,7 @@ func (c *Cell) runAs(reserve bool) {
 		if !alive {
 			break
 		}
-		c.spec.recycle(r)
+		c.keepLocked(r)
 		if !kept {
 			held = false
 			break
@@ -161,6 +161,7 @@ func (c *Cell) runAs(reserve bool) {
 	}
 	if c.active == 0 {
 		c.batch = nil
+		c.dropBlankLocked()
 	}
 	over := c.state == Stopping && c.idleLocked()
 	c.mu.Unlock()
