@@ -62,7 +62,7 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 				to.session.conn.Flush()
 			}
 		} else {
-			err = i.deliver(ctx, to, s, &cell.Letter{Command: c.Command, Value: c.Argument, Sender: i.aid}, false)
+			err = i.deliver(ctx, to, s, c.Command, &cell.Letter{Value: c.Argument, Sender: i.aid}, false)
 		}
 		if err != nil {
 			c.Failed(0, at(err, to))
@@ -125,7 +125,7 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 		}
 		return id, err
 	}
-	l := c.Letter(i.aid, 0)
+	l := c.Letter(i.aid)
 	if err := i.arb.encodeAll(&l); err != nil {
 		return 0, err
 	}
@@ -134,7 +134,7 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 		return 0, err
 	}
 	l.ID, l.Chained = id, chained
-	if err := to.cell.Take(&l); err != nil {
+	if err := to.cell.Take(c.Command, &l); err != nil {
 		to.local.Take(id)
 		return 0, err
 	}
@@ -185,11 +185,11 @@ func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, t
 
 // deliver puts a one-way message into the inbox of an actor of this process. With
 // wait it waits for room until ctx ends.
-func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, l *cell.Letter, wait bool) *wire.Error {
+func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, command string, l *cell.Letter, wait bool) *wire.Error {
 	if err := i.arb.encodeAll(l); err != nil {
 		return err
 	}
-	err := to.cell.Take(l)
+	err := to.cell.Take(command, l)
 	if to == i && s.Turn != nil {
 		return err // it would wait for itself
 	}
@@ -209,7 +209,7 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 	for {
 		// Asked for before the try, so that room made in between is not missed.
 		room := to.cell.Room()
-		if err = to.cell.Take(l); err == nil || err.Code != wire.CodeOverloaded {
+		if err = to.cell.Take(command, l); err == nil || err.Code != wire.CodeOverloaded {
 			return err
 		}
 		select {
@@ -243,7 +243,7 @@ func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command st
 // ends.
 func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value, wait bool) *wire.Error {
 	if to.session == nil {
-		err := i.deliver(ctx, to, s, &cell.Letter{Command: command, Value: v, Sender: i.aid}, wait)
+		err := i.deliver(ctx, to, s, command, &cell.Letter{Value: v, Sender: i.aid}, wait)
 		if err == nil {
 			i.arb.ledger.local.add()
 		}

@@ -90,8 +90,9 @@ func (j *joined) startSelf(s cell.Scope, c *cell.Call) {
 			return
 		}
 	}
-	l := c.Letter(j.cell.AID(), id)
-	if err := j.cell.Take(&l); err != nil {
+	l := c.Letter(j.cell.AID())
+	l.ID = id
+	if err := j.cell.Take(c.Command, &l); err != nil {
 		j.self.Take(id)
 		c.Failed(0, err)
 		return
@@ -113,7 +114,7 @@ func (m *Member) Send(ctx context.Context, s cell.Scope, target, command string,
 		return joinError(err)
 	}
 	if j.isSelf(target) {
-		return j.cell.Take(&cell.Letter{Command: command, Value: v, Sender: j.cell.AID()})
+		return j.cell.Take(command, &cell.Letter{Value: v, Sender: j.cell.AID()})
 	}
 	buf := m.buffers.Get().(*[]byte)
 	// Without a deadline: the caller's is for having room, not for the handler.

@@ -14,8 +14,13 @@ import (
 // first is decided by its stage. Where there is no batch, all this is decided under the
 // lock.
 type batch struct {
-	requests [maxBatch]*Request // written by the worker, under Cell.mu
-	n        int                // likewise
+	n       int // written by the worker, under Cell.mu, as letters are
+	letters [maxBatch]Letter
+	stages  [maxBatch]atomic.Uint32
+	turns   []Turn // of each; valid where the stage is begun
+
+	seen   int       // guarded by Cell.mu: which of them Status saw at work …
+	seenAt time.Time // … and since when
 }
 
 // maxBatch is how many messages are taken at once, at most, and batchPart which part of
@@ -25,13 +30,13 @@ const (
 	batchPart = 8
 )
 
-// Where a request of a batch is.
+// Where a message of a batch is.
 const (
 	waits   uint32 = iota // to begin
 	taken                 // out of the batch: nobody begins it
 	begun                 // its handler is at work …
 	over                  // … has returned …
-	lapsed                // … or was not begun, since its time was up
+	lapsed                // … or it is not begun, since its time is up
 	settled               // it is counted, and its room given back
 )
 
@@ -48,90 +53,68 @@ func (c *Cell) batchLocked() (n, bytes int) {
 
 // runBatchLocked takes a batch and handles it. It returns false if a handler took the
 // actor with it.
-func (c *Cell) runBatchLocked(n, bytes int) (alive bool) {
-	if c.batch == nil {
-		c.batch = new(batch)
-	}
-	b := c.batch
+func (c *Cell) runBatchLocked(d *desk, n, bytes int) (alive bool) {
+	b := &d.batch
 	for b.n < n && bytes > 0 {
-		r, ok := c.nextLocked(false)
+		l, ok := c.nextLocked(false)
 		if !ok {
 			break
 		}
-		bytes -= r.Size
-		b.requests[b.n] = r
+		bytes -= l.size
+		b.letters[b.n] = l
+		b.stages[b.n].Store(waits)
 		b.n++
 	}
+	b.seenAt = time.Time{}
+	c.batch = b
 	more := c.inbox.Len() > 0
 	c.mu.Unlock()
 	// One piece of memory for all: it is little, also where a handler has kept its turn,
-	// and with it all others.
-	turns := make([]Turn, b.n)
+	// and with it those of the others.
+	b.turns = make([]Turn, b.n)
 	alive = true
-	for i, r := range b.requests[:b.n] {
-		turns[i].of(c, r)
-		if !atomic.CompareAndSwapUint32(&r.stage, waits, begun) {
+	for i := 0; alive && i < b.n; i++ {
+		l := &b.letters[i]
+		r := l.open(&d.request)
+		b.turns[i].of(c, r)
+		late, next := l.late(), begun
+		if late {
+			next = lapsed
+		}
+		if !b.stages[i].CompareAndSwap(waits, next) {
 			continue
 		}
-		late := r.late()
-		if alive = c.handle(r, late, more || i+1 < b.n); !alive {
-			break
-		}
-		if late {
-			atomic.StoreUint32(&r.stage, lapsed)
-		} else {
-			atomic.StoreUint32(&r.stage, over)
-		}
+		alive = c.handle(r, late, more || i+1 < b.n)
+		b.stages[i].CompareAndSwap(begun, over)
 	}
 	c.mu.Lock()
 	c.settleLocked()
 	c.freeRoomLocked()
-	done := b.requests[:b.n]
-	b.n = 0 // from here on nobody else sees them
-	blanks, room := int32(0), maxBlank-c.blanks // there is no less when they are clear
+	c.batch = nil // from here on nobody else looks at it
 	c.mu.Unlock()
-	var blank, last *Request
-	for i, r := range done {
-		done[i] = nil
-		switch {
-		case atomic.LoadUint32(&r.stage) != settled:
-		case r.Source != nil || !r.pooled || blanks >= room:
+	for i := range b.n {
+		if r := b.letters[i].request; r != nil && b.stages[i].Load() == settled {
 			c.spec.recycle(r)
-		default:
-			r.clear()
-			r.next = blank
-			blank = r
-			if last == nil {
-				last = r
-			}
-			blanks++
 		}
 	}
+	clear(b.letters[:b.n])
+	b.n, b.turns = 0, nil
+	d.request = Request{}
 	c.mu.Lock()
-	if blank != nil {
-		last.next = c.blank
-		c.blank, c.blanks = blank, c.blanks+blanks
-	}
 	return alive
-}
-
-// late reports whether r's time is up.
-func (r *Request) late() bool { return !r.Deadline.IsZero() && time.Until(r.Deadline) <= 0 }
-
-// inBatchLocked are the requests of the batch.
-func (c *Cell) inBatchLocked() []*Request {
-	if c.batch == nil {
-		return nil
-	}
-	return c.batch.requests[:c.batch.n]
 }
 
 // settleLocked counts what of the batch is over, and gives its room back.
 func (c *Cell) settleLocked() {
-	for _, r := range c.inBatchLocked() {
-		switch atomic.LoadUint32(&r.stage) {
+	b := c.batch
+	if b == nil {
+		return
+	}
+	for i := range b.n {
+		l := &b.letters[i]
+		switch b.stages[i].Load() {
 		case over:
-			if r.do == nil {
+			if !l.own() {
 				c.counts.Started++
 			}
 		case lapsed:
@@ -139,17 +122,21 @@ func (c *Cell) settleLocked() {
 		default:
 			continue
 		}
-		atomic.StoreUint32(&r.stage, settled)
-		c.inbox.Release(r.Size)
+		b.stages[i].Store(settled)
+		c.inbox.Release(l.size)
 	}
 }
 
 // takeLocked takes what of the batch still waits, and matches, out of it. It stays
 // charged to the inbox.
-func (c *Cell) takeLocked(match func(r *Request) bool) (out []*Request) {
-	for _, r := range c.inBatchLocked() {
-		if atomic.LoadUint32(&r.stage) == waits && match(r) && atomic.CompareAndSwapUint32(&r.stage, waits, taken) {
-			out = append(out, r)
+func (c *Cell) takeLocked(match func(l Letter) bool) (out []Letter) {
+	b := c.batch
+	if b == nil {
+		return nil
+	}
+	for i := range b.n {
+		if b.stages[i].Load() == waits && match(b.letters[i]) && b.stages[i].CompareAndSwap(waits, taken) {
+			out = append(out, b.letters[i])
 		}
 	}
 	return out
@@ -158,9 +145,11 @@ func (c *Cell) takeLocked(match func(r *Request) bool) (out []*Request) {
 // lenLocked returns how many messages wait.
 func (c *Cell) lenLocked() int {
 	n := c.inbox.Len()
-	for _, r := range c.inBatchLocked() {
-		if atomic.LoadUint32(&r.stage) == waits {
-			n++
+	if b := c.batch; b != nil {
+		for i := range b.n {
+			if b.stages[i].Load() == waits {
+				n++
+			}
 		}
 	}
 	return n
@@ -170,23 +159,57 @@ func (c *Cell) lenLocked() int {
 func (c *Cell) countsLocked() Counts {
 	c.settleLocked()
 	n := c.counts
-	for _, r := range c.inBatchLocked() {
-		if atomic.LoadUint32(&r.stage) == begun && r.do == nil {
+	for i := range c.beganLocked {
+		if !c.batch.letters[i].own() {
 			n.Started++
 		}
 	}
 	return n
 }
 
-// eachWorkingLocked yields the requests whose turns are not over.
-func (c *Cell) eachWorkingLocked(yield func(r *Request) bool) {
-	for r := c.working; r != nil; r = r.next {
-		if !yield(r) {
+// leaveBatchLocked ends the part that the message with the turn t has in a batch.
+func (c *Cell) leaveBatchLocked(t *Turn) {
+	for i := range c.beganLocked {
+		if &c.batch.turns[i] == t {
+			c.batch.stages[i].Store(over)
 			return
 		}
 	}
-	for _, r := range c.inBatchLocked() {
-		if atomic.LoadUint32(&r.stage) == begun && !yield(r) {
+}
+
+// beganLocked yields which messages of the batch are at work: one at most.
+func (c *Cell) beganLocked(yield func(i int) bool) {
+	b := c.batch
+	if b == nil {
+		return
+	}
+	for i := range b.n {
+		if b.stages[i].Load() == begun && !yield(i) {
+			return
+		}
+	}
+}
+
+// atWork is a message whose turn is not over.
+type atWork struct {
+	Letter
+	turn  *Turn
+	began *time.Time // since when it is known to be at work; zero: not noted
+}
+
+// atWorkLocked yields all of those.
+func (c *Cell) atWorkLocked(yield func(w atWork) bool) {
+	for r := c.working; r != nil; r = r.next {
+		if !yield(atWork{r.letter(), r.turn, &r.began}) {
+			return
+		}
+	}
+	for i := range c.beganLocked {
+		b := c.batch
+		if b.seen != i {
+			b.seen, b.seenAt = i, time.Time{}
+		}
+		if !yield(atWork{b.letters[i], &b.turns[i], &b.seenAt}) {
 			return
 		}
 	}

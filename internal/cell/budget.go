@@ -126,15 +126,15 @@ func (c *Cell) Status() Status {
 	defer c.mu.Unlock()
 	now := time.Now()
 	s := Status{Counts: c.countsLocked(), Waiting: c.lenLocked()}
-	for r := range c.eachWorkingLocked {
-		if r.cmd == nil {
+	for w := range c.atWorkLocked {
+		if w.cmd == nil {
 			continue
 		}
-		if r.began.IsZero() {
-			r.began = now
+		if w.began.IsZero() {
+			*w.began = now
 		}
-		if since := now.Sub(r.began); s.Handling == "" || since > s.Since {
-			s.Handling, s.Since = r.Command, since
+		if since := now.Sub(*w.began); s.Handling == "" || since > s.Since {
+			s.Handling, s.Since = w.cmd.Name, since
 		}
 	}
 	if s.Waiting == 0 {
@@ -165,7 +165,7 @@ func (c *Cell) Leaked() (n int) {
 	if c.state < Closed {
 		return 0
 	}
-	for range c.eachWorkingLocked {
+	for range c.atWorkLocked {
 		n++
 	}
 	return n

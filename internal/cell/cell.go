@@ -42,14 +42,12 @@ type Cell struct {
 	begun   bool // the state is made and the start hook is over
 	closing bool // the stop hook has been, or is, at work
 	user    any
-	inbox   mailbox.Queue[*Request]
+	inbox   mailbox.Queue[Letter]
 	active  int      // handlers that have the turn
 	urgent  int32    // messages of urgent commands that wait
 	reserve int32    // of active, those in the places for urgent ones
 	working *Request // those whose turns are not over, but for that of a batch
-	batch   *batch   // what its worker has taken and not begun; nil: it was not behind
-	blank   *Request // requests to be used again, a list …
-	blanks  int32    // … of so many
+	batch   *batch   // what its worker has taken at once; nil: nothing
 	room    chan struct{}
 	death   *wire.Death // how it ends, once it is stopping
 	grace   *patience   // how long the stop may take
@@ -175,7 +173,7 @@ func (c *Cell) Start() {
 	c.host.Commons().work(c, (*Cell).start)
 }
 
-func (c *Cell) start() {
+func (c *Cell) start(d *desk) {
 	r := c.begin()
 	returned := false
 	defer func() {
@@ -204,7 +202,7 @@ func (c *Cell) start() {
 		}
 		c.host.Ready(c, nil)
 	}
-	c.run()
+	c.run(d)
 }
 
 // unstarted is the end of an actor that could not start.
@@ -272,7 +270,7 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 		return nil
 	}
 	if r.Size == 0 {
-		r.Size = r.weigh()
+		r.Size = weigh(r.Command, r.Sender, r.Value)
 	}
 	c.mu.Lock()
 	if r.Source != nil && c.state < Stopping && c.overtakenLocked(r) {
@@ -282,7 +280,8 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 		r.pay(false)
 		return nil
 	}
-	e := c.admitLocked(r)
+	l := r.letter()
+	e := c.admitLocked(&l, r.Granted)
 	if e == nil && wake {
 		c.wakeLocked()
 	}
@@ -290,66 +289,53 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	return e
 }
 
-// Letter is a message of this process to an actor of this process.
-type Letter struct {
-	Command  string
-	Value    Value
-	Sender   string
-	ID       uint64    // among the calls in flight on the target; 0: one-way
-	Deadline time.Time // zero: none
-	Chained  bool      // see Request
-}
-
-// Take has l delivered, as Deliver does with a request.
-func (c *Cell) Take(l *Letter) *wire.Error {
-	cmd := c.spec.Commands[l.Command]
-	if cmd == nil || cmd.InPlace {
-		r := c.spec.NewRequest()
-		r.write(l, cmd)
-		return c.deliver(r, true)
+// Take has l, a message of this process, delivered as Deliver does with a request.
+func (c *Cell) Take(command string, l *Letter) *wire.Error {
+	l.cmd = c.spec.Commands[command]
+	if l.cmd == nil {
+		return c.refuse(c.unknown(command))
+	}
+	l.size = weigh(command, l.Sender, l.Value)
+	if l.cmd.InPlace {
+		return c.deliver(l.open(new(Request)), true)
 	}
 	c.mu.Lock()
-	r := c.blankLocked()
-	r.write(l, cmd)
-	r.Size = r.weigh()
-	e := c.admitLocked(r)
+	e := c.admitLocked(l, false)
 	if e == nil {
 		c.wakeLocked()
-	} else {
-		c.keepLocked(r)
 	}
 	c.mu.Unlock()
 	return e
 }
 
-// admitLocked puts r into the inbox, or says why not.
-func (c *Cell) admitLocked(r *Request) *wire.Error {
+// admitLocked puts l into the inbox, or says why not. What was granted has room.
+func (c *Cell) admitLocked(l *Letter, granted bool) *wire.Error {
 	if c.state >= Stopping {
 		c.counts.Refused++
 		return (&wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: c.death}).NotStarted()
 	}
-	if r.Chained {
-		c.inbox.PushFront(r, r.Size)
-	} else if !c.pushLocked(r) {
+	if l.Chained {
+		c.inbox.PushFront(*l, l.size)
+	} else if !c.pushLocked(l, granted) {
 		c.counts.Refused++
 		n, bytes := c.inbox.Charged()
 		return wire.Errorf(wire.CodeOverloaded, "its inbox is full: %d messages, %d bytes", n, bytes).NotStarted()
 	}
 	c.counts.Accepted++
-	if r.cmd.Urgent {
+	if l.cmd.Urgent {
 		c.urgent++
 	}
 	return nil
 }
 
-// pushLocked puts r into the inbox, if it has room.
-func (c *Cell) pushLocked(r *Request) bool {
-	force := r.Granted || r.cmd.Urgent && c.urgent < maxUrgent
-	if c.inbox.Push(mailbox.Data, r, r.Size, c.spec.Inbox, force) {
+// pushLocked puts l into the inbox, if it has room.
+func (c *Cell) pushLocked(l *Letter, granted bool) bool {
+	force := granted || l.cmd.Urgent && c.urgent < maxUrgent
+	if c.inbox.Push(mailbox.Data, *l, l.size, c.spec.Inbox, force) {
 		return true
 	}
 	c.settleLocked() // what is over in a batch has not yet given its room back
-	return c.inbox.Push(mailbox.Data, r, r.Size, c.spec.Inbox, force)
+	return c.inbox.Push(mailbox.Data, *l, l.size, c.spec.Inbox, force)
 }
 
 // maxUrgent is how many messages of urgent commands a full inbox takes.
@@ -388,7 +374,7 @@ func (c *Cell) Post(do func(ctx context.Context, state any)) {
 	if c.state >= Closed {
 		return
 	}
-	c.inbox.Push(mailbox.Data, r, 0, c.spec.Inbox, true)
+	c.inbox.Push(mailbox.Data, r.letter(), 0, c.spec.Inbox, true)
 	c.wakeLocked()
 }
 
@@ -482,25 +468,25 @@ func (c *Cell) Nested(outer *Turn, call *Call) {
 // Requests by different sources may have the same id.
 func (c *Cell) Cancel(source Source, id uint64) bool {
 	c.mu.Lock()
-	is := func(r *Request) bool { return r.ID == id && r.Source == source && r.do == nil }
-	var r *Request
+	is := func(l Letter) bool { return l.is(source, id) }
+	var l Letter
 	batched := c.takeLocked(is)
 	found := len(batched) > 0
 	if found {
-		r = batched[0]
+		l = batched[0]
 	} else {
-		r, found = c.inbox.Remove(is)
+		l, found = c.inbox.Remove(is)
 	}
 	var t *Turn
 	if found {
-		c.tookLocked(r)
+		c.tookLocked(&l)
 		c.counts.Dropped++
-		c.inbox.Release(r.Size)
+		c.inbox.Release(l.size)
 		c.freeRoomLocked()
 	} else {
-		for at := range c.eachWorkingLocked {
-			if is(at) {
-				t = at.turn
+		for w := range c.atWorkLocked {
+			if w.is(source, id) {
+				t = w.turn
 				break
 			}
 		}
@@ -510,7 +496,7 @@ func (c *Cell) Cancel(source Source, id uint64) bool {
 	}
 	c.mu.Unlock()
 	if found {
-		r.pay(false)
+		l.unpaid()
 	} else if t != nil {
 		t.cancel(t.unwanted())
 	}

@@ -21,7 +21,13 @@ type Commons struct {
 // job is what a worker is woken for.
 type job struct {
 	cell *Cell
-	do   func(*Cell)
+	do   func(*Cell, *desk)
+}
+
+// desk is what a worker needs to work, one actor's after another's.
+type desk struct {
+	request Request // the one at work, if it has none of its own
+	batch   batch
 }
 
 // maxIdle is how many workers rest at most: what one host's actors, of which there
@@ -33,9 +39,9 @@ const maxIdle = 16
 // whoever worked last, whose stack is in the processor's cache.
 //
 // It is called with c.mu held, and waits for nothing: who rests has room for a job.
-func (s *Commons) work(c *Cell, do func(*Cell)) {
+func (s *Commons) work(c *Cell, do func(*Cell, *desk)) {
 	if s == nil {
-		go do(c)
+		go do(c, new(desk))
 		return
 	}
 	s.mu.Lock()
@@ -55,8 +61,9 @@ func (s *Commons) work(c *Cell, do func(*Cell)) {
 // along, which is as well.
 func (s *Commons) worker(j job) {
 	wake := make(chan job, 1)
+	d := new(desk)
 	for {
-		j.do(j.cell)
+		j.do(j.cell, d)
 		if !s.rest(wake) {
 			return
 		}

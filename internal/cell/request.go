@@ -52,20 +52,8 @@ type Sized interface {
 	Size() int
 }
 
-// weigh is what a request that came by no connection is charged: as one that did, as
-// far as its value tells.
-func (r *Request) weigh() int {
-	n := wire.HeaderSize + len(r.Command) + len(r.Sender)
-	switch v := r.Value.(type) {
-	case *Encoded:
-		n += len(v.Data)
-	case Sized:
-		n += v.Size()
-	}
-	return n
-}
-
-// Request is a message in an inbox, or a turn the actor owes itself.
+// Request is a message whose handler is at work, or that came over a connection, or a
+// turn the actor owes itself. In an inbox it is in a Letter.
 type Request struct {
 	Command  string
 	Value    Value
@@ -82,7 +70,6 @@ type Request struct {
 
 	encoded Encoded // what Value points to, if it came over a connection
 
-	stage  uint32 // in a batch; used atomically
 	paid   bool
 	pooled bool // it is used again once its handler has ended
 	cmd    *Command
@@ -106,67 +93,6 @@ func (s *Spec) NewRequest() *Request {
 		return r
 	}
 	return &Request{pooled: true}
-}
-
-// Letter returns c as a message of sender's, under id.
-func (c *Call) Letter(sender string, id uint64) Letter {
-	return Letter{Command: c.Command, Value: c.Argument, Sender: sender, ID: id, Deadline: c.Deadline}
-}
-
-// write makes r, which is blank, the request l.
-func (r *Request) write(l *Letter, cmd *Command) {
-	r.Command, r.Value, r.Sender, r.ID, r.Deadline, r.Chained = l.Command, l.Value, l.Sender, l.ID, l.Deadline, l.Chained
-	r.cmd = cmd
-}
-
-// maxBlank is how many blank requests a busy actor keeps: as many as its worker is done
-// with at once.
-const maxBlank = maxBatch
-
-// blankLocked returns a blank request. An actor keeps its own while it is busy: those
-// of its kind are in a sync.Pool, which is dear where one processor takes what another
-// one puts.
-func (c *Cell) blankLocked() *Request {
-	r := c.blank
-	if r == nil {
-		return c.spec.NewRequest()
-	}
-	c.blank, r.next = r.next, nil
-	c.blanks--
-	return r
-}
-
-// keepLocked takes back r, which is over.
-func (c *Cell) keepLocked(r *Request) {
-	if r.Source != nil || c.blanks >= maxBlank || !r.pooled {
-		c.spec.recycle(r)
-		return
-	}
-	r.clear()
-	c.keepBlankLocked(r)
-}
-
-func (c *Cell) keepBlankLocked(r *Request) {
-	r.next = c.blank
-	c.blank = r
-	c.blanks++
-}
-
-// clear makes r, which came by no connection, blank.
-func (r *Request) clear() {
-	body := r.encoded.Data // of an earlier use
-	*r = Request{pooled: true, encoded: Encoded{Data: body}}
-}
-
-// dropBlankLocked gives up what a busy actor keeps: others of its kind are busier.
-func (c *Cell) dropBlankLocked() {
-	for r := c.blank; r != nil; {
-		next := r.next
-		r.next = nil
-		c.spec.requests.Put(r)
-		r = next
-	}
-	c.blank, c.blanks = nil, 0
 }
 
 // recycle takes back a request that is over.

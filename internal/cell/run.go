@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -33,9 +32,9 @@ func (c *Cell) wakeLocked() {
 	}
 }
 
-// tookLocked notes that r has left the inbox.
-func (c *Cell) tookLocked(r *Request) {
-	if r.cmd != nil && r.cmd.Urgent {
+// tookLocked notes that l has left the inbox.
+func (c *Cell) tookLocked(l *Letter) {
+	if l.cmd != nil && l.cmd.Urgent {
 		c.urgent--
 	}
 }
@@ -62,20 +61,20 @@ func (c *Cell) readyLocked() int {
 }
 
 // nextLocked takes the next message that may start, or the next urgent one.
-func (c *Cell) nextLocked(urgent bool) (r *Request, ok bool) {
+func (c *Cell) nextLocked(urgent bool) (l Letter, ok bool) {
 	switch {
 	case urgent && c.urgent == 0:
 	case urgent:
-		r, ok = c.inbox.Remove(func(r *Request) bool { return r.cmd != nil && r.cmd.Urgent })
+		l, ok = c.inbox.Remove(func(l Letter) bool { return l.cmd != nil && l.cmd.Urgent })
 	case c.crowdedLocked():
-		r, ok = c.inbox.PopFront()
+		l, ok = c.inbox.PopFront()
 	default:
-		r, ok = c.inbox.Pop()
+		l, ok = c.inbox.Pop()
 	}
 	if ok {
-		c.tookLocked(r)
+		c.tookLocked(&l)
 	}
-	return r, ok
+	return l, ok
 }
 
 // waitingLocked are the interleaved handlers that want the turn back, in order.
@@ -88,12 +87,12 @@ func (c *Cell) waitingLocked() []*Turn {
 
 // run has the turn, and works until the inbox is empty or the turn passes to a
 // handler that wants it back.
-func (c *Cell) run() { c.runAs(false) }
+func (c *Cell) run(d *desk) { c.runAs(d, false) }
 
 // runReserve is run for a place of the reserve: it only does what is urgent.
-func (c *Cell) runReserve() { c.runAs(true) }
+func (c *Cell) runReserve(d *desk) { c.runAs(d, true) }
 
-func (c *Cell) runAs(reserve bool) {
+func (c *Cell) runAs(d *desk, reserve bool) {
 	var t *Turn
 	held := true
 	c.mu.Lock()
@@ -102,16 +101,17 @@ func (c *Cell) runAs(reserve bool) {
 			break
 		}
 		if n, bytes := c.batchLocked(); n > 1 {
-			if !c.runBatchLocked(n, bytes) {
+			if !c.runBatchLocked(d, n, bytes) {
 				break
 			}
 			continue
 		}
-		r, ok := c.nextLocked(reserve)
+		l, ok := c.nextLocked(reserve)
 		if !ok {
 			break
 		}
-		late := r.late()
+		late := l.late()
+		r := l.open(&d.request)
 		if c.budget > 0 {
 			r.began = time.Now()
 		}
@@ -147,7 +147,11 @@ func (c *Cell) runAs(reserve bool) {
 		if !alive {
 			break
 		}
-		c.keepLocked(r)
+		if r == &d.request {
+			*r = Request{} // it is to keep nothing alive while the worker rests
+		} else {
+			c.spec.recycle(r)
+		}
 		if !kept {
 			held = false
 			break
@@ -158,10 +162,6 @@ func (c *Cell) runAs(reserve bool) {
 	}
 	if held {
 		c.passLocked()
-	}
-	if c.active == 0 {
-		c.batch = nil
-		c.dropBlankLocked()
 	}
 	over := c.state == Stopping && c.idleLocked()
 	c.mu.Unlock()
@@ -221,10 +221,10 @@ func (c *Cell) begin() *Request {
 // finish ends the turn of r.
 func (c *Cell) finish(r *Request) {
 	r.turn.cancel(canceled)
-	atomic.CompareAndSwapUint32(&r.stage, begun, over)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unlinkLocked(r)
+	c.leaveBatchLocked(r.turn)
 	if !c.leaveLocked(r.turn) {
 		c.active++ // whoever calls goes on with a turn
 	}
