@@ -40,30 +40,30 @@ const (
 	settled               // it is counted, and its room given back
 )
 
-// batchLocked returns how many messages may be taken at once, and of how many bytes,
-// those before the last. What interleaves or is concurrent looks at its inbox anew for
-// each, and a budget is kept by the clock.
-func (c *Cell) batchLocked() (n, bytes int) {
-	if c.spec.Mode != Serial || c.budget > 0 {
-		return 0, 0
+// batchLocked returns how many of the messages that wait may be taken at once: as many
+// as are, on the average, within that part of the inbox's bounds. What interleaves or is
+// concurrent looks at its inbox anew for each, and a budget is kept by the clock.
+func (c *Cell) batchLocked() int {
+	n := c.inbox.Len()
+	if n <= 1 || c.spec.Mode != Serial || c.budget > 0 {
+		return 1
 	}
-	n, bytes = c.spec.Inbox.Bounds()
-	return min(c.inbox.Len(), maxBatch, n/batchPart), bytes / batchPart
+	messages, bytes := c.spec.Inbox.Bounds()
+	n = min(n, maxBatch, messages/batchPart)
+	if charged, size := c.inbox.Charged(); size > 0 {
+		n = min(n, bytes/batchPart*charged/size)
+	}
+	return n
 }
 
 // runBatchLocked takes a batch and handles it. It returns false if a handler took the
 // actor with it.
-func (c *Cell) runBatchLocked(d *desk, n, bytes int) (alive bool) {
+func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
 	b := &d.batch
-	for b.n < n && bytes > 0 {
-		l, ok := c.nextLocked(false)
-		if !ok {
-			break
-		}
-		bytes -= l.size
-		b.letters[b.n] = l
-		b.stages[b.n].Store(waits)
-		b.n++
+	b.n = c.inbox.Take(b.letters[:n])
+	for i := range b.n {
+		b.stages[i].Store(waits)
+		c.tookLocked(&b.letters[i])
 	}
 	b.seenAt = time.Time{}
 	c.batch = b

@@ -94,7 +94,9 @@ type Counts struct {
 // New makes an actor that waits to be started. base gives its contexts their
 // values.
 func New(spec *Spec, host Host, base context.Context, aid, name string, log *slog.Logger) *Cell {
-	return &Cell{spec: spec, host: host, base: base, aid: aid, name: name, log: log, born: time.Now(), budget: spec.Budget}
+	c := &Cell{spec: spec, host: host, base: base, aid: aid, name: name, log: log, born: time.Now(), budget: spec.Budget}
+	c.inbox.Share(&spec.memory)
+	return c
 }
 
 // Spec returns what it shares with others of its kind.

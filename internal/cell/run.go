@@ -60,21 +60,21 @@ func (c *Cell) readyLocked() int {
 	return c.inbox.Len()
 }
 
-// nextLocked takes the next message that may start, or the next urgent one.
-func (c *Cell) nextLocked(urgent bool) (l Letter, ok bool) {
+// nextLocked takes the next message that may start, or the next urgent one, into l.
+func (c *Cell) nextLocked(urgent bool, l *[1]Letter) (ok bool) {
 	switch {
 	case urgent && c.urgent == 0:
 	case urgent:
-		l, ok = c.inbox.Remove(func(l Letter) bool { return l.cmd != nil && l.cmd.Urgent })
+		l[0], ok = c.inbox.Remove(func(l Letter) bool { return l.cmd != nil && l.cmd.Urgent })
 	case c.crowdedLocked():
-		l, ok = c.inbox.PopFront()
+		l[0], ok = c.inbox.PopFront()
 	default:
-		l, ok = c.inbox.Pop()
+		ok = c.inbox.Take(l[:]) > 0
 	}
 	if ok {
-		c.tookLocked(&l)
+		c.tookLocked(&l[0])
 	}
-	return l, ok
+	return ok
 }
 
 // waitingLocked are the interleaved handlers that want the turn back, in order.
@@ -100,18 +100,18 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 		if len(c.waitingLocked()) > 0 || c.state >= Closed {
 			break
 		}
-		if n, bytes := c.batchLocked(); n > 1 {
-			if !c.runBatchLocked(d, n, bytes) {
+		if n := c.batchLocked(); n > 1 {
+			if !c.runBatchLocked(d, n) {
 				break
 			}
 			continue
 		}
-		l, ok := c.nextLocked(reserve)
-		if !ok {
+		var one [1]Letter
+		if !c.nextLocked(reserve, &one) {
 			break
 		}
-		late := l.late()
-		r := l.open(&d.request)
+		late := one[0].late()
+		r := one[0].open(&d.request)
 		if c.budget > 0 {
 			r.began = time.Now()
 		}
@@ -162,6 +162,9 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 	}
 	if held {
 		c.passLocked()
+	}
+	if c.active == 0 {
+		c.inbox.Trim()
 	}
 	over := c.state == Stopping && c.idleLocked()
 	c.mu.Unlock()
