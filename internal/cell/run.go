@@ -2,6 +2,7 @@ package cell
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -94,7 +95,7 @@ func (c *Cell) runReserve(d *desk) { c.runAs(d, true) }
 
 func (c *Cell) runAs(d *desk, reserve bool) {
 	var t *Turn
-	held := true
+	held, lingers := true, false
 	c.mu.Lock()
 	for {
 		if len(c.waitingLocked()) > 0 || c.state >= Closed {
@@ -104,12 +105,23 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 			if !c.runBatchLocked(d, n) {
 				break
 			}
+			lingers = true
 			continue
 		}
 		var one [1]Letter
 		if !c.nextLocked(reserve, &one) {
-			break
+			if !lingers || c.state != Running {
+				break
+			}
+			// Those it answered are about to run, and likely to ask again: they find it at
+			// work, and need not wake it each on its own.
+			lingers = false
+			c.mu.Unlock()
+			runtime.Gosched()
+			c.mu.Lock()
+			continue
 		}
+		lingers = true
 		late := one[0].late()
 		r := one[0].open(&d.request)
 		if c.budget > 0 {
