@@ -2,10 +2,12 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
@@ -153,7 +155,13 @@ func (a *arbiterActor) Tell(_ context.Context, v int64) error {
 }
 
 func (a *arbiterActor) Told(ctx context.Context) (int64, error) {
-	return localTold.Call(a.arb.Context(ctx), a.ref, actor.None{})
+	for {
+		told, err := localTold.Call(a.arb.Context(ctx), a.ref, actor.None{})
+		if !errors.Is(err, actor.ErrOverloaded) {
+			return told, err
+		}
+		runtime.Gosched() // a call does not wait for room, and whoever told has just filled the inbox
+	}
 }
 
 func (a *arbiterActor) Stop() { _ = a.arb.Stop(context.Background()) }
