@@ -98,6 +98,7 @@ type Arbiter struct {
 	log      *slog.Logger
 	self     *incarnation // the actor "arbiter"
 	registry *registry
+	commons  cell.Commons
 	tag      string // tells this arbiter's aids from those of others
 
 	// each safe by itself

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -71,11 +72,13 @@ func (i *incarnation) begin() {
 	}
 	i.state.CompareAndSwap(int32(cell.Initial), int32(cell.Starting))
 	i.arb.events.add(actor.Event{Type: "spawned", Actor: i.ref(), Kind: i.kind})
-	i.watchStart()
 	if i.cell != nil {
 		i.cell.Start()
+		runtime.Gosched() // most constructors are over then, and need no timer, nor who waits for them a channel
+		i.watchStart()
 		return
 	}
+	i.watchStart()
 	err := e.failed
 	if err == nil {
 		err = i.startProcess(e)

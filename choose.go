@@ -130,7 +130,12 @@ func (p *pool) nobody() *wire.Error {
 // find returns who a message of this process's to address is for. If it says that
 // the gate was entered, leave is to be called once the message is on its way.
 func (a *Arbiter) find(address, command string) (to *incarnation, entered bool, failed *wire.Error) {
-	to = a.resolve(wire.Bytes(address))
+	if to = a.registry.known(address); to != nil && to.seat == nil && to.pool == nil {
+		return to, false, nil // as most are, and most messages go
+	}
+	if to = a.resolve(wire.Bytes(address)); to != nil {
+		a.registry.note(address, to)
+	}
 	var key string
 	if to == nil {
 		name, k, all, ok := poolAddress(address)
@@ -171,6 +176,9 @@ func (a *Arbiter) enter(to *incarnation, address []byte) (who *incarnation, ente
 
 // allOf returns the pool all workers of which address means, or nil.
 func (a *Arbiter) allOf(address string) *pool {
+	if !strings.HasSuffix(address, "*") {
+		return nil
+	}
 	name, _, all, _ := poolAddress(address)
 	if !all {
 		return nil

@@ -58,6 +58,7 @@ type incarnation struct {
 	cry      *cry                         // of its process; set before that is started
 	asked    atomic.Bool                  // somebody wished for its end
 	lost     atomic.Bool                  // its connection is over, and why is being found out
+	gone     atomic.Bool                  // it has its aid no longer; set by the registry
 	spawned  atomic.Pointer[spawns]       // what it has spawned; nil: nothing yet
 	ready    milestone                    // it runs, or has ended
 	ended    milestone                    // its end was told to everybody

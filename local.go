@@ -16,14 +16,18 @@ import (
 
 var _ cell.Host = (*incarnation)(nil)
 
-// turnCall is a call that has an edge among the waits.
+// turnCall is a call that was made in a turn.
 type turnCall struct {
 	*cell.Call
 	from *incarnation
-	key  uint64
+	key  uint64 // of its edge among the waits; 0: it has none
 }
 
-func (c *turnCall) over() { c.from.arb.waits.remove(c.from, c.key) }
+func (c *turnCall) over() {
+	if c.key != 0 {
+		c.from.arb.waits.remove(c.from, c.key)
+	}
+}
 
 // Result ends the call with a reply from elsewhere.
 func (c *turnCall) Result(id uint64, m *wire.Message) { c.over(); c.Call.Result(id, m) }
@@ -51,16 +55,14 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 		i.cell.Nested(s.Turn, c)
 		return
 	}
-	c.Sender = i.aid
 	if c.Accept {
 		var err *wire.Error
 		if to.session != nil {
-			if err = i.post(ctx, to, s, c.Target, c.Command, c.Request.Value, false); err == nil {
+			if err = i.post(ctx, to, s, c.Target, c.Command, c.Argument, false); err == nil {
 				to.session.conn.Flush()
 			}
 		} else {
-			c.Deadline = time.Time{}
-			err = i.deliver(ctx, to, s, &c.Request, false)
+			err = i.deliver(ctx, to, s, c.Command, &cell.Letter{Value: c.Argument, Sender: i.aid}, false)
 		}
 		if err != nil {
 			c.Failed(0, at(err, to))
@@ -71,22 +73,24 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 		return
 	}
 	note := peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command}
+	chained := false
 	if s.Turn != nil {
 		note.Parent = s.Turn.Parent()
+		in := &turnCall{Call: c, from: i}
 		if s.Turn.Holds() {
-			key := i.arb.keys.Add(1) | localKey
-			if path := i.arb.waits.add(i, to, key); path != nil {
+			in.key = i.arb.keys.Add(1) | localKey
+			if path := i.arb.waits.add(i, to, in.key); path != nil {
 				c.Failed(0, at(cycle(path), to))
 				return
 			}
 			note.Turn = true
-			note.Caller = &turnCall{c, i, key}
 		}
+		note.Caller = in
 		if note.Parent != 0 && cell.Mode(to.mode.Load()) == cell.Interleaved {
-			c.Chained = i.arb.waitsAbove(i, note.Parent, to)
+			chained = i.arb.waitsAbove(i, note.Parent, to)
 		}
 	}
-	id, err := i.ask(to, s, c, note)
+	id, err := i.ask(to, s, c, note, chained)
 	if err != nil {
 		note.Caller.Failed(0, at(err, to))
 		return
@@ -100,16 +104,17 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 // localKey keeps the keys of local calls apart from the ids of sessions' calls.
 const localKey = 1 << 63
 
-// ask hands a call to its target.
-func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer.Note) (uint64, *wire.Error) {
+// ask hands a call to its target. It is chained if the target waits, further up, for
+// this very call.
+func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer.Note, chained bool) (uint64, *wire.Error) {
 	if to.session != nil {
 		buf := i.arb.buffers.get()
-		m, b, err := s.Message(c.Target, c.Command, c.Request.Value, c.Deadline, (*buf)[:0])
+		m, b, err := s.Message(c.Target, c.Command, c.Argument, c.Deadline, (*buf)[:0])
 		var id uint64
 		if err == nil {
 			m.Sender, m.Ext = wire.Bytes(i.aid), nil
 			m.Flags &^= wire.FlagTurn
-			if c.Chained {
+			if chained {
 				m.Flags |= wire.FlagChained
 			}
 			id, err = to.session.conn.Request(&m, note, peer.Charge{})
@@ -120,34 +125,35 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 		}
 		return id, err
 	}
-	if err := i.arb.encodeAll(&c.Request); err != nil {
+	l := c.Letter(i.aid)
+	if err := i.arb.encodeAll(&l); err != nil {
 		return 0, err
 	}
 	id, err := to.local.Add(note)
 	if err != nil {
 		return 0, err
 	}
-	c.ID = id
-	if err := to.cell.Deliver(&c.Request); err != nil {
+	l.ID, l.Chained = id, chained
+	if err := to.cell.Take(c.Command, &l); err != nil {
 		to.local.Take(id)
 		return 0, err
 	}
 	return id, nil
 }
 
-// encodeAll replaces the value of r by its encoding, where the arbiter is strict.
-func (a *Arbiter) encodeAll(r *cell.Request) *wire.Error {
-	if !a.options.Strict || r.Value == nil {
+// encodeAll replaces the value of l by its encoding, where the arbiter is strict.
+func (a *Arbiter) encodeAll(l *cell.Letter) *wire.Error {
+	if !a.options.Strict || l.Value == nil {
 		return nil
 	}
-	e, err := r.Value.Encode(nil, wire.CodecCBOR)
+	e, err := l.Value.Encode(nil, wire.CodecCBOR)
 	if err != nil {
 		return wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedNo)
 	}
 	if len(e.Data) > a.options.MaxMessage {
 		return tooLarge(len(e.Data), a.options.MaxMessage)
 	}
-	r.Value = &e
+	l.Value = &e
 	return nil
 }
 
@@ -179,11 +185,11 @@ func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, t
 
 // deliver puts a one-way message into the inbox of an actor of this process. With
 // wait it waits for room until ctx ends.
-func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, r *cell.Request, wait bool) *wire.Error {
-	if err := i.arb.encodeAll(r); err != nil {
+func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, command string, l *cell.Letter, wait bool) *wire.Error {
+	if err := i.arb.encodeAll(l); err != nil {
 		return err
 	}
-	err := to.cell.Deliver(r)
+	err := to.cell.Take(command, l)
 	if to == i && s.Turn != nil {
 		return err // it would wait for itself
 	}
@@ -196,19 +202,27 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 		ctx, cancel = context.WithTimeout(ctx, cell.DefaultTimeout)
 		defer cancel()
 	}
+	// Room is told of when a batch of messages is over; who waits behind a long one of
+	// them looks for itself.
+	look := time.NewTicker(roomLook)
+	defer look.Stop()
 	for {
 		// Asked for before the try, so that room made in between is not missed.
 		room := to.cell.Room()
-		if err = to.cell.Deliver(r); err == nil || err.Code != wire.CodeOverloaded {
+		if err = to.cell.Take(command, l); err == nil || err.Code != wire.CodeOverloaded {
 			return err
 		}
 		select {
 		case <-room:
+		case <-look.C:
 		case <-ctx.Done():
 			return err
 		}
 	}
 }
+
+// roomLook is how often who waits for room in an inbox looks for itself.
+const roomLook = 10 * time.Millisecond
 
 // Send sends a one-way message of i's.
 func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
@@ -229,9 +243,7 @@ func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command st
 // ends.
 func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value, wait bool) *wire.Error {
 	if to.session == nil {
-		r := to.cell.Spec().NewRequest()
-		r.Command, r.Value, r.Sender = command, v, i.aid
-		err := i.deliver(ctx, to, s, r, wait)
+		err := i.deliver(ctx, to, s, command, &cell.Letter{Value: v, Sender: i.aid}, wait)
 		if err == nil {
 			i.arb.ledger.local.add()
 		}
@@ -244,6 +256,9 @@ func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, t
 	}
 	return at(err, to)
 }
+
+// Commons returns what the arbiter's actors share.
+func (i *incarnation) Commons() *cell.Commons { return &i.arb.commons }
 
 // Cancel gives up a call in flight.
 func (i *incarnation) Cancel(c *cell.Call) {
@@ -454,8 +469,6 @@ func (a *Arbiter) callerOf(n peer.Note) *incarnation {
 		return c.from.inc
 	case *turnCall:
 		return c.from
-	case *cell.Call:
-		return a.registry.get(c.Sender)
 	}
-	return nil
+	return nil // it was made in no turn, and what is not in a turn waits for nobody
 }

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
@@ -13,6 +14,7 @@ import (
 type registry struct {
 	seed   maphash.Seed
 	shards [64]shard
+	recent [256]atomic.Pointer[incarnation] // who was found by aid of late; see known
 }
 
 type shard struct {
@@ -30,6 +32,35 @@ func newRegistry() *registry {
 
 func (r *registry) shard(address string) *shard {
 	return &r.shards[maphash.String(r.seed, address)%uint64(len(r.shards))]
+}
+
+// known returns who has the aid, if that was asked for of late, or nil. It takes no lock
+// and looks nothing up in a map. An aid is of one life: who was found by it has it until
+// it says itself that it is gone.
+func (r *registry) known(aid string) *incarnation {
+	i := r.place(aid).Load()
+	if i == nil || i.aid != aid || i.gone.Load() {
+		return nil
+	}
+	return i
+}
+
+// note has known find i, who was found at address. A name may pass to somebody else, so
+// only an aid is noted.
+func (r *registry) note(address string, i *incarnation) {
+	if address != i.aid || address == i.name {
+		return
+	}
+	r.place(address).Store(i)
+	if i.gone.Load() {
+		r.unnote(i) // it ended after it was found: nothing is to hold it
+	}
+}
+
+func (r *registry) unnote(i *incarnation) { r.place(i.aid).CompareAndSwap(i, nil) }
+
+func (r *registry) place(aid string) *atomic.Pointer[incarnation] {
+	return &r.recent[maphash.String(r.seed, aid)%uint64(len(r.recent))]
 }
 
 // get returns who has the address, or nil.
@@ -64,7 +95,9 @@ func (r *registry) add(i *incarnation) (taken string, ok bool) {
 // succeed takes i out, and gives next, if there is one, its own aid and the name
 // that was i's.
 func (r *registry) succeed(i, next *incarnation) {
+	i.gone.Store(true)
 	r.release(i.aid, i)
+	r.unnote(i)
 	if next != nil {
 		r.claim(next.aid, next)
 	}

@@ -105,6 +105,7 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 	case <-last.Done():
 		stuck = errors.New("something the arbiter has called does not return (the start of a process, or Options.HTTP), and is left behind")
 	}
+	a.commons.Close()
 	if a.output != a.options.Output {
 		if err := a.output.Close(); err != nil {
 			a.log.Warn("not all was printed", "error", err)

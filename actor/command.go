@@ -73,15 +73,10 @@ type exchange[In, Out any] struct {
 // Between actors of one process in is handed over, not copied: do not touch it
 // afterwards.
 func (c Command[In, Out]) Start(ctx context.Context, target Ref, in In) *Pending[Out] {
-	return c.start(ctx, target, in, true)
-}
-
-// start is Start. A call that is not loose is waited for at once.
-func (c Command[In, Out]) start(ctx context.Context, target Ref, in In, loose bool) *Pending[Out] {
 	x := &exchange[In, Out]{in: typed[In]{in}}
 	x.ctx, x.label, x.noAck = ctx, target.label(), c.noAck
 	x.call.Command, x.call.Target, x.call.Accept = c.name, target.address(), c.noAck
-	x.call.Request.Value, x.call.Loose = &x.in, loose
+	x.call.Argument, x.call.Loose = &x.in, true
 	x.call.Begin(ctx)
 	return &x.Pending
 }
@@ -91,7 +86,15 @@ func (c Command[In, Out]) start(ctx context.Context, target Ref, in In, loose bo
 // Every call ends: with the result, with the handler's error, or with an *Error or
 // *DownError that says what happened instead.
 func (c Command[In, Out]) Call(ctx context.Context, target Ref, in In) (Out, error) {
-	return c.start(ctx, target, in, false).Wait()
+	v, e := cell.Ask(ctx, target.address(), c.name, &typed[In]{in}, c.noAck)
+	if e == nil && !c.noAck {
+		return result[Out](v, target.label(), c.name)
+	}
+	var out Out
+	if e != nil {
+		return out, errorOf(e, target.label(), c.name)
+	}
+	return out, nil
 }
 
 // Send sends in to target, one way. It returns nil once the message has room
@@ -115,10 +118,15 @@ func (p *Pending[Out]) Wait() (out Out, err error) {
 	if p.noAck {
 		return out, nil
 	}
-	out, err = take[Out](v, nil)
+	return result[Out](v, p.label, p.call.Command)
+}
+
+// result is v, with which label answered command, as an Out.
+func result[Out any](v cell.Value, label, command string) (Out, error) {
+	out, err := take[Out](v, nil)
 	if err != nil {
 		e := wire.AsError(err, wire.CodeInvalid)
-		return out, errorOf(&wire.Error{Code: e.Code, Started: wire.StartedYes, Message: "its result does not fit: " + e.Message}, p.label, p.call.Command)
+		return out, errorOf(&wire.Error{Code: e.Code, Started: wire.StartedYes, Message: "its result does not fit: " + e.Message}, label, command)
 	}
 	return out, nil
 }
@@ -136,15 +144,17 @@ func (p *Pending[Out]) Cancel() { p.call.Cancel() }
 //
 //	n, err := actor.Call[int](ctx, "tally", "add", 5)
 func Call[Out any, T Target](ctx context.Context, target T, command string, args ...any) (Out, error) {
-	p := &Pending[Out]{ctx: ctx}
-	p.call.Command, p.call.Target = command, addressOf(target)
-	p.label = p.call.Target
+	to := addressOf(target)
+	label := to
 	if r, ok := any(target).(Ref); ok {
-		p.label = r.label()
+		label = r.label()
 	}
-	p.call.Request.Value = argumentsOf(args)
-	p.call.Begin(ctx)
-	return p.Wait()
+	v, e := cell.Ask(ctx, to, command, argumentsOf(args), false)
+	if e != nil {
+		var out Out
+		return out, errorOf(e, label, command)
+	}
+	return result[Out](v, label, command)
 }
 
 // Send sends target a command by name, one way: the dynamic form. See Call and

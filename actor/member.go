@@ -47,6 +47,7 @@ type Member struct {
 	options JoinOptions
 	log     *slog.Logger
 	buffers sync.Pool // of *[]byte, for encoding
+	commons cell.Commons
 
 	connected atomic.Pointer[joined] // set once
 

@@ -26,7 +26,7 @@ func (m *Member) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 		return
 	}
 	buf := m.buffers.Get().(*[]byte)
-	msg, b, failed := s.Message(c.Target, c.Command, c.Request.Value, c.Deadline, (*buf)[:0])
+	msg, b, failed := s.Message(c.Target, c.Command, c.Argument, c.Deadline, (*buf)[:0])
 	if failed == nil {
 		if c.Accept {
 			msg.Flags |= wire.FlagAccept
@@ -81,17 +81,19 @@ func (j *joined) startSelf(s cell.Scope, c *cell.Call) {
 		j.cell.Nested(s.Turn, c)
 		return
 	}
+	var id uint64
 	if !c.Accept {
-		id, err := j.self.Add(peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command})
+		var err *wire.Error
+		id, err = j.self.Add(peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command})
 		if err != nil {
 			c.Failed(0, err)
 			return
 		}
-		c.ID = id
 	}
-	c.Sender = j.cell.AID()
-	if err := j.cell.Deliver(&c.Request); err != nil {
-		j.self.Take(c.ID)
+	l := c.Letter(j.cell.AID())
+	l.ID = id
+	if err := j.cell.Take(c.Command, &l); err != nil {
+		j.self.Take(id)
 		c.Failed(0, err)
 		return
 	}
@@ -99,9 +101,9 @@ func (j *joined) startSelf(s cell.Scope, c *cell.Call) {
 		c.Value(nil)
 		return
 	}
-	if !c.Placed(&j.self, c.ID) {
-		j.self.Take(c.ID)
-		j.cell.Cancel(nil, c.ID)
+	if !c.Placed(&j.self, id) {
+		j.self.Take(id)
+		j.cell.Cancel(nil, id)
 	}
 }
 
@@ -112,9 +114,7 @@ func (m *Member) Send(ctx context.Context, s cell.Scope, target, command string,
 		return joinError(err)
 	}
 	if j.isSelf(target) {
-		r := j.cell.Spec().NewRequest()
-		r.Command, r.Value, r.Sender = command, v, j.cell.AID()
-		return j.cell.Deliver(r)
+		return j.cell.Take(command, &cell.Letter{Value: v, Sender: j.cell.AID()})
 	}
 	buf := m.buffers.Get().(*[]byte)
 	// Without a deadline: the caller's is for having room, not for the handler.
@@ -130,6 +130,9 @@ func (m *Member) Send(ctx context.Context, s cell.Scope, target, command string,
 	m.putBuffer(buf, b)
 	return failed
 }
+
+// Commons returns what there is to share; the member has one actor.
+func (m *Member) Commons() *cell.Commons { return &m.commons }
 
 // Cancel gives up a call in flight.
 func (m *Member) Cancel(c *cell.Call) {
@@ -305,6 +308,7 @@ func (m *Member) Ended(c *cell.Cell, d *wire.Death) {
 		j.self.End(func(peer.Note) *wire.Error {
 			return (&wire.Error{Code: wire.CodeDown, Death: d, Message: "the actor has ended"}).With(wire.StartedUnknown)
 		})
+		m.commons.Close()
 		m.finish(d, lost)
 	}()
 }

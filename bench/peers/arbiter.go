@@ -2,10 +2,12 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
@@ -119,6 +121,7 @@ var (
 type arbiterActor struct {
 	arb *arbiter.Arbiter
 	ref actor.Ref
+	ctx context.Context // what the arbiter sends in
 }
 
 func startLocal(ctx context.Context) (*arbiter.Arbiter, error) {
@@ -134,21 +137,31 @@ func (arbiterLocal) Start(ctx context.Context) (load.LocalActor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &arbiterActor{arb, ref}, nil
+	return &arbiterActor{arb, ref, arb.Context(ctx)}, nil
 }
 
 func (a *arbiterActor) Asker() func(context.Context, int64) (int64, error) {
+	var given, sender context.Context // made once for a context, as who asks again and again does
 	return func(ctx context.Context, v int64) (int64, error) {
-		return localAsk.Call(a.arb.Context(ctx), a.ref, v)
+		if ctx != given {
+			given, sender = ctx, a.arb.Context(ctx)
+		}
+		return localAsk.Call(sender, a.ref, v)
 	}
 }
 
-func (a *arbiterActor) Tell(ctx context.Context, v int64) error {
-	return localTell.Send(a.arb.Context(ctx), a.ref, v)
+func (a *arbiterActor) Tell(_ context.Context, v int64) error {
+	return localTell.Send(a.ctx, a.ref, v)
 }
 
 func (a *arbiterActor) Told(ctx context.Context) (int64, error) {
-	return localTold.Call(a.arb.Context(ctx), a.ref, actor.None{})
+	for {
+		told, err := localTold.Call(a.arb.Context(ctx), a.ref, actor.None{})
+		if !errors.Is(err, actor.ErrOverloaded) {
+			return told, err
+		}
+		runtime.Gosched() // a call does not wait for room, and whoever told has just filled the inbox
+	}
 }
 
 func (a *arbiterActor) Stop() { _ = a.arb.Stop(context.Background()) }

@@ -125,16 +125,16 @@ func (c *Cell) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	s := Status{Counts: c.counts, Waiting: c.inbox.Len()}
-	for r := c.working; r != nil; r = r.next {
-		if r.cmd == nil {
+	s := Status{Counts: c.countsLocked(), Waiting: c.lenLocked()}
+	for w := range c.atWorkLocked {
+		if w.cmd == nil {
 			continue
 		}
-		if r.began.IsZero() {
-			r.began = now
+		if w.began.IsZero() {
+			*w.began = now
 		}
-		if since := now.Sub(r.began); s.Handling == "" || since > s.Since {
-			s.Handling, s.Since = r.Command, since
+		if since := now.Sub(*w.began); s.Handling == "" || since > s.Since {
+			s.Handling, s.Since = w.cmd.Name, since
 		}
 	}
 	if s.Waiting == 0 {
@@ -144,7 +144,7 @@ func (c *Cell) Status() Status {
 		return s
 	}
 	x := c.extraLocked()
-	over := c.counts.Started + c.counts.Dropped
+	over := s.Started + s.Dropped
 	for len(x.marks) > 0 && x.marks[0].accepted <= over {
 		x.marks = x.marks[1:]
 	}
@@ -165,7 +165,7 @@ func (c *Cell) Leaked() (n int) {
 	if c.state < Closed {
 		return 0
 	}
-	for r := c.working; r != nil; r = r.next {
+	for range c.atWorkLocked {
 		n++
 	}
 	return n

@@ -25,6 +25,8 @@ type Host interface {
 	Send(ctx context.Context, s Scope, target, command string, v Value) *wire.Error
 	// Cancel says that nobody waits for c any longer.
 	Cancel(c *Call)
+	// Commons returns what the host's actors share; nil: nothing.
+	Commons() *Commons
 	// Watch has w.Down called once when target ends.
 	Watch(ctx context.Context, s Scope, target string, w *Watch) *wire.Error
 	// Unwatch undoes Watch.
@@ -60,11 +62,15 @@ type Down struct {
 
 // Call is one call as its caller holds it. It ends exactly once.
 type Call struct {
-	Request
-	Target string
-	Accept bool // wait only until the message is accepted
-	Loose  bool // the end of its context ends it also while nobody waits
+	Target   string
+	Command  string
+	Argument Value
+	Accept   bool      // wait only until the message is accepted
+	Loose    bool      // the end of its context ends it also while nobody waits
+	Deadline time.Time // set by Begin
 
+	once  bool // done gets a token and is not closed: see Commons
+	sure  bool // nobody else has it any more
 	host  Host
 	at    any    // the host's: where it is in flight …
 	id    uint64 // … and as what; written before state is placed
@@ -86,7 +92,23 @@ const (
 	ended
 )
 
-// Begin sends c, whose Command, Value, Target and Accept are set, in the scope of
+// Ask sends target a command in the scope of ctx and waits for the outcome, or until
+// ctx ends, which ends the call. With accept it waits only until it is accepted.
+func Ask(ctx context.Context, target, command string, v Value, accept bool) (Value, *wire.Error) {
+	s, ok := ScopeOf(ctx)
+	if !ok {
+		return nil, noScope(target, command)
+	}
+	commons := s.Host.Commons()
+	c := commons.call()
+	c.Target, c.Command, c.Argument, c.Accept = target, command, v, accept
+	c.begin(ctx, s)
+	v, err := c.Wait(ctx)
+	commons.reuse(c)
+	return v, err
+}
+
+// Begin sends c, of which the exported fields but Deadline are set, in the scope of
 // ctx. c is told of a failure like of everything else.
 func (c *Call) Begin(ctx context.Context) {
 	c.done = make(chan struct{})
@@ -95,6 +117,10 @@ func (c *Call) Begin(ctx context.Context) {
 		c.Failed(0, noScope(c.Target, c.Command))
 		return
 	}
+	c.begin(ctx, s)
+}
+
+func (c *Call) begin(ctx context.Context, s Scope) {
 	c.host = s.Host
 	c.Deadline = deadlineOf(ctx)
 	if err := ctx.Err(); err != nil {
@@ -144,8 +170,16 @@ func deadlineOf(ctx context.Context) time.Time {
 	if d, ok := ctx.Deadline(); ok {
 		return d
 	}
-	return time.Now().Add(DefaultTimeout)
+	return now().Add(DefaultTimeout)
 }
+
+// epoch is when the program began.
+var epoch = time.Now()
+
+// now is the time for comparing with others: half as dear as time.Now, since the clock
+// on the wall is not read. What it says of that one is wrong by how much it was set
+// since the program began.
+func now() time.Time { return epoch.Add(time.Since(epoch)) }
 
 // Wait waits for the outcome, or until ctx ends, which ends the call.
 func (c *Call) Wait(ctx context.Context) (Value, *wire.Error) {
@@ -154,18 +188,19 @@ func (c *Call) Wait(ctx context.Context) (Value, *wire.Error) {
 		return c.value, c.err
 	default:
 	}
-	t, plain := ctx.(*Turn)
-	if !plain {
-		t, _ = ctx.Value(turnKey{}).(*Turn)
-	}
+	t := turnIn(ctx)
 	if t != nil && t.yield() {
 		defer t.retake()
 	}
 	// A turn ends its calls itself, deadline included; only a context derived from
 	// it, or one of somebody else, needs watching.
 	var stop <-chan struct{}
-	if !plain {
+	if _, plain := ctx.(*Turn); !plain {
 		stop = ctx.Done()
+	}
+	if stop == nil { // to wait for one channel costs half of what a choice does
+		<-c.done
+		return c.value, c.err
 	}
 	select {
 	case <-c.done:
@@ -184,7 +219,7 @@ func (c *Call) Cancel() { c.abandon(context.Canceled) }
 
 // abandon ends the call from the caller's side.
 func (c *Call) abandon(err error) {
-	if c.end(nil, c.ctxError(err)) == placed {
+	if c.end(nil, c.ctxError(err), false) == placed {
 		c.host.Cancel(c)
 	}
 }
@@ -199,19 +234,21 @@ func (c *Call) Placed(at any, id uint64) bool {
 // Place returns where c is in flight, for the host's Cancel.
 func (c *Call) Place() (at any, id uint64) { return c.at, c.id }
 
-// Value ends the call with a value from this process.
-func (c *Call) Value(v Value) { c.end(v, nil) }
+// Value ends the call with a value from this process. Whoever calls it knows that
+// nobody else will end it, but from the caller's side.
+func (c *Call) Value(v Value) { c.end(v, nil, true) }
 
 // Result ends the call with the reply m, whose body it copies.
 func (c *Call) Result(_ uint64, m *wire.Message) {
-	c.end(&Encoded{Codec: m.Codec, Data: append([]byte(nil), m.Body...), lease: owned}, nil)
+	c.end(&Encoded{Codec: m.Codec, Data: append([]byte(nil), m.Body...), lease: owned}, nil, false)
 }
 
 // Failed ends the call with an error.
-func (c *Call) Failed(_ uint64, e *wire.Error) { c.end(nil, e) }
+func (c *Call) Failed(_ uint64, e *wire.Error) { c.end(nil, e, false) }
 
-// end ends the call and returns the state it was in; the first one counts.
-func (c *Call) end(v Value, e *wire.Error) (was uint32) {
+// end ends the call and returns the state it was in; the first one counts. Who is sure
+// of it is the last one to know of the call.
+func (c *Call) end(v Value, e *wire.Error, sure bool) (was uint32) {
 	for {
 		was = c.state.Load()
 		if was >= ending {
@@ -228,8 +265,13 @@ func (c *Call) end(v Value, e *wire.Error) (was uint32) {
 	if stop := c.unbind.Load(); stop != nil {
 		(*stop)()
 	}
+	c.sure = sure
 	c.state.Store(ended)
-	close(c.done)
+	if c.once {
+		c.done <- struct{}{} // who has it may use c again: nothing of it is looked at below
+	} else {
+		close(c.done)
+	}
 	return was
 }
 

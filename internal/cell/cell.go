@@ -42,11 +42,12 @@ type Cell struct {
 	begun   bool // the state is made and the start hook is over
 	closing bool // the stop hook has been, or is, at work
 	user    any
-	inbox   mailbox.Queue[*Request]
+	inbox   mailbox.Queue[Letter]
 	active  int      // handlers that have the turn
 	urgent  int32    // messages of urgent commands that wait
 	reserve int32    // of active, those in the places for urgent ones
-	working *Request // those whose turns are not over
+	working *Request // those whose turns are not over, but for that of a batch
+	batch   *batch   // what its worker has taken at once; nil: nothing
 	room    chan struct{}
 	death   *wire.Death // how it ends, once it is stopping
 	grace   *patience   // how long the stop may take
@@ -93,7 +94,9 @@ type Counts struct {
 // New makes an actor that waits to be started. base gives its contexts their
 // values.
 func New(spec *Spec, host Host, base context.Context, aid, name string, log *slog.Logger) *Cell {
-	return &Cell{spec: spec, host: host, base: base, aid: aid, name: name, log: log, born: time.Now(), budget: spec.Budget}
+	c := &Cell{spec: spec, host: host, base: base, aid: aid, name: name, log: log, born: time.Now(), budget: spec.Budget}
+	c.inbox.Share(&spec.memory)
+	return c
 }
 
 // Spec returns what it shares with others of its kind.
@@ -138,7 +141,7 @@ func (c *Cell) Ended() bool { return c.ended.Load() }
 func (c *Cell) Counts() Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.counts
+	return c.countsLocked()
 }
 
 // Inbox returns how many messages wait, how many it is charged with (those being
@@ -146,8 +149,9 @@ func (c *Cell) Counts() Counts {
 func (c *Cell) Inbox() (waiting, charged, bytes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.settleLocked()
 	charged, bytes = c.inbox.Charged()
-	return c.inbox.Len(), charged, bytes
+	return c.lenLocked(), charged, bytes
 }
 
 // String names the actor in logs: name.aid.
@@ -158,7 +162,7 @@ func (c *Cell) String() string {
 	return c.spec.Kind + "." + c.aid
 }
 
-// Start runs the constructor and the start hook, in a goroutine of its own. Until
+// Start runs the constructor and the start hook, in another goroutine. Until
 // they are done messages wait in the inbox.
 func (c *Cell) Start() {
 	c.mu.Lock()
@@ -168,10 +172,10 @@ func (c *Cell) Start() {
 	}
 	c.state = Starting
 	c.active++
-	go c.start()
+	c.host.Commons().work(c, (*Cell).start)
 }
 
-func (c *Cell) start() {
+func (c *Cell) start(d *desk) {
 	r := c.begin()
 	returned := false
 	defer func() {
@@ -200,7 +204,7 @@ func (c *Cell) start() {
 		}
 		c.host.Ready(c, nil)
 	}
-	c.run(false)
+	c.run(d)
 }
 
 // unstarted is the end of an actor that could not start.
@@ -257,7 +261,7 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	if r.cmd.InPlace {
 		c.mu.Lock()
 		if c.state >= Closed {
-			d := c.deathLocked()
+			d := c.death
 			c.mu.Unlock()
 			return c.refuse((&wire.Error{Code: wire.CodeDown, Message: "it has ended", Death: d}).NotStarted())
 		}
@@ -268,37 +272,72 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 		return nil
 	}
 	if r.Size == 0 {
-		r.Size = r.weigh()
+		r.Size = weigh(r.Command, r.Sender, r.Value)
 	}
 	c.mu.Lock()
-	if c.state >= Stopping {
-		d := c.deathLocked()
-		c.mu.Unlock()
-		return c.refuse((&wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: d}).NotStarted())
-	}
-	if r.Source != nil && c.overtakenLocked(r) {
+	if r.Source != nil && c.state < Stopping && c.overtakenLocked(r) {
 		c.counts.Accepted++
 		c.counts.Dropped++
 		c.mu.Unlock()
 		r.pay(false)
 		return nil
 	}
-	if r.Chained {
-		c.inbox.PushFront(r, r.Size)
-	} else if !c.inbox.Push(mailbox.Data, r, r.Size, c.spec.Inbox, r.Granted || r.cmd.Urgent && c.urgent < maxUrgent) {
-		n, bytes := c.inbox.Charged()
-		c.mu.Unlock()
-		return c.refuse(wire.Errorf(wire.CodeOverloaded, "its inbox is full: %d messages, %d bytes", n, bytes).NotStarted())
-	}
-	c.counts.Accepted++
-	if r.cmd.Urgent {
-		c.urgent++
-	}
-	if wake {
+	l := r.letter()
+	e := c.admitLocked(&l, r.Granted)
+	if e == nil && wake {
 		c.wakeLocked()
 	}
 	c.mu.Unlock()
+	return e
+}
+
+// Take has l, a message of this process, delivered as Deliver does with a request.
+func (c *Cell) Take(command string, l *Letter) *wire.Error {
+	l.cmd = c.spec.Commands[command]
+	if l.cmd == nil {
+		return c.refuse(c.unknown(command))
+	}
+	l.size = weigh(command, l.Sender, l.Value)
+	if l.cmd.InPlace {
+		return c.deliver(l.open(new(Request)), true)
+	}
+	c.mu.Lock()
+	e := c.admitLocked(l, false)
+	if e == nil {
+		c.wakeLocked()
+	}
+	c.mu.Unlock()
+	return e
+}
+
+// admitLocked puts l into the inbox, or says why not. What was granted has room.
+func (c *Cell) admitLocked(l *Letter, granted bool) *wire.Error {
+	if c.state >= Stopping {
+		c.counts.Refused++
+		return (&wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: c.death}).NotStarted()
+	}
+	if l.Chained {
+		c.inbox.PushFront(*l, l.size)
+	} else if !c.pushLocked(l, granted) {
+		c.counts.Refused++
+		n, bytes := c.inbox.Charged()
+		return wire.Errorf(wire.CodeOverloaded, "its inbox is full: %d messages, %d bytes", n, bytes).NotStarted()
+	}
+	c.counts.Accepted++
+	if l.cmd.Urgent {
+		c.urgent++
+	}
 	return nil
+}
+
+// pushLocked puts l into the inbox, if it has room.
+func (c *Cell) pushLocked(l *Letter, granted bool) bool {
+	force := granted || l.cmd.Urgent && c.urgent < maxUrgent
+	if c.inbox.Push(mailbox.Data, *l, l.size, c.spec.Inbox, force) {
+		return true
+	}
+	c.settleLocked() // what is over in a batch has not yet given its room back
+	return c.inbox.Push(mailbox.Data, *l, l.size, c.spec.Inbox, force)
 }
 
 // maxUrgent is how many messages of urgent commands a full inbox takes.
@@ -309,11 +348,6 @@ func (c *Cell) refuse(e *wire.Error) *wire.Error {
 	c.counts.Refused++
 	c.mu.Unlock()
 	return e
-}
-
-// deathLocked says what a message that comes too late is told.
-func (c *Cell) deathLocked() *wire.Death {
-	return c.death
 }
 
 func (c *Cell) unknown(command string) *wire.Error {
@@ -342,12 +376,12 @@ func (c *Cell) Post(do func(ctx context.Context, state any)) {
 	if c.state >= Closed {
 		return
 	}
-	c.inbox.Push(mailbox.Data, r, 0, c.spec.Inbox, true)
+	c.inbox.Push(mailbox.Data, r.letter(), 0, c.spec.Inbox, true)
 	c.wakeLocked()
 }
 
 // Room returns a channel that is closed when the inbox has room again, or the
-// actor ends.
+// actor ends. It may have some a little earlier: see batch.
 func (c *Cell) Room() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -405,13 +439,12 @@ func (c *Cell) quick(t *Turn, r *Request) (v Value, err error) {
 // Nested answers a call its own handler makes to the same actor, in place: on the
 // handler's goroutine, as part of its turn.
 func (c *Cell) Nested(outer *Turn, call *Call) {
-	r := &call.Request
-	cmd := c.spec.Commands[r.Command]
+	cmd := c.spec.Commands[call.Command]
 	if cmd == nil {
-		call.Failed(0, c.refuse(c.unknown(r.Command)))
+		call.Failed(0, c.refuse(c.unknown(call.Command)))
 		return
 	}
-	r.Sender, r.Nested = c.aid, !call.Accept
+	r := &Request{Command: call.Command, Value: call.Argument, Deadline: call.Deadline, Sender: c.aid, Nested: !call.Accept}
 	t := (&Turn{inPlace: outer.inPlace}).of(c, r)
 	t.more().outer = outer
 	stop := context.AfterFunc(outer, func() { t.cancel(outer.over.Load()) })
@@ -437,28 +470,35 @@ func (c *Cell) Nested(outer *Turn, call *Call) {
 // Requests by different sources may have the same id.
 func (c *Cell) Cancel(source Source, id uint64) bool {
 	c.mu.Lock()
-	is := func(r *Request) bool { return r.ID == id && r.Source == source && r.do == nil }
-	r, found := c.inbox.Remove(is)
+	is := func(l Letter) bool { return l.is(source, id) }
+	var l Letter
+	batched := c.takeLocked(is)
+	found := len(batched) > 0
+	if found {
+		l = batched[0]
+	} else {
+		l, found = c.inbox.Remove(is)
+	}
 	var t *Turn
 	if found {
-		c.tookLocked(r)
+		c.tookLocked(&l)
 		c.counts.Dropped++
-		c.inbox.Release(r.Size)
+		c.inbox.Release(l.size)
 		c.freeRoomLocked()
 	} else {
-		at := c.working
-		for at != nil && !is(at) {
-			at = at.next
+		for w := range c.atWorkLocked {
+			if w.is(source, id) {
+				t = w.turn
+				break
+			}
 		}
-		if at != nil {
-			t = at.turn
-		} else if source != nil {
+		if t == nil && source != nil {
 			c.earlyLocked(early{source, id})
 		}
 	}
 	c.mu.Unlock()
 	if found {
-		r.pay(false)
+		l.unpaid()
 	} else if t != nil {
 		t.cancel(t.unwanted())
 	}

@@ -4,12 +4,13 @@
 // A cell knows nothing of connections. Its Owner (the arbiter, or the program that
 // joined one) is handed every outcome and told of the end; its Host carries what
 // its handlers send. A cell at rest holds no goroutine and no timer: a message
-// that finds it idle starts one, which ends when the inbox is empty.
+// that finds it idle has a worker of its host's Commons work until the inbox is empty.
 //
 // Modes decide who may run at a time. Serial: one handler, in order. Interleaved:
 // one handler, but while it waits in a call others may start. Concurrent: up to a
 // limit, started in order.
 //
 // All methods of Cell may be called from any goroutine. Lock order: a cell's lock
-// is taken last but for a turn's; no callback of Owner or Host runs under either.
+// is taken last but for a turn's and that of Commons; no callback of Owner or Host
+// runs under any, but Host.Commons, which only says what it is.
 package cell

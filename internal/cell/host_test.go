@@ -18,6 +18,8 @@ type host struct {
 	lines  []string
 	start  func(s Scope, c *Call) // what Start does; nil: nothing
 	cancel []*Call
+
+	commons *Commons // nil: nothing is shared
 }
 
 var _ Host = (*host)(nil)
@@ -60,6 +62,7 @@ func (h *host) Cancel(c *Call) {
 
 func (h *host) Watch(context.Context, Scope, string, *Watch) *wire.Error { return nil }
 func (h *host) Unwatch(*Watch)                                           {}
+func (h *host) Commons() *Commons                                        { return h.commons }
 
 func (h *host) Reply(r *Request, v Value, _ bool) { h.add("reply %d %v", r.ID, v) }
 

@@ -90,24 +90,27 @@ func (c *Cell) outstayed(p *patience) {
 func (c *Cell) Abandon(reason string, grace time.Duration) {
 	c.mu.Lock()
 	var turns []*Turn
-	for r := c.working; r != nil; r = r.next {
-		turns = append(turns, r.turn)
+	for w := range c.atWorkLocked {
+		turns = append(turns, w.turn)
 	}
-	var left []*Request
+	message := func(l Letter) bool { return !l.own() }
+	left := c.takeLocked(message)
 	for {
-		r, ok := c.inbox.Remove(func(r *Request) bool { return r.do == nil })
+		l, ok := c.inbox.Remove(message)
 		if !ok {
 			break
 		}
-		c.tookLocked(r)
-		c.inbox.Release(r.Size)
-		c.leftLocked(r)
-		left = append(left, r)
+		c.tookLocked(&l)
+		left = append(left, l)
+	}
+	for _, l := range left {
+		c.inbox.Release(l.size)
+		c.leftLocked(&l)
 	}
 	c.mu.Unlock()
-	for _, r := range left {
-		r.pay(false)
-		c.host.Fail(r, wire.Errorf(wire.CodeClosed, "%s", reason).NotStarted(), true)
+	for _, l := range left {
+		l.unpaid()
+		c.host.Fail(l.open(new(Request)), wire.Errorf(wire.CodeClosed, "%s", reason).NotStarted(), true)
 	}
 	c.Stop(reason, grace)
 	c.mu.Lock()
@@ -188,16 +191,20 @@ func (c *Cell) Kill(d *wire.Death) {
 		c.grace.timer.Stop()
 	}
 	var turns []*Turn
-	for r := c.working; r != nil; r = r.next {
-		turns = append(turns, r.turn)
+	for w := range c.atWorkLocked {
+		turns = append(turns, w.turn)
 	}
-	var left []*Request
-	c.inbox.Drain(func(r *Request) {
-		if r.do == nil {
-			left = append(left, r)
-			c.leftLocked(r)
+	var left []Letter
+	drop := func(l Letter) {
+		if !l.own() {
+			left = append(left, l)
+			c.leftLocked(&l)
 		}
-	})
+	}
+	for _, l := range c.takeLocked(func(Letter) bool { return true }) {
+		drop(l)
+	}
+	c.inbox.Drain(drop)
 	for _, t := range c.waitingLocked() {
 		c.active++
 		t.away = false
@@ -222,17 +229,17 @@ func (c *Cell) Kill(d *wire.Death) {
 	for _, t := range turns {
 		t.cancel(canceled)
 	}
-	for _, r := range left {
-		r.pay(false)
-		c.host.Fail(r, (&wire.Error{Code: wire.CodeDown, Death: d, Message: "it ended before it came to this message"}).NotStarted(), true)
+	for _, l := range left {
+		l.unpaid()
+		c.host.Fail(l.open(new(Request)), (&wire.Error{Code: wire.CodeDown, Death: d, Message: "it ended before it came to this message"}).NotStarted(), true)
 	}
 	c.host.Ended(c, d)
 }
 
-// leftLocked counts r, which the actor ends on.
-func (c *Cell) leftLocked(r *Request) {
+// leftLocked counts l, which the actor ends on.
+func (c *Cell) leftLocked(l *Letter) {
 	c.counts.Dropped++
-	if r.ID != 0 {
+	if l.ID != 0 {
 		c.counts.Left++
 	} else {
 		c.counts.Letters++

@@ -52,20 +52,8 @@ type Sized interface {
 	Size() int
 }
 
-// weigh is what a request that came by no connection is charged: as one that did, as
-// far as its value tells.
-func (r *Request) weigh() int {
-	n := wire.HeaderSize + len(r.Command) + len(r.Sender)
-	switch v := r.Value.(type) {
-	case *Encoded:
-		n += len(v.Data)
-	case Sized:
-		n += v.Size()
-	}
-	return n
-}
-
-// Request is a message in an inbox, or a turn the actor owes itself.
+// Request is a message whose handler is at work, or that came over a connection, or a
+// turn the actor owes itself. In an inbox it is in a Letter.
 type Request struct {
 	Command  string
 	Value    Value

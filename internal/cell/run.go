@@ -2,11 +2,11 @@ package cell
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
 
-	"github.com/arbiter-go/arbiter/internal/mailbox"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -24,18 +24,18 @@ func (c *Cell) wakeLocked() {
 	case c.active-int(c.reserve) < limit:
 		if c.readyLocked() > 0 {
 			c.active++
-			go c.run(false)
+			c.host.Commons().work(c, (*Cell).run)
 		}
 	case c.urgent > 0 && int(c.reserve) < c.spec.Reserve:
 		c.active++
 		c.reserve++
-		go c.run(true)
+		c.host.Commons().work(c, (*Cell).runReserve)
 	}
 }
 
-// tookLocked notes that r has left the inbox.
-func (c *Cell) tookLocked(r *Request) {
-	if r.cmd != nil && r.cmd.Urgent {
+// tookLocked notes that l has left the inbox.
+func (c *Cell) tookLocked(l *Letter) {
+	if l.cmd != nil && l.cmd.Urgent {
 		c.urgent--
 	}
 }
@@ -47,10 +47,7 @@ func (c *Cell) crowdedLocked() bool {
 	if c.spec.Mode != Interleaved {
 		return false
 	}
-	limit := c.spec.Inbox.Messages
-	if limit == 0 {
-		limit = mailbox.DefaultMessages
-	}
+	limit, _ := c.spec.Inbox.Bounds()
 	charged, _ := c.inbox.Charged()
 	return charged-c.inbox.Len() >= limit
 }
@@ -64,21 +61,21 @@ func (c *Cell) readyLocked() int {
 	return c.inbox.Len()
 }
 
-// nextLocked takes the next message that may start, or the next urgent one.
-func (c *Cell) nextLocked(urgent bool) (r *Request, ok bool) {
+// nextLocked takes the next message that may start, or the next urgent one, into l.
+func (c *Cell) nextLocked(urgent bool, l *[1]Letter) (ok bool) {
 	switch {
 	case urgent && c.urgent == 0:
 	case urgent:
-		r, ok = c.inbox.Remove(func(r *Request) bool { return r.cmd != nil && r.cmd.Urgent })
+		l[0], ok = c.inbox.Remove(func(l Letter) bool { return l.cmd != nil && l.cmd.Urgent })
 	case c.crowdedLocked():
-		r, ok = c.inbox.PopFront()
+		l[0], ok = c.inbox.PopFront()
 	default:
-		r, ok = c.inbox.Pop()
+		ok = c.inbox.Take(l[:]) > 0
 	}
 	if ok {
-		c.tookLocked(r)
+		c.tookLocked(&l[0])
 	}
-	return r, ok
+	return ok
 }
 
 // waitingLocked are the interleaved handlers that want the turn back, in order.
@@ -90,23 +87,45 @@ func (c *Cell) waitingLocked() []*Turn {
 }
 
 // run has the turn, and works until the inbox is empty or the turn passes to a
-// handler that wants it back. From the reserve it only does what is urgent.
-func (c *Cell) run(reserve bool) {
+// handler that wants it back.
+func (c *Cell) run(d *desk) { c.runAs(d, false) }
+
+// runReserve is run for a place of the reserve: it only does what is urgent.
+func (c *Cell) runReserve(d *desk) { c.runAs(d, true) }
+
+func (c *Cell) runAs(d *desk, reserve bool) {
 	var t *Turn
-	held := true
+	held, lingers := true, false
 	c.mu.Lock()
 	for {
 		if len(c.waitingLocked()) > 0 || c.state >= Closed {
 			break
 		}
-		r, ok := c.nextLocked(reserve)
-		if !ok {
-			break
+		if n := c.batchLocked(); n > 1 {
+			if !c.runBatchLocked(d, n) {
+				break
+			}
+			lingers = true
+			continue
 		}
-		late := false
-		if !r.Deadline.IsZero() || c.budget > 0 {
+		var one [1]Letter
+		if !c.nextLocked(reserve, &one) {
+			if !lingers || c.state != Running {
+				break
+			}
+			// Those it answered are about to run, and likely to ask again: they find it at
+			// work, and need not wake it each on its own.
+			lingers = false
+			c.mu.Unlock()
+			runtime.Gosched()
+			c.mu.Lock()
+			continue
+		}
+		lingers = true
+		late := one[0].late()
+		r := one[0].open(&d.request)
+		if c.budget > 0 {
 			r.began = time.Now()
-			late = !r.Deadline.IsZero() && !r.began.Before(r.Deadline)
 		}
 		switch {
 		case late:
@@ -140,7 +159,11 @@ func (c *Cell) run(reserve bool) {
 		if !alive {
 			break
 		}
-		c.spec.recycle(r)
+		if r == &d.request {
+			*r = Request{} // it is to keep nothing alive while the worker rests
+		} else {
+			c.spec.recycle(r)
+		}
 		if !kept {
 			held = false
 			break
@@ -151,6 +174,9 @@ func (c *Cell) run(reserve bool) {
 	}
 	if held {
 		c.passLocked()
+	}
+	if c.active == 0 {
+		c.inbox.Trim()
 	}
 	over := c.state == Stopping && c.idleLocked()
 	c.mu.Unlock()
@@ -213,6 +239,7 @@ func (c *Cell) finish(r *Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unlinkLocked(r)
+	c.leaveBatchLocked(r.turn)
 	if !c.leaveLocked(r.turn) {
 		c.active++ // whoever calls goes on with a turn
 	}

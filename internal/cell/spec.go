@@ -61,7 +61,8 @@ type Spec struct {
 	Budget      time.Duration                  // how long one handler may take; 0: as long as it likes
 	Info        func(state any) map[string]any // what its info says beside the usual; nil: nothing
 
-	requests sync.Pool // of *Request
+	requests sync.Pool              // of *Request
+	memory   mailbox.Chunks[Letter] // of the inboxes
 }
 
 // Task is something an actor does again and again, as a turn of its own.

@@ -76,26 +76,55 @@ type Scope struct {
 	Turn *Turn // nil outside a handler or hook
 }
 
+// scoped is a context in which somebody acts. It is a type of its own so that a
+// message need not look for its sender along the chain of contexts.
+type scoped struct {
+	context.Context
+	scope Scope
+	turn  *Turn // the one it was derived from, if any, whoever acts
+}
+
+// Value returns what it is itself, and then the values of what it was derived from.
+func (s *scoped) Value(key any) any {
+	if _, ok := key.(scopeKey); ok {
+		return s
+	}
+	return s.Context.Value(key)
+}
+
 // WithScope returns a context in which s acts.
 func WithScope(ctx context.Context, s Scope) context.Context {
-	return context.WithValue(ctx, scopeKey{}, s)
+	return &scoped{ctx, s, turnIn(ctx)}
+}
+
+// turnIn returns the turn that ctx is, or was derived from; nil: none.
+func turnIn(ctx context.Context) *Turn {
+	switch c := ctx.(type) {
+	case *Turn:
+		return c
+	case *scoped:
+		return c.turn
+	}
+	t, _ := ctx.Value(turnKey{}).(*Turn)
+	return t
 }
 
 // ScopeOf returns who acts in ctx: whoever was set last, by WithScope or by being
 // the turn that ctx was derived from.
 func ScopeOf(ctx context.Context) (Scope, bool) {
-	t, ok := ctx.(*Turn)
-	if !ok {
-		switch s := ctx.Value(scopeKey{}).(type) {
-		case Scope:
-			return s, true
+	var who any = ctx
+	for {
+		switch s := who.(type) {
+		case *scoped:
+			return s.scope, true
 		case *Turn:
-			t = s
-		default:
+			return Scope{s.cell.host, s.cell, s}, true
+		case nil:
 			return Scope{}, false
+		default:
+			who = ctx.Value(scopeKey{})
 		}
 	}
-	return Scope{t.cell.host, t.cell, t}, true
 }
 
 type turnKey struct{}

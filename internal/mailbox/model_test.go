@@ -156,7 +156,7 @@ func TestAgainstModel(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		steps := make([]byte, 1500)
 		// Rounds that mostly push take turns with rounds that mostly pop, so that
-		// the rings grow, go round and shrink.
+		// the lanes grow, and empty themselves.
 		for i := range steps {
 			steps[i] = byte(random.Uint32())
 			if kind := steps[i] & 15; i/300%2 == 0 && kind >= 7 && kind <= 11 && random.IntN(3) > 0 {

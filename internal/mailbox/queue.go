@@ -13,6 +13,8 @@
 // A full queue refuses the newest message and never drops one it has admitted.
 package mailbox
 
+import "cmp"
+
 // Class says which bound a message comes under and when its turn is.
 type Class uint8
 
@@ -36,17 +38,39 @@ type Limits struct {
 	Bytes    int // how many bytes may be charged; 0: DefaultBytes
 }
 
+// Bounds returns the bounds with the defaults where l says nothing.
+func (l Limits) Bounds() (messages, bytes int) {
+	return cmp.Or(l.Messages, DefaultMessages), cmp.Or(l.Bytes, DefaultBytes)
+}
+
 // Queue is a bounded queue of T. The zero Queue is ready and holds nothing but its
-// own 64 bytes until the first push. Once it is empty again it keeps at most 2 KiB
-// (or four entries) for each lane it used, which Trim lets go too.
+// own 64 bytes until the first push. Once it is empty again it keeps 16 entries for
+// each lane it used, which Trim lets go too.
 //
 // A Queue is not safe for concurrent use: its owner holds a lock.
 type Queue[T any] struct {
-	data     ring[T]
-	control  *ring[T] // few queues ever need one: nil until the first push
-	front    *ring[T] // data that overtakes: likewise
-	messages int      // charged
-	bytes    int      // charged
+	data     lane[T]
+	rare     *rare[T]   // few queues ever need one: nil until then
+	memory   *Chunks[T] // see Share
+	messages int        // charged
+	bytes    int        // charged
+}
+
+// rare are the lanes that few queues have something in.
+type rare[T any] struct {
+	control lane[T]
+	front   lane[T] // data that overtakes
+}
+
+// Share has the queue take its memory from what others have given back. It is to be
+// called before the first push.
+func (q *Queue[T]) Share(memory *Chunks[T]) { q.memory = memory }
+
+func (q *Queue[T]) rarely() *rare[T] {
+	if q.rare == nil {
+		q.rare = new(rare[T])
+	}
+	return q.rare
 }
 
 // Push adds item at the end of its class and reports whether there was room. Data
@@ -66,17 +90,12 @@ func (q *Queue[T]) Push(c Class, item T, size int, l Limits, force bool) bool {
 	}
 	q.messages++
 	q.bytes += size
-	q.data.push(item)
+	q.data.push(item, q.memory)
 	return true
 }
 
 func (q *Queue[T]) room(size int, l Limits) bool {
-	if l.Messages == 0 {
-		l.Messages = DefaultMessages
-	}
-	if l.Bytes == 0 {
-		l.Bytes = DefaultBytes
-	}
+	l.Messages, l.Bytes = l.Bounds()
 	if q.messages >= l.Messages {
 		return false
 	}
@@ -87,13 +106,11 @@ func (q *Queue[T]) room(size int, l Limits) bool {
 }
 
 func (q *Queue[T]) pushControl(item T, force bool) bool {
-	if q.control == nil {
-		q.control = new(ring[T])
-	}
-	if !force && q.control.n >= ControlMessages {
+	control := &q.rarely().control
+	if !force && control.n >= ControlMessages {
 		return false
 	}
-	q.control.push(item)
+	control.push(item, q.memory)
 	return true
 }
 
@@ -102,59 +119,69 @@ func (q *Queue[T]) pushControl(item T, force bool) bool {
 // above the bound and charged as by Push. It is for a call whose chain already
 // waits inside this very actor: behind the others it might wait for itself.
 func (q *Queue[T]) PushFront(item T, size int) {
-	if q.front == nil {
-		q.front = new(ring[T])
-	}
 	q.messages++
 	q.bytes += size
-	q.front.push(item)
+	q.rarely().front.push(item, q.memory)
 }
 
 // Pop takes the next message: control first, then what overtakes, then data in
 // order. What it takes of data stays charged until Release; control is not
 // charged and not to be released.
 func (q *Queue[T]) Pop() (item T, ok bool) {
-	if item, ok = q.PopControl(); ok {
-		return item, true
+	var one [1]T
+	ok = q.Take(one[:]) > 0
+	return one[0], ok
+}
+
+// Take is Pop for many: it moves the next messages into dst, as many as there are and
+// it has room for, and returns how many. Large messages are moved once, where each Pop
+// would copy its one on the way.
+func (q *Queue[T]) Take(dst []T) (n int) {
+	if q.rare != nil {
+		n = q.rare.control.pop(dst, q.memory)
+		n += q.rare.front.pop(dst[n:], q.memory)
 	}
-	return q.PopData()
+	return n + q.data.pop(dst[n:], q.memory)
 }
 
 // PopControl takes the next control message, for an owner whose handler's turn
 // is taken: control is answered meanwhile.
 func (q *Queue[T]) PopControl() (item T, ok bool) {
-	if q.control == nil || q.control.n == 0 {
+	if q.rare == nil {
 		return item, false
 	}
-	return q.control.pop(), true
+	return q.one(&q.rare.control)
 }
 
 // PopData takes the next data message, which stays charged until Release.
 func (q *Queue[T]) PopData() (item T, ok bool) {
-	if q.front != nil && q.front.n > 0 {
-		return q.front.pop(), true
+	if item, ok = q.PopFront(); ok {
+		return item, true
 	}
-	if q.data.n > 0 {
-		return q.data.pop(), true
-	}
-	return item, false
+	return q.one(&q.data)
 }
 
 // PopFront takes the next message that came by PushFront, for an owner that starts
 // no others just now. It stays charged until Release.
 func (q *Queue[T]) PopFront() (item T, ok bool) {
-	if q.front != nil && q.front.n > 0 {
-		return q.front.pop(), true
+	if q.rare == nil {
+		return item, false
 	}
-	return item, false
+	return q.one(&q.rare.front)
+}
+
+func (q *Queue[T]) one(from *lane[T]) (T, bool) {
+	var one [1]T
+	n := from.pop(one[:], q.memory)
+	return one[0], n > 0
 }
 
 // Fronts returns how many messages that came by PushFront wait.
 func (q *Queue[T]) Fronts() int {
-	if q.front == nil {
+	if q.rare == nil {
 		return 0
 	}
-	return int(q.front.n)
+	return int(q.rare.front.n)
 }
 
 // Release gives back the room of one data message that has left the queue, with
@@ -174,12 +201,12 @@ func (q *Queue[T]) Release(size int) {
 // Release. Control is not searched; it is answered at once anyway. match must not
 // use the queue. The time it takes grows with what waits.
 func (q *Queue[T]) Remove(match func(T) bool) (item T, ok bool) {
-	if q.front != nil {
-		if item, ok = q.front.remove(match); ok {
+	if q.rare != nil {
+		if item, ok = q.rare.front.remove(match, q.memory); ok {
 			return item, true
 		}
 	}
-	return q.data.remove(match)
+	return q.data.remove(match, q.memory)
 }
 
 // Len returns how many messages wait, of both classes.
@@ -187,17 +214,13 @@ func (q *Queue[T]) Len() int { return q.Waiting(Control) + q.Waiting(Data) }
 
 // Waiting returns how many messages of class c wait.
 func (q *Queue[T]) Waiting(c Class) int {
-	n := 0
 	if c == Control {
-		if q.control != nil {
-			n = int(q.control.n)
+		if q.rare == nil {
+			return 0
 		}
-		return n
+		return int(q.rare.control.n)
 	}
-	if q.front != nil {
-		n = int(q.front.n)
-	}
-	return n + int(q.data.n)
+	return q.Fronts() + int(q.data.n)
 }
 
 // Charged returns the data messages, and their bytes, that were pushed and not
@@ -219,13 +242,10 @@ func (q *Queue[T]) Drain(f func(T)) {
 
 // Trim lets go the buffers of empty lanes, for an actor that comes to rest.
 func (q *Queue[T]) Trim() {
-	if q.data.n == 0 {
-		q.data = ring[T]{}
-	}
-	if q.control != nil && q.control.n == 0 {
-		q.control = nil
-	}
-	if q.front != nil && q.front.n == 0 {
-		q.front = nil
+	q.data.trim(q.memory)
+	if q.rare != nil && q.rare.control.n == 0 && q.rare.front.n == 0 {
+		q.rare.control.trim(q.memory)
+		q.rare.front.trim(q.memory)
+		q.rare = nil
 	}
 }

@@ -261,7 +261,15 @@ func TestSizeAtRest(t *testing.T) {
 	}
 }
 
-// After a burst nothing is kept but a small buffer, and after Trim not even that.
+// held returns how many chunks a lane holds.
+func held[T any](r *lane[T]) (n int) {
+	for k := r.head; k != nil; k = k.next {
+		n++
+	}
+	return n
+}
+
+// After a burst nothing is kept but one chunk, and after Trim not even that.
 func TestMemoryIsLetGo(t *testing.T) {
 	const burst = 5000
 	none := Limits{Messages: burst}
@@ -270,19 +278,18 @@ func TestMemoryIsLetGo(t *testing.T) {
 	for range burst {
 		q.Push(Data, item, 0, none, false)
 	}
-	high := len(q.data.buf)
+	if n := held(&q.data); n != (burst+perChunk-1)/perChunk {
+		t.Errorf("%d messages wait in %d chunks", burst, n)
+	}
 	for q.data.n > 3 {
 		q.Pop()
 	}
-	if held := len(q.data.buf); held > high/16 {
-		t.Errorf("3 messages wait in a buffer of %d entries, %d at the burst's height", held, high)
-	}
-	for range 2 * high { // in steady use it neither grows again nor thrashes
-		q.Push(Data, item, 0, Limits{Messages: 4 * high}, false)
+	for range 3 * perChunk { // in steady use, too
+		if n := held(&q.data); n > 2 {
+			t.Fatalf("%d messages wait in %d chunks", q.data.n, n)
+		}
+		q.Push(Data, item, 0, none, true)
 		q.Pop()
-	}
-	if held := len(q.data.buf); held > high/16 {
-		t.Errorf("3 messages wait in a buffer of %d entries after steady use", held)
 	}
 	for q.Len() > 0 {
 		q.Pop()
@@ -291,14 +298,37 @@ func TestMemoryIsLetGo(t *testing.T) {
 	q.Push(Control, item, 0, none, false)
 	q.Pop()
 	q.Pop()
-	for name, r := range map[string]*ring[*int]{"data": &q.data, "control": q.control, "front": q.front} {
-		if held := len(r.buf) * int(unsafe.Sizeof(item)); held > keep {
-			t.Errorf("%s: an empty ring holds %d bytes", name, held)
+	for name, r := range map[string]*lane[*int]{"data": &q.data, "control": &q.rare.control, "front": &q.rare.front} {
+		if n := held(r); n != 1 {
+			t.Errorf("%s: an empty lane holds %d chunks", name, n)
 		}
 	}
 	q.Trim()
-	if q.data.buf != nil || q.control != nil || q.front != nil {
-		t.Error("Trim of an empty queue leaves a buffer")
+	if q.data.head != nil || q.rare != nil {
+		t.Error("Trim of an empty queue leaves a chunk")
+	}
+}
+
+// Queues of one owner use each other's memory, and see nothing of what was in it.
+func TestSharedMemory(t *testing.T) {
+	var memory Chunks[string]
+	var a, b Queue[string]
+	a.Share(&memory)
+	b.Share(&memory)
+	for range 3 {
+		for n := range 3*perChunk + 1 {
+			a.Push(Data, fmt.Sprint("a", n), 0, Limits{}, true)
+			b.Push(Data, fmt.Sprint("b", n), 0, Limits{}, true)
+		}
+		for n := range 3*perChunk + 1 {
+			if s, ok := a.Pop(); !ok || s != fmt.Sprint("a", n) {
+				t.Fatalf("the %dth of a is %q", n, s)
+			}
+			if s, ok := b.Pop(); !ok || s != fmt.Sprint("b", n) {
+				t.Fatalf("the %dth of b is %q", n, s)
+			}
+		}
+		a.Trim()
 	}
 }
 
@@ -338,8 +368,8 @@ func TestNothingIsRetained(t *testing.T) {
 			t.Errorf("item %d is still reachable", i)
 		}
 	}
-	if len(q.data.buf) == 0 {
-		t.Error("the buffer is gone too, so this proves nothing")
+	if held(&q.data) == 0 {
+		t.Error("the memory is gone too, so this proves nothing")
 	}
 	runtime.KeepAlive(&q)
 }
@@ -347,6 +377,7 @@ func TestNothingIsRetained(t *testing.T) {
 func TestSteadyUseAllocatesNothing(t *testing.T) {
 	for _, depth := range []int{1, 64} {
 		var q Queue[*int]
+		q.Share(new(Chunks[*int]))
 		item := new(int)
 		turn := func() {
 			for range depth {

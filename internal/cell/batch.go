@@ -1,0 +1,216 @@
+package cell
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// batch is what a serial actor's worker has taken from the inbox at once, to handle one
+// after the other: so it meets its senders at the lock once for many messages, and not
+// twice for each.
+//
+// What is in a batch has not begun. Until the worker begins it, it still waits: it is
+// counted so, and can be canceled, or dropped with the actor. Which of the two comes
+// first is decided by its stage. Where there is no batch, all this is decided under the
+// lock.
+type batch struct {
+	n       int // written by the worker, under Cell.mu, as letters are
+	letters [maxBatch]Letter
+	stages  [maxBatch]atomic.Uint32
+	turns   []Turn // of each; valid where the stage is begun
+
+	seen   int       // guarded by Cell.mu: which of them Status saw at work …
+	seenAt time.Time // … and since when
+}
+
+// maxBatch is how many messages are taken at once, at most, and batchPart which part of
+// what the inbox holds: who waits for room in it is told when they are over.
+const (
+	maxBatch  = 64
+	batchPart = 8
+)
+
+// Where a message of a batch is.
+const (
+	waits   uint32 = iota // to begin
+	taken                 // out of the batch: nobody begins it
+	begun                 // its handler is at work …
+	over                  // … has returned …
+	lapsed                // … or it is not begun, since its time is up
+	settled               // it is counted, and its room given back
+)
+
+// batchLocked returns how many of the messages that wait may be taken at once: as many
+// as are, on the average, within that part of the inbox's bounds. What interleaves or is
+// concurrent looks at its inbox anew for each, and a budget is kept by the clock.
+func (c *Cell) batchLocked() int {
+	n := c.inbox.Len()
+	if n <= 1 || c.spec.Mode != Serial || c.budget > 0 {
+		return 1
+	}
+	messages, bytes := c.spec.Inbox.Bounds()
+	n = min(n, maxBatch, messages/batchPart)
+	if charged, size := c.inbox.Charged(); size > 0 {
+		n = min(n, bytes/batchPart*charged/size)
+	}
+	return n
+}
+
+// runBatchLocked takes a batch and handles it. It returns false if a handler took the
+// actor with it.
+func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
+	b := &d.batch
+	b.n = c.inbox.Take(b.letters[:n])
+	for i := range b.n {
+		b.stages[i].Store(waits)
+		c.tookLocked(&b.letters[i])
+	}
+	b.seenAt = time.Time{}
+	c.batch = b
+	more := c.inbox.Len() > 0
+	c.mu.Unlock()
+	// One piece of memory for all: it is little, also where a handler has kept its turn,
+	// and with it those of the others.
+	b.turns = make([]Turn, b.n)
+	alive = true
+	for i := 0; alive && i < b.n; i++ {
+		l := &b.letters[i]
+		r := l.open(&d.request)
+		b.turns[i].of(c, r)
+		late, next := l.late(), begun
+		if late {
+			next = lapsed
+		}
+		if !b.stages[i].CompareAndSwap(waits, next) {
+			continue
+		}
+		alive = c.handle(r, late, more || i+1 < b.n)
+		b.stages[i].CompareAndSwap(begun, over)
+	}
+	c.mu.Lock()
+	c.settleLocked()
+	c.freeRoomLocked()
+	c.batch = nil // from here on nobody else looks at it
+	c.mu.Unlock()
+	for i := range b.n {
+		if r := b.letters[i].request; r != nil && b.stages[i].Load() == settled {
+			c.spec.recycle(r)
+		}
+	}
+	clear(b.letters[:b.n])
+	b.n, b.turns = 0, nil
+	d.request = Request{}
+	c.mu.Lock()
+	return alive
+}
+
+// settleLocked counts what of the batch is over, and gives its room back.
+func (c *Cell) settleLocked() {
+	b := c.batch
+	if b == nil {
+		return
+	}
+	for i := range b.n {
+		l := &b.letters[i]
+		switch b.stages[i].Load() {
+		case over:
+			if !l.own() {
+				c.counts.Started++
+			}
+		case lapsed:
+			c.counts.Dropped++
+		default:
+			continue
+		}
+		b.stages[i].Store(settled)
+		c.inbox.Release(l.size)
+	}
+}
+
+// takeLocked takes what of the batch still waits, and matches, out of it. It stays
+// charged to the inbox.
+func (c *Cell) takeLocked(match func(l Letter) bool) (out []Letter) {
+	b := c.batch
+	if b == nil {
+		return nil
+	}
+	for i := range b.n {
+		if b.stages[i].Load() == waits && match(b.letters[i]) && b.stages[i].CompareAndSwap(waits, taken) {
+			out = append(out, b.letters[i])
+		}
+	}
+	return out
+}
+
+// lenLocked returns how many messages wait.
+func (c *Cell) lenLocked() int {
+	n := c.inbox.Len()
+	if b := c.batch; b != nil {
+		for i := range b.n {
+			if b.stages[i].Load() == waits {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// countsLocked are the counts with what is at work in a batch.
+func (c *Cell) countsLocked() Counts {
+	c.settleLocked()
+	n := c.counts
+	for i := range c.beganLocked {
+		if !c.batch.letters[i].own() {
+			n.Started++
+		}
+	}
+	return n
+}
+
+// leaveBatchLocked ends the part that the message with the turn t has in a batch.
+func (c *Cell) leaveBatchLocked(t *Turn) {
+	for i := range c.beganLocked {
+		if &c.batch.turns[i] == t {
+			c.batch.stages[i].Store(over)
+			return
+		}
+	}
+}
+
+// beganLocked yields which messages of the batch are at work: one at most.
+func (c *Cell) beganLocked(yield func(i int) bool) {
+	b := c.batch
+	if b == nil {
+		return
+	}
+	for i := range b.n {
+		if b.stages[i].Load() == begun && !yield(i) {
+			return
+		}
+	}
+}
+
+// atWork is a message whose turn is not over.
+type atWork struct {
+	Letter
+	turn  *Turn
+	began *time.Time // since when it is known to be at work; zero: not noted
+}
+
+// atWorkLocked yields all of those.
+func (c *Cell) atWorkLocked(yield func(w atWork) bool) {
+	for r := c.working; r != nil; r = r.next {
+		if !yield(atWork{r.letter(), r.turn, &r.began}) {
+			return
+		}
+	}
+	for i := range c.beganLocked {
+		b := c.batch
+		if b.seen != i {
+			b.seen, b.seenAt = i, time.Time{}
+		}
+		if !yield(atWork{b.letters[i], &b.turns[i], &b.seenAt}) {
+			return
+		}
+	}
+}

@@ -1,0 +1,269 @@
+package cell
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// batched returns a cell whose worker has taken messages 1 to n at once: message 1 is
+// at work until the gate a opens, the others wait for nothing.
+func batched(t *testing.T, n int, change func(s *Spec)) (*gates, *Cell) {
+	t.Helper()
+	g := newGates("a", "b")
+	close(g.open["b"])
+	c := newCell(g, change)
+	for id := range uint64(n) {
+		w := "b"
+		if id == 0 {
+			w = "a"
+		}
+		// Odd ones come over a connection: those have a request of their own.
+		if e := deliver(c, id+1, w); e != nil {
+			t.Fatal(e)
+		}
+	}
+	c.Start()
+	synctest.Wait()
+	if c.batch == nil || c.batch.n != n {
+		t.Fatalf("they were not taken at once")
+	}
+	return g, c
+}
+
+func deliver(c *Cell, id uint64, w string) *wire.Error {
+	if id%2 == 1 {
+		return c.Deliver(request(nil, id, "work", w))
+	}
+	return c.Take("work", &Letter{Value: word(w), ID: id})
+}
+
+// wantCounts compares what became of messages, and how many wait.
+func wantCounts(t *testing.T, c *Cell, started, dropped uint64, waiting, charged int) {
+	t.Helper()
+	n := c.Counts()
+	w, ch, _ := c.Inbox()
+	if n.Started != started || n.Dropped != dropped || w != waiting || ch != charged {
+		t.Errorf("started %d, dropped %d, waiting %d, charged %d; want %d, %d, %d, %d", n.Started, n.Dropped, w, ch, started, dropped, waiting, charged)
+	}
+	counted(t, c)
+}
+
+// What was taken at once and has not begun still waits, and can be canceled: then it
+// never begins.
+func TestCancelInBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := batched(t, 20, nil)
+		wantCounts(t, c, 1, 0, 19, 20)
+		if s := c.Status(); s.Handling != "work" || s.Waiting != 19 {
+			t.Errorf("status: %+v", s)
+		}
+		time.Sleep(time.Second)
+		if s := c.Status(); s.Since != time.Second {
+			t.Errorf("it has been at work for %v", s.Since)
+		}
+		for _, id := range []uint64{7, 8, 20} {
+			if !c.Cancel(nil, id) || c.Cancel(nil, id) {
+				t.Errorf("%d: not canceled, or twice", id)
+			}
+		}
+		if c.Cancel(nil, 21) {
+			t.Error("what is not there was canceled")
+		}
+		wantCounts(t, c, 1, 3, 16, 17)
+		close(g.open["a"])
+		synctest.Wait()
+		wantCounts(t, c, 17, 3, 0, 0)
+		if slices.Contains(g.all(), "reply 7 b") || !slices.Contains(g.all(), "reply 19 b") {
+			t.Errorf("%q", g.all())
+		}
+	})
+}
+
+// The end of an actor is the end of what was taken and had not begun, each once, and in
+// order; and the handler at work ends with it.
+func TestKillInBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := batched(t, 5, nil)
+		c.Deliver(request(nil, 6, "work", "b"))
+		c.Kill(&wire.Death{Cause: wire.CauseKilled})
+		want := []string{"ready <nil>", "work a"}
+		for id := 2; id <= 6; id++ {
+			want = append(want, fmt.Sprintf("fail %d down started=1", id))
+		}
+		g.want(t, "killed", append(want, "ended killed")...)
+		if n := c.Leaked(); n != 1 {
+			t.Errorf("%d handlers go on", n)
+		}
+		if n := c.Counts(); n.Started != 1 || n.Dropped != 5 || n.Left != 5 {
+			t.Errorf("%+v", n)
+		}
+		close(g.open["a"])
+		synctest.Wait()
+		if n := c.Leaked(); n != 0 {
+			t.Errorf("%d handlers go on", n)
+		}
+		g.want(t, "then", append(want, "ended killed")...)
+	})
+}
+
+// A panic in a batch is the end of the rest, and of nothing else.
+func TestPanicInBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("b")
+		close(g.open["b"])
+		c := newCell(g, nil)
+		for id, command := range []string{"work", "panic", "work"} {
+			if e := c.Deliver(request(nil, uint64(id+1), command, "b")); e != nil {
+				t.Fatal(e)
+			}
+		}
+		c.Start()
+		synctest.Wait()
+		g.want(t, "it", "ready <nil>", "work b", "reply 1 b", "fail 3 down started=1", "ended panic")
+		if n := c.Leaked(); n != 0 {
+			t.Errorf("%d handlers go on", n)
+		}
+		if n := c.Counts(); n.Started != 2 || n.Dropped != 1 {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
+// An actor that nobody hears any more drops what it has taken and not begun, and its
+// own turns are taken all the same.
+func TestAbandonInBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := batched(t, 3, nil)
+		c.Abandon("gone", time.Minute)
+		close(g.open["a"])
+		synctest.Wait()
+		want := []string{"ready <nil>", "work a", "fail 2 closed started=1", "fail 3 closed started=1", "reply 1 a", "ended stopped"}
+		g.want(t, "it", want...)
+		if n := c.Counts(); n.Started != 1 || n.Dropped != 2 {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
+// What is over in a batch has room for others before the batch is over; who waits for
+// room is told at its end.
+func TestRoomInBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("a", "b", "c")
+		close(g.open["b"])
+		c := newCell(g, func(s *Spec) { s.Inbox.Messages = 3 * batchPart })
+		for id, w := range []string{"b", "a", "b"} { // the batch: one that is over, one at work
+			deliver(c, uint64(id+1), w)
+		}
+		for id := uint64(4); id <= 3*batchPart; id++ {
+			if e := deliver(c, id, "c"); e != nil {
+				t.Fatal(e)
+			}
+		}
+		if e := deliver(c, 100, "b"); e == nil || e.Code != wire.CodeOverloaded {
+			t.Fatalf("a full inbox: %v", e)
+		}
+		c.Start()
+		synctest.Wait()
+		if c.batch == nil || c.batch.n != 3 {
+			t.Fatal("three were not taken at once")
+		}
+		room := c.Room()
+		if e := deliver(c, 101, "b"); e != nil {
+			t.Errorf("there is room for one: %v", e)
+		}
+		if e := deliver(c, 102, "b"); e == nil || e.Code != wire.CodeOverloaded {
+			t.Errorf("there is room for one, and no more: %v", e)
+		}
+		close(g.open["a"])
+		synctest.Wait()
+		select {
+		case <-room:
+		default:
+			t.Error("nobody is told of the room")
+		}
+		close(g.open["c"])
+		synctest.Wait()
+		wantCounts(t, c, 3*batchPart+1, 0, 0, 0)
+		c.Kill(&wire.Death{Cause: wire.CauseKilled})
+	})
+}
+
+// Whose time is up while another one of the batch is at work does not start.
+func TestLateInBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("a", "b")
+		close(g.open["b"])
+		c := newCell(g, nil)
+		deliver(c, 1, "a")
+		for id := uint64(2); id <= 3; id++ {
+			c.Take("work", &Letter{Value: word("b"), ID: id, Deadline: time.Now().Add(time.Duration(id) * time.Second)})
+		}
+		c.Start()
+		synctest.Wait()
+		time.Sleep(2 * time.Second)
+		close(g.open["a"])
+		synctest.Wait()
+		g.want(t, "it", "ready <nil>", "work a", "reply 1 a", "fail 2 deadline started=1", "work b", "reply 3 b")
+		wantCounts(t, c, 2, 1, 0, 0)
+	})
+}
+
+// A message that is canceled while it is about to begin either begins or was canceled,
+// and never both or neither.
+func TestCancelRacesBatch(t *testing.T) { synctest.Test(t, cancelRacesBatch) }
+
+func cancelRacesBatch(t *testing.T) {
+	g := newGates("b")
+	close(g.open["b"])
+	g.commons = new(Commons)
+	defer g.commons.Close()
+	c := newCell(g, nil)
+	c.Start()
+	const all = 4000
+	var canceled atomic.Uint64
+	var each sync.WaitGroup
+	sent := make(chan uint64, all)
+	each.Go(func() {
+		for id := range uint64(all) {
+			if e := deliver(c, id+1, "b"); e != nil {
+				t.Error(e)
+			}
+			sent <- id + 1
+		}
+		close(sent)
+	})
+	each.Go(func() {
+		for id := range sent {
+			if c.Cancel(nil, id) {
+				canceled.Add(1) // or its handler's context was ended
+			}
+			c.Counts()
+			c.Status()
+		}
+	})
+	each.Wait()
+	c.Stop("", 0)
+	synctest.Wait()
+	n := c.Counts()
+	if n.Accepted != all || n.Started+n.Dropped != all || n.Left+n.Letters != 0 || n.Dropped > canceled.Load() {
+		t.Errorf("%+v, %d canceled", n, canceled.Load())
+	}
+	replies := 0
+	for _, line := range g.all() {
+		if strings.HasPrefix(line, "reply") {
+			replies++
+		}
+	}
+	if uint64(replies) != n.Started {
+		t.Errorf("%d started, %d were answered", n.Started, replies)
+	}
+}

@@ -1,0 +1,121 @@
+package cell
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// Workers rest when there is nothing to do, a few of them, are woken again, and end with
+// what they belong to; what is still to be done then is done.
+func TestWorkersRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("a")
+		g.commons = new(Commons)
+		var all []*Cell
+		for range 2 * maxIdle {
+			c := newCell(g, nil)
+			c.Start()
+			if e := c.Deliver(request(nil, 1, "work", "a")); e != nil {
+				t.Fatal(e)
+			}
+			all = append(all, c)
+		}
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		close(g.open["a"])
+		synctest.Wait()
+		if n := before - runtime.NumGoroutine(); len(g.commons.idle) != maxIdle || n != maxIdle {
+			t.Errorf("%d workers rest, and %d of %d have ended", len(g.commons.idle), n, 2*maxIdle)
+		}
+		who := g.commons.idle[maxIdle-1]
+		if e := all[0].Deliver(request(nil, 2, "work", "a")); e != nil {
+			t.Fatal(e)
+		}
+		synctest.Wait()
+		if n := len(g.commons.idle); n != maxIdle || g.commons.idle[n-1] != who {
+			t.Error("it was not who worked last that was woken, and rests again")
+		}
+		g.commons.Close()
+		if n := before - runtime.NumGoroutine(); n != 2*maxIdle {
+			t.Errorf("%d workers have ended, of %d", n, 2*maxIdle)
+		}
+		if e := all[0].Deliver(request(nil, 3, "fail", "")); e != nil {
+			t.Fatal(e)
+		}
+		synctest.Wait()
+		if n := all[0].Counts().Started; n != 3 {
+			t.Errorf("%d have started, of 3", n)
+		}
+		if n := before - runtime.NumGoroutine(); n != 2*maxIdle {
+			t.Error("a worker rests where nobody would end it")
+		}
+	})
+}
+
+// A handler that ends its goroutine takes no worker from others.
+func TestGoexitEndsAWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates()
+		g.commons = new(Commons)
+		defer g.commons.Close()
+		c := newCell(g, nil)
+		c.Start()
+		synctest.Wait()
+		c.Post(func(context.Context, any) { runtime.Goexit() })
+		synctest.Wait()
+		if !c.Ended() || len(g.commons.idle) != 0 {
+			t.Errorf("ended: %v, %d workers rest", c.Ended(), len(g.commons.idle))
+		}
+	})
+}
+
+// A call is used again only when nobody else can know of it any more.
+func TestCallsAreUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{commons: new(Commons)}
+		var seen *Call
+		ask := func(ctx context.Context, f func(c *Call)) {
+			h.start = func(_ Scope, c *Call) { seen = c; f(c) }
+			_, _ = Ask(WithScope(ctx, Scope{Host: h}), "it", "work", nil, false)
+		}
+		blank := func(c *Call) bool { return c.once && c.Target == "" && c.state.Load() == pending && c.turn == nil }
+		ask(t.Context(), func(c *Call) { go c.Value(word("it")) })
+		if !blank(seen) {
+			t.Error("one that was answered is not blank again")
+		}
+		for name, f := range map[string]func(c *Call){
+			"failed":  func(c *Call) { c.Failed(0, wire.Errorf(wire.CodeDown, "it")) },
+			"encoded": func(c *Call) { c.Result(0, &wire.Message{}) },
+			"late": func(c *Call) {
+				c.Placed(h, 1)
+				go func() {
+					time.Sleep(time.Minute)
+					c.Value(word("too late"))
+				}()
+			},
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			ask(ctx, f)
+			cancel()
+			if blank(seen) {
+				t.Errorf("%s: it is used again", name)
+			}
+		}
+		time.Sleep(time.Hour) // what comes late disturbs nobody
+		ask(t.Context(), func(c *Call) { c.Value(word("it")) })
+		turn := turnOf(time.Time{})
+		turn.cell.host = h
+		h.start = func(_ Scope, c *Call) { seen = c; go c.Value(word("it")) }
+		if v, e := Ask(turn, "it", "work", nil, false); e != nil || v != word("it") {
+			t.Errorf("%v, %v", v, e)
+		}
+		if blank(seen) {
+			t.Error("one that a turn may end is used again")
+		}
+	})
+}

@@ -1,0 +1,82 @@
+package cell
+
+import (
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// Letter is a message as it is in an inbox. It is copied in and out, and so needs no
+// memory of its own: an inbox may be deep, and what is taken from it is then no longer
+// in the processor's cache. What a message of this process needs is in the letter; any
+// other has a Request.
+type Letter struct {
+	Value    Value
+	Sender   string
+	ID       uint64    // among the calls in flight on the target; 0: one-way
+	Deadline time.Time // zero: none
+	Chained  bool      // see Request
+
+	cmd     *Command
+	size    int
+	request *Request // that of a message from elsewhere, or of a turn the actor owes itself; nil: none
+}
+
+// letter returns r as it is in an inbox.
+func (r *Request) letter() Letter {
+	return Letter{ID: r.ID, Deadline: r.Deadline, Chained: r.Chained, cmd: r.cmd, size: r.Size, request: r}
+}
+
+// Letter returns c as a message of sender's.
+func (c *Call) Letter(sender string) Letter {
+	return Letter{Value: c.Argument, Sender: sender, Deadline: c.Deadline}
+}
+
+// open returns the request that l is: its own, or blank with what is in l.
+func (l *Letter) open(blank *Request) *Request {
+	if l.request != nil {
+		return l.request
+	}
+	*blank = Request{
+		Command: l.cmd.Name, Value: l.Value, Sender: l.Sender, ID: l.ID, Deadline: l.Deadline,
+		Chained: l.Chained, Size: l.size, cmd: l.cmd,
+	}
+	return blank
+}
+
+// late reports whether l's time is up.
+func (l *Letter) late() bool { return !l.Deadline.IsZero() && time.Until(l.Deadline) <= 0 }
+
+// is reports whether l is the call id of source.
+func (l *Letter) is(source Source, id uint64) bool {
+	if l.ID != id || l.own() {
+		return false
+	}
+	if l.request == nil {
+		return source == nil
+	}
+	return l.request.Source == source
+}
+
+// own reports whether l is a turn the actor owes itself.
+func (l *Letter) own() bool { return l.request != nil && l.request.do != nil }
+
+// unpaid gives the sender its room back: l does not start.
+func (l *Letter) unpaid() {
+	if l.request != nil {
+		l.request.pay(false)
+	}
+}
+
+// weigh is what a message that came by no connection is charged: as one that did, as
+// far as its value tells.
+func weigh(command, sender string, v Value) int {
+	n := wire.HeaderSize + len(command) + len(sender)
+	switch v := v.(type) {
+	case *Encoded:
+		n += len(v.Data)
+	case Sized:
+		n += v.Size()
+	}
+	return n
+}
