@@ -136,7 +136,7 @@ type lane struct {
 }
 
 // reserve returns the chunk to append a frame of n bytes to.
-func (l *lane) reserve(n int, pool *Pool) *chunk {
+func (l *lane) reserve(n int, pool *purse) *chunk {
 	t := l.tail
 	if t != nil && n <= t.room() {
 		return t

@@ -36,6 +36,7 @@ type Options struct {
 	// as on one machine: its silence then means nothing, and Timeout is not looked at.
 	Trusting bool
 	Pool     *Pool        // of buffers; default one of its own
+	Budget   *Budget      // of what all connections hold; nil: none
 	Logger   *slog.Logger // default slog.Default()
 	// Lost, if not nil, is told of each one-way request that was posted and, because the
 	// connection ended, not written. It is called by whoever ends that, before Run
@@ -65,12 +66,14 @@ type Conn struct {
 	// the other end has no image of, with its sender. It must not block.
 	Unsent func(sender string, e *wire.Error)
 
-	calls Calls
-	out   outbox
-	room  room
-	alive keepalive
-	in    inbox
-	fates fates
+	purse   purse
+	reading reading // of purse
+	calls   Calls
+	out     outbox
+	room    room
+	alive   keepalive
+	in      inbox
+	fates   fates
 
 	flushLoop func()         // flushRun, bound once
 	handed    *chunk         // from the flusher that hands over to its goroutine
@@ -90,6 +93,7 @@ type Conn struct {
 type inbox struct {
 	frames   *frame.Reader
 	m        wire.Message // the one that is handled; owned by the reader, here so that none is allocated
+	missing  int          // bytes that m lacks, for want of memory; likewise
 	reads    atomic.Uint64
 	messages atomic.Uint64
 	bytes    atomic.Uint64
@@ -134,7 +138,8 @@ func New(t Transport, o Options) *Conn {
 		o.Logger = slog.Default()
 	}
 	c := &Conn{t: t, options: o, log: o.Logger, limit: o.MaxMessage, said: make(chan struct{}), ended: make(chan struct{})}
-	c.out.pool = o.Pool
+	c.purse.pool, c.purse.budget = o.Pool, o.Budget
+	c.out.pool = &c.purse
 	c.out.limits = o.Outbox.withDefaults()
 	c.out.idle.L = &c.out.mu
 	c.room.window = o.Window
@@ -152,7 +157,7 @@ func New(t Transport, o Options) *Conn {
 	if b, ok := t.(Binder); ok {
 		b.Bind(c)
 	}
-	c.in.frames = frame.NewReader(&source{c}, frame.Options{Masking: frame.Unmasked, Limit: maxHello})
+	c.in.frames = frame.NewReader(&source{c}, frame.Options{Masking: frame.Unmasked, Limit: maxHello, Cut: true})
 	return c
 }
 
@@ -184,7 +189,9 @@ func (c *Conn) Info() Info { return c.t.Info() }
 // returns, every goroutine of c has ended.
 func (c *Conn) Run(h Handler) error {
 	c.startKeepalive(func() { h.Beat(c) })
+	c.meter()
 	err := c.read(h)
+	c.reading.end()
 	c.end(err)
 	var violation *wire.Error
 	if errors.As(err, &violation) {
@@ -294,6 +301,10 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 		return wire.Errorf(wire.CodeProtocol, "%v", err)
 	}
 	c.in.messages.Add(1)
+	c.in.missing = c.in.frames.Missing()
+	if c.in.missing > 0 && !c.abridge(m) {
+		return ErrBudget
+	}
 	switch m.Kind {
 	case wire.KindReply, wire.KindError:
 		if err := c.answer(m); err != nil {
@@ -308,7 +319,7 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 			return c.aimless()
 		}
 	case wire.KindRequest:
-		if !c.room.receive(wire.Cost(m.Size())) {
+		if !c.room.receive(wire.Cost(m.Size() + c.in.missing)) {
 			return wire.Errorf(wire.CodeProtocol, "a request beyond the window of %d messages, %d bytes", c.room.window.Messages, c.room.window.Bytes)
 		}
 		h.Receive(c, m)

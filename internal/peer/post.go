@@ -33,8 +33,8 @@ func classOf(class Class, m *wire.Message) (Class, int) {
 }
 
 // Post queues m in its class. It never waits and does not write: Flush does. ch is
-// Post's from here on, whatever it returns. The error is ErrFull, ErrClosed, or a
-// *wire.Error for what can never be sent.
+// Post's from here on, whatever it returns. The error is ErrFull, ErrBudget, ErrClosed, or
+// a *wire.Error for what can never be sent.
 func (c *Conn) Post(class Class, m *wire.Message, ch Charge) error {
 	size, failed := c.check(m)
 	if failed != nil {
@@ -51,10 +51,7 @@ func (c *Conn) Post(class Class, m *wire.Message, ch Charge) error {
 	}
 	var owed debts
 	if err == nil {
-		var room bool
-		if room, owed = c.roomLocked(class, n, m.Flags&wire.FlagOneWay != 0); !room {
-			err = ErrFull
-		}
+		owed, err = c.roomLocked(class, n, m, size)
 	}
 	if err != nil {
 		o.mu.Unlock()
@@ -111,12 +108,15 @@ func (c *Conn) Request(m *wire.Message, n Note, ch Charge) (id uint64, err *wire
 		m.ID = id
 		return id, err
 	}
-	room, owed := c.roomLocked(class, cost, false)
-	if !room {
+	owed, full := c.roomLocked(class, cost, m, size)
+	if full != nil {
 		queued := o.load[Data]
 		o.mu.Unlock()
 		ch.Return()
 		owed.pay()
+		if full == ErrBudget {
+			return 0, wire.Errorf(wire.CodeOverloaded, "%v; call again later", full).NotStarted()
+		}
 		return 0, wire.Errorf(wire.CodeOverloaded, "%d bytes already wait to be taken by it", queued).NotStarted()
 	}
 	n.Sent = o.place + 1
@@ -158,6 +158,11 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 	if err := o.refusal(); err != nil {
 		o.mu.Unlock()
 		return err
+	}
+	if !c.purse.affords(Data, m, size) {
+		c.purse.budget.refuse() // at once: who waited would be told of room here, and not of room elsewhere
+		o.mu.Unlock()
+		return wire.Errorf(wire.CodeOverloaded, "%v", ErrBudget).NotStarted()
 	}
 	if cost == 0 || o.waiters.empty() && o.free(cost) {
 		o.place++
