@@ -1,6 +1,8 @@
 package arbiter
 
 import (
+	"errors"
+
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -114,6 +116,10 @@ func needsOneWay(p *pool) *wire.Error {
 func (s *session) request(m *wire.Message) {
 	s.counts.read.Add(1)
 	charge := s.conn.Charge(m)
+	if n := s.conn.Missing(); n > 0 {
+		s.refuse(m, charge, errMemory(wire.StartedNo))
+		return
+	}
 	if m.Codec == wire.CodecPickle && !s.inc.pulsar {
 		s.refuse(m, charge, errNotPulsar())
 		return
@@ -192,7 +198,16 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 		return
 	}
 	s.asked[own] = asked{link: l, turn: turn}
+	afforded := s.affordCallLocked()
 	s.mu.Unlock()
+	if !afforded {
+		charge.Return()
+		s.counts.refused.Add(1)
+		if s.answered(own) {
+			s.fail(own, errMemory(wire.StartedNo))
+		}
+		return
+	}
 	note := peer.Note{Caller: l, ID: own, Deadline: s.arb.deadline(m.Millis), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn}
 	id, err := s.forward(l, m, note, charge)
 	if err != nil {
@@ -226,8 +241,13 @@ func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.
 		return 0, err
 	}
 	m.ID = id
-	r := l.to.cell.Receive(m, s.conn, charge.Cost)
-	if err := l.to.cell.Put(r); err != nil {
+	err = errMemory(wire.StartedNo)
+	if s.conn.Admit(charge.Cost) == nil {
+		if err = l.to.cell.Put(l.to.cell.Receive(m, s.conn, charge.Cost)); err != nil {
+			s.conn.Dismiss(charge.Cost)
+		}
+	}
+	if err != nil {
 		charge.Return()
 		l.to.local.Take(id)
 		return 0, at(err, l.to)
@@ -265,15 +285,7 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 			err = postError(e)
 		}
 	} else {
-		var source cell.Source
-		if charge.From != nil { // else it is one of several of the same message, and another one pays
-			source = s.conn
-		}
-		r := l.to.cell.Receive(m, source, charge.Cost)
-		r.Granted = true // it takes room in its sender's window until its handler begins: the sender waits
-		if err = l.to.cell.Put(r); err != nil {
-			charge.Return()
-		}
+		err = s.deliver(l.to, m, charge)
 	}
 	if err != nil {
 		m.ID = id
@@ -290,8 +302,41 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 	}
 }
 
+// deliver puts a one-way message into the inbox of an actor of this process.
+func (s *session) deliver(to *incarnation, m *wire.Message, charge peer.Charge) *wire.Error {
+	cost, source := charge.Cost, cell.Source(s.conn)
+	if charge.From == nil {
+		cost, source = wire.Cost(m.Size()), (*copied)(s.conn)
+	}
+	if s.conn.Admit(cost) != nil {
+		charge.Return()
+		return errMemory(wire.StartedNo)
+	}
+	r := to.cell.Receive(m, source, cost)
+	r.Granted = true // it takes room in its sender's window until its handler begins: the sender waits
+	err := to.cell.Put(r)
+	if err != nil {
+		s.conn.Dismiss(cost)
+		charge.Return()
+	}
+	return err
+}
+
+// copied is the source of one of several copies of a message: another one gives the room
+// back.
+type copied peer.Conn
+
+// Credit gives back the memory.
+func (c *copied) Credit(cost int) { (*peer.Conn)(c).Dismiss(cost) }
+
+// Started counts nothing: the sender sent one message.
+func (c *copied) Started() {}
+
 // postError is why a one-way message could not be posted.
 func postError(err error) *wire.Error {
+	if errors.Is(err, peer.ErrBudget) {
+		return errMemory(wire.StartedNo)
+	}
 	return wire.AsError(err, wire.CodeOverloaded).With(wire.StartedNo)
 }
 

@@ -36,6 +36,7 @@ type session struct {
 
 	mu       sync.Mutex // guards what follows
 	asked    map[uint64]asked
+	paid     int // calls that are counted in the budget: see affordCallLocked
 	watching map[uint64]*incarnation
 	gone     bool          // withdraw was called
 	bye      *wire.Death   // what its goodbye said
@@ -116,6 +117,7 @@ func (s *session) answered(id uint64) bool {
 	a, ok := s.asked[id]
 	if ok {
 		delete(s.asked, id)
+		s.refundLocked()
 	}
 	s.mu.Unlock()
 	if a.turn {
@@ -134,7 +136,12 @@ func (s *session) fail(id uint64, e *wire.Error) {
 // post queues m. What cannot be queued is lost with the connection, or breaks it:
 // a peer that does not read its replies cannot be served.
 func (s *session) post(class peer.Class, m *wire.Message) {
-	if err := s.conn.Post(class, m, peer.Charge{}); err != nil && !s.conn.Calls().Ended() {
+	s.unposted(s.conn.Post(class, m, peer.Charge{}))
+}
+
+// unposted ends the connection if err, of a Post, is one.
+func (s *session) unposted(err error) {
+	if err != nil && !s.conn.Calls().Ended() {
 		s.conn.Close(fmt.Errorf("it does not read what it is sent: %w", err))
 	}
 }
@@ -186,6 +193,8 @@ func (s *session) withdraw() {
 	s.mu.Lock()
 	all, watching := s.asked, s.watching
 	s.asked, s.watching, s.gone = nil, nil, true
+	s.conn.Dismiss(s.paid*callCost + len(watching)*watchCost)
+	s.paid = 0
 	s.mu.Unlock()
 	for id, a := range all {
 		if a.turn {
@@ -208,12 +217,17 @@ func (s *session) watch(m *wire.Message) {
 	s.mu.Lock()
 	_, taken := s.watching[m.ID]
 	refused := s.gone || len(s.watching) >= maxWatches
-	if !refused && !taken {
+	poor := !refused && !taken && s.conn.Admit(watchCost) != nil
+	if !refused && !taken && !poor {
 		s.watching[m.ID] = to
 	}
 	s.mu.Unlock()
 	if taken { // it would be a watch that nobody counts
 		s.fail(m.ID, invalid("the id %d belongs to another watch", m.ID))
+		return
+	}
+	if poor {
+		s.fail(m.ID, errMemory(wire.StartedNo))
 		return
 	}
 	if refused {
@@ -231,19 +245,22 @@ func (s *session) watch(m *wire.Message) {
 }
 
 func (s *session) unwatch(id uint64) {
-	s.mu.Lock()
-	to := s.watching[id]
-	delete(s.watching, id)
-	s.mu.Unlock()
-	if to != nil {
+	if to := s.forgetWatch(id); to != nil {
 		to.removeWatcher(func(w watcher) bool { return w.by == s.inc && w.id == id })
 	}
 }
 
-func (s *session) forgetWatch(id uint64) {
+// forgetWatch takes the watch id off the list, and returns whose end it was for; nil if
+// there is no such watch.
+func (s *session) forgetWatch(id uint64) *incarnation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.watching, id)
+	to := s.watching[id]
+	if to != nil {
+		delete(s.watching, id)
+		s.conn.Dismiss(watchCost)
+	}
+	return to
 }
 
 // stop asks the actor to stop.
