@@ -16,6 +16,7 @@ import (
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
 )
 
 // The simulation drives the production arbiter, sessions, cells and members over
@@ -127,7 +128,11 @@ func newSim(t *testing.T, seed uint64) *simWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if w.rng.IntN(2) == 0 {
+		arb.budget = peer.NewBudget(leastBudget << w.rng.IntN(3)) // before anybody joins
+	}
 	w.arb = arb
+	w.note("budget %d", arb.budget.Limit())
 	w.note("inbox %+v, strict %v", inbox, arb.options.Strict)
 	return w
 }

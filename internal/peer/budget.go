@@ -13,11 +13,12 @@ import (
 // what they sent into inboxes of this process. All methods may be called from any
 // goroutine; those of a nil Budget bound and count nothing.
 //
-// Up to half of the limit nobody notices it. Beyond, a connection may hold a quarter of
-// what is still free: so however many are stuck, and whatever they are sent, there
-// is always something left for one that is not. The last eighth is no one's: it is for control
-// and for the errors by which a refusal is told, which are small and are refused only to a
-// connection that has a heap of them unread.
+// Up to half of the limit nobody notices it. From there to three quarters a connection may
+// hold a quarter of what is left to there, so that nobody takes it all. From there to seven
+// eighths it may hold its part of an eighth, as many connections as there are, but 64 KiB at
+// most and 4 KiB at least: however many are stuck, and whatever they are sent, one that is
+// not has some room. The last eighth is for the errors by which a refusal is told, and its
+// second half for control; neither is refused to who has no more than its part unread.
 //
 // The limit is not exact. Whoever asks for room and whoever takes it are two steps, so
 // that as many messages as there are processors may be beyond it.
@@ -27,6 +28,7 @@ type Budget struct {
 	held  atomic.Int64
 	_     [56]byte
 
+	shares  atomic.Int64 // connections
 	refused atomic.Uint64
 }
 
@@ -77,22 +79,36 @@ func (b *Budget) allows(own, n int) bool {
 		return true
 	}
 	held, size := b.held.Load(), int64(n)
-	free := b.limit - b.limit/8 - held
-	return held+size <= b.limit/2 || int64(own)+size <= free/4
+	switch {
+	case held+size <= b.limit/2:
+		return true
+	case int64(own)+size <= (b.limit-b.limit/4-held)/4:
+		return true
+	}
+	return held+size <= b.limit-b.limit/8 && int64(own)+size <= b.part()
 }
 
-const (
-	// heap is how many bytes of control and errors may wait for one connection, whatever
-	// the Budget says: there must be a way to say no.
-	heap = 64 << 10
-	// trifle is how many bytes a reply may have and still be no worse than the error that
-	// would stand for it.
-	trifle = 512
-)
+// part returns how many bytes each connection may have when there is little left.
+func (b *Budget) part() int64 {
+	const least, most = smallChunk, 64 << 10
+	return max(least, min(most, b.limit/8/max(1, b.shares.Load())))
+}
 
-// allowsSmall is allows for what is not refused but to who leaves it unread.
-func (b *Budget) allowsSmall(own, n int) bool {
-	return b == nil || own+n <= heap || b.held.Load()+int64(n) <= b.limit
+// trifle is how many bytes a reply may have and still be no worse than the error that
+// would stand for it.
+const trifle = 512
+
+// allowsSmall is allows for what is refused only to who leaves much unread, and is then cut
+// off: errors, of which one can cause any number, and control.
+func (b *Budget) allowsSmall(class Class, unread, n int) bool {
+	if b == nil || int64(unread+n) <= b.part() {
+		return true
+	}
+	limit := b.limit
+	if class != Control {
+		limit -= b.limit / 16
+	}
+	return b.held.Load()+int64(n) <= limit
 }
 
 // purse is what one connection holds of a Budget, and the Pool of its buffers: each is
@@ -102,6 +118,7 @@ type purse struct {
 	pool   *Pool
 	budget *Budget // nil: nothing is counted
 	own    atomic.Int64
+	unread atomic.Int64 // of own, what waits to be written
 }
 
 // count counts n bytes more, or fewer.
@@ -112,19 +129,36 @@ func (p *purse) count(n int) {
 	}
 }
 
+// queue counts n bytes more, or fewer, that wait to be written.
+func (p *purse) queue(n int) {
+	if p.budget != nil {
+		p.unread.Add(int64(n))
+		p.count(n)
+	}
+}
+
 // holds returns how many bytes the connection holds.
 func (p *purse) holds() int { return int(p.own.Load()) }
 
 // get returns an empty chunk with room for n bytes.
 func (p *purse) get(n int) *chunk {
 	_, size := class(n)
-	p.count(size) // first: so it is seen while the memory is being made
+	p.queue(size) // first: so it is seen while the memory is being made
 	return p.pool.get(n)
+}
+
+// tight reports whether so much is held that nobody should hold more than is needed.
+func (p *purse) tight() bool { return p.budget != nil && p.budget.held.Load() > p.budget.limit/2 }
+
+// exact returns an empty chunk with room for n bytes and no more. It is not used again.
+func (p *purse) exact(n int) *chunk {
+	p.queue(n)
+	return &chunk{b: make([]byte, 0, n), class: -1}
 }
 
 // put takes back a chunk that nobody refers to.
 func (p *purse) put(c *chunk) {
-	p.count(-cap(c.b))
+	p.queue(-cap(c.b))
 	p.pool.put(c)
 }
 
@@ -132,31 +166,36 @@ func (p *purse) put(c *chunk) {
 // message and not the rest. It is the reader's.
 type reading struct {
 	of    *purse // nil: nothing was taken
-	taken int
+	taken atomic.Int64
 }
 
 var _ frame.Memory = (*reading)(nil)
 
+// freeReading is how many bytes every connection may read with, whatever the others
+// hold: who is to be refused has to be heard first. It is part of what a connection costs.
+const freeReading = 64 << 10
+
 // Take counts n bytes, if there is room for them.
 func (r *reading) Take(n int) bool {
-	if !r.of.budget.allows(r.of.holds(), n) {
+	if int(r.taken.Load())+n > freeReading && !r.of.budget.allows(r.of.holds(), n) {
 		return false // not counted as refused: a smaller buffer may do
 	}
-	r.taken += n
+	r.taken.Add(int64(n))
 	r.of.count(n)
 	return true
 }
 
 // Give takes back n of what Take has counted.
 func (r *reading) Give(n int) {
-	r.taken -= n
+	r.taken.Add(int64(-n))
 	r.of.count(-n)
 }
 
 // end takes back all of it: nothing is read any more.
 func (r *reading) end() {
 	if r.of != nil {
-		r.Give(r.taken)
+		r.Give(int(r.taken.Load()))
+		r.of.budget.shares.Add(-1)
 	}
 }
 
@@ -169,7 +208,7 @@ func (p *purse) affords(class Class, m *wire.Message, size int) bool {
 	case p.budget == nil || class == Ordered:
 		return true
 	case class == Control, class == Reply && (m.Kind != wire.KindReply || size <= trifle):
-		return p.budget.allowsSmall(p.holds(), size)
+		return p.budget.allowsSmall(class, int(p.unread.Load()), size)
 	}
 	return p.budget.allows(p.holds(), size)
 }
@@ -183,6 +222,7 @@ func (c *Conn) meter() {
 		return
 	}
 	c.reading.of = &c.purse
+	c.purse.budget.shares.Add(1)
 	c.in.frames.SetMemory(&c.reading)
 	if t, ok := c.t.(metered); ok {
 		t.meter(&c.reading)
@@ -225,5 +265,5 @@ func (c *Conn) Admit(cost int) error {
 // Dismiss undoes Admit for a message that the inbox did not take.
 func (c *Conn) Dismiss(cost int) { c.purse.count(-cost) }
 
-// Holds returns how many bytes of the Budget are c's.
-func (c *Conn) Holds() int { return c.purse.holds() }
+// Holds returns how many bytes of the Budget are c's, and how many of these it reads with.
+func (c *Conn) Holds() (all, reading int) { return c.purse.holds(), int(c.reading.taken.Load()) }
