@@ -116,7 +116,6 @@ type Arbiter struct {
 	dead     dead
 	names    names
 	buffers  buffers
-	chunks   peer.Pool     // of all connections
 	serial   atomic.Uint64 // of aids
 	keys     atomic.Uint64 // of local calls among the waits
 	output   *proc.Output

@@ -426,7 +426,7 @@ func (a *Arbiter) newConn(t peer.Transport, args *actor.SpawnArgs, lost func(*wi
 	every, timeout := a.heartbeat(args)
 	return peer.New(t, peer.Options{
 		MaxMessage: a.options.MaxMessage, Window: sessionWindow, Logger: a.log, OwnsEnd: true,
-		Interval: every, Timeout: timeout, Lost: lost, Pool: &a.chunks, Budget: a.budget,
+		Interval: every, Timeout: timeout, Lost: lost, Budget: a.budget,
 	})
 }
 

@@ -20,6 +20,8 @@ func (r *ration) Take(n int) bool {
 	return true
 }
 
+func (r *ration) Short() bool { return r.left < 1<<20 }
+
 func (r *ration) Give(n int) { r.left += n; r.taken -= n }
 
 // TestCut: a message for which there is no memory is read to its end all the same, its

@@ -47,6 +47,9 @@ type Memory interface {
 	Take(n int) bool
 	// Give gives n bytes back.
 	Give(n int)
+	// Short reports whether there is so little left that nobody should keep what may be of
+	// use later.
+	Short() bool
 }
 
 const (
@@ -60,6 +63,9 @@ const (
 
 	// faith is how much is allocated because a header says so.
 	faith = 1 << 20
+
+	// maxRest is the largest body that is kept, where memory is counted, while nothing comes.
+	maxRest = 4 << 20
 
 	// stub is how much of a message is kept for which there is no memory.
 	stub = 2 << 10
@@ -499,8 +505,8 @@ func (r *Reader) fill(need int) error {
 	}
 	r.start, r.end = 0, copy(r.buf, kept)
 	free := r.buf[r.end:]
-	if r.memory != nil && r.end == 0 && !r.message && cap(r.body) > maxBuffer {
-		r.body = nil // it may be long until it is of use
+	if r.memory != nil && r.end == 0 && !r.message && cap(r.body) > maxBuffer && (cap(r.body) > maxRest || r.memory.Short()) {
+		r.body = nil // it may be long until the next message comes
 		r.account()
 	}
 	n, err := r.readStream(free)

@@ -191,6 +191,9 @@ func (r *reading) Give(n int) {
 	r.of.count(-n)
 }
 
+// Short reports whether much is held.
+func (r *reading) Short() bool { return r.of.tight() }
+
 // end takes back all of it: nothing is read any more.
 func (r *reading) end() {
 	if r.of != nil {
