@@ -55,12 +55,12 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 	if c.Accept {
 		var err *wire.Error
 		if to.session != nil {
-			if err = i.post(ctx, to, s, c.Target, c.Command, c.Request.Value, false); err == nil {
+			if err = i.post(ctx, to, s, c.Target, c.Command, c.Request.Value, inArbiter); err == nil {
 				to.session.conn.Flush()
 			}
 		} else {
 			c.Deadline = time.Time{}
-			err = i.deliver(ctx, to, s, &c.Request, false)
+			err = i.deliver(ctx, to, s, &c.Request, inArbiter)
 		}
 		if err != nil {
 			c.Failed(0, at(err, to))
@@ -155,18 +155,29 @@ func tooLarge(size, limit int) *wire.Error {
 	return wire.Errorf(wire.CodeTooLarge, "the message has %d bytes, and the limit is %d", size, limit).NotStarted()
 }
 
-// post queues a one-way message to an actor elsewhere. With wait it waits for room
-// until ctx ends. Flush is still to be called.
-func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, target, command string, v cell.Value, wait bool) *wire.Error {
+// waiting says what a one-way message does where there is no room.
+type waiting uint8
+
+const (
+	inArbiter waiting = iota // it waits in the arbiter, as what comes from elsewhere does, up to the bounds
+	ifRoom                   // it fails
+	untilRoom                // its sender waits, until its context ends
+)
+
+// post queues a one-way message to an actor elsewhere. Flush is still to be called.
+func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, target, command string, v cell.Value, wait waiting) *wire.Error {
 	buf := i.arb.buffers.get()
 	m, b, failed := s.Message(target, command, v, time.Time{}, (*buf)[:0])
 	if failed == nil {
 		m.Sender, m.Ext = wire.Bytes(i.aid), nil
 		m.Flags = m.Flags&^wire.FlagTurn | wire.FlagOneWay
 		var err error
-		if wait {
+		switch wait {
+		case untilRoom:
 			err = to.session.conn.PostWait(ctx, &m)
-		} else {
+		case ifRoom:
+			err = to.session.conn.PostNow(&m)
+		default:
 			err = to.session.conn.Post(peer.Data, &m, peer.Charge{})
 		}
 		if err != nil {
@@ -177,9 +188,8 @@ func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, t
 	return failed
 }
 
-// deliver puts a one-way message into the inbox of an actor of this process. With
-// wait it waits for room until ctx ends.
-func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, r *cell.Request, wait bool) *wire.Error {
+// deliver puts a one-way message into the inbox of an actor of this process.
+func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, r *cell.Request, wait waiting) *wire.Error {
 	if err := i.arb.encodeAll(r); err != nil {
 		return err
 	}
@@ -187,7 +197,7 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 	if to == i && s.Turn != nil {
 		return err // it would wait for itself
 	}
-	if !wait || err == nil || err.Code != wire.CodeOverloaded {
+	if wait != untilRoom || err == nil || err.Code != wire.CodeOverloaded {
 		return err
 	}
 	if _, limited := ctx.Deadline(); !limited {
@@ -212,6 +222,16 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 
 // Send sends a one-way message of i's.
 func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
+	return i.sendTo(ctx, s, target, command, v, untilRoom)
+}
+
+// TrySend sends a one-way message of i's if there is room for it.
+func (i *incarnation) TrySend(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
+	return i.sendTo(ctx, s, target, command, v, ifRoom)
+}
+
+// sendTo sends a one-way message to who has the address.
+func (i *incarnation) sendTo(ctx context.Context, s cell.Scope, target, command string, v cell.Value, wait waiting) *wire.Error {
 	if p := i.arb.allOf(target); p != nil {
 		return i.sendAll(ctx, s, p, command, v)
 	}
@@ -222,12 +242,11 @@ func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command st
 	if entered {
 		defer to.gate.leave()
 	}
-	return i.send(ctx, s, to, target, command, v, true)
+	return i.send(ctx, s, to, target, command, v, wait)
 }
 
-// send sends a one-way message to one actor. With wait it waits for room until ctx
-// ends.
-func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value, wait bool) *wire.Error {
+// send sends a one-way message to one actor.
+func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value, wait waiting) *wire.Error {
 	if to.session == nil {
 		r := to.cell.Spec().NewRequest()
 		r.Command, r.Value, r.Sender = command, v, i.aid

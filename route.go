@@ -334,8 +334,11 @@ func (c *copied) Started() {}
 
 // postError is why a one-way message could not be posted.
 func postError(err error) *wire.Error {
-	if errors.Is(err, peer.ErrBudget) {
+	switch {
+	case errors.Is(err, peer.ErrBudget):
 		return errMemory(wire.StartedNo)
+	case errors.Is(err, peer.ErrFull):
+		return wire.Errorf(wire.CodeOverloaded, "there is no room for more on the way to it").NotStarted()
 	}
 	return wire.AsError(err, wire.CodeOverloaded).With(wire.StartedNo)
 }

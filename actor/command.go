@@ -106,6 +106,18 @@ func (c Command[In, Out]) Send(ctx context.Context, target Ref, in In) error {
 	return nil
 }
 
+// TrySend is Send that never waits. Where there is no room, in the window towards the
+// arbiter, in that of its target or in the inbox, it returns Overloaded at once: the
+// message went nowhere, and no dead letter is made of it. A Member that has not joined
+// yet does so first.
+func (c Command[In, Out]) TrySend(ctx context.Context, target Ref, in In) error {
+	to := target.address()
+	if err := cell.TrySendIn(ctx, to, c.name, &typed[In]{in}); err != nil {
+		return errorOf(err, target.label(), c.name)
+	}
+	return nil
+}
+
 // Wait waits for the outcome. It returns the same however often it is called.
 func (p *Pending[Out]) Wait() (out Out, err error) {
 	v, e := p.call.Wait(p.ctx)
@@ -152,6 +164,15 @@ func Call[Out any, T Target](ctx context.Context, target T, command string, args
 func Send[T Target](ctx context.Context, target T, command string, args ...any) error {
 	to := addressOf(target)
 	if err := cell.SendIn(ctx, to, command, argumentsOf(args)); err != nil {
+		return errorOf(err, to, command)
+	}
+	return nil
+}
+
+// TrySend is Send that never waits: see Command.TrySend.
+func TrySend[T Target](ctx context.Context, target T, command string, args ...any) error {
+	to := addressOf(target)
+	if err := cell.TrySendIn(ctx, to, command, argumentsOf(args)); err != nil {
 		return errorOf(err, to, command)
 	}
 	return nil

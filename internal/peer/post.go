@@ -177,6 +177,33 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 	return waitError(c.wait(ctx, w))
 }
 
+// PostNow posts m as data if the other end's window has room for it and nobody waits for
+// that. It never waits: else the error is ErrFull, or as of Post.
+func (c *Conn) PostNow(m *wire.Message) error {
+	size, failed := c.check(m)
+	if failed != nil {
+		return failed
+	}
+	_, cost := classOf(Data, m)
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.refusal(); err != nil {
+		return err
+	}
+	if !o.waiters.empty() || !o.free(cost) {
+		o.stats.full++
+		return ErrFull
+	}
+	if !c.purse.affords(Data, m, size) {
+		c.purse.budget.refuse()
+		return ErrBudget
+	}
+	o.place++
+	o.appendData(m, size, cost, Charge{}, 0)
+	return nil
+}
+
 // RequestWait is Request for who may wait for room, as PostWait does.
 func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uint64, err *wire.Error) {
 	size, err := c.check(m)
