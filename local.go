@@ -86,14 +86,18 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 			c.Chained = i.arb.waitsAbove(i, note.Parent, to)
 		}
 	}
+	caller, where := note.Caller, any(to)
+	if p := to.pooledAs(wire.Bytes(c.Target)); p != nil && to.repeats(wire.Bytes(c.Command)) {
+		where = firstPlace{i.repeatable(p, c, &note), to}
+	}
 	id, err := i.ask(to, s, c, note)
 	if err != nil {
-		note.Caller.Failed(0, at(err, to))
+		caller.Failed(0, at(err, to))
 		return
 	}
 	i.arb.ledger.local.add()
-	if !c.Placed(to, id) {
-		i.takeBack(to, id)
+	if !c.Placed(where, id) {
+		i.withdraw(where, id)
 	}
 }
 
@@ -266,8 +270,22 @@ func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, t
 
 // Cancel gives up a call in flight.
 func (i *incarnation) Cancel(c *cell.Call) {
-	at, id := c.Place()
-	i.takeBack(at.(*incarnation), id)
+	i.withdraw(c.Place())
+}
+
+// withdraw takes back a call that is in flight at the place.
+func (i *incarnation) withdraw(place any, id uint64) {
+	to, ok := place.(*incarnation)
+	if first, repeats := place.(firstPlace); repeats {
+		to, ok = first.to, true
+		if t, turn := first.first.(*turnCall); turn {
+			t.over()
+		}
+		first.cancel()
+	}
+	if ok {
+		i.takeBack(to, id)
+	}
 }
 
 func (i *incarnation) takeBack(to *incarnation, id uint64) {
@@ -357,6 +375,9 @@ func (i *incarnation) Reply(r *cell.Request, v cell.Value, more bool) {
 	note, status := i.local.Take(r.ID)
 	if status != peer.Found {
 		return // nobody waits any more
+	}
+	if again, ok := note.Caller.(*repeat); ok {
+		note.Caller = again.finish()
 	}
 	switch caller := note.Caller.(type) {
 	case *link:
@@ -471,6 +492,9 @@ func (a *Arbiter) callerOf(n peer.Note) *incarnation {
 	switch c := n.Caller.(type) {
 	case *link:
 		return c.from.inc
+	case *repeat:
+		n.Caller = c.first
+		return a.callerOf(n)
 	case *turnCall:
 		return c.from
 	case *cell.Call:

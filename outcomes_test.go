@@ -145,7 +145,7 @@ func TestMain(m *testing.M) {
 	}
 	playScene()
 	endEarly()
-	child = arbiter.Child(append(sceneKinds(), Subject, Weaver, Broken, Ordered, Victim, One, Witness, Letbox)...)
+	child = arbiter.Child(append(sceneKinds(), Subject, Weaver, Broken, Ordered, Victim, One, Witness, Letbox, Reader)...)
 	actAs()
 	_ = os.Setenv(envRun, strconv.Itoa(os.Getpid()))
 	code := m.Run()

@@ -187,6 +187,11 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 	if parent != 0 && cell.Mode(l.to.mode.Load()) == cell.Interleaved && s.arb.waitsAbove(s.inc, parent, l.to) {
 		m.Flags |= wire.FlagChained
 	}
+	note := peer.Note{Caller: l, ID: own, Deadline: s.arb.deadline(m.Millis), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn}
+	var again *repeat
+	if p := l.to.pooledAs(m.Target); p != nil && l.to.repeats(m.Command) {
+		again = s.repeatable(p, m, &note)
+	}
 	// Noted before it is sent: the reply may come before Request returns.
 	s.mu.Lock()
 	if _, taken := s.asked[own]; taken || s.gone {
@@ -194,23 +199,25 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 		if turn {
 			s.arb.waits.remove(s.inc, own)
 		}
+		again.forget()
 		s.refuse(m, charge, invalid("the id %d belongs to another call in flight", own))
 		return
 	}
-	s.asked[own] = asked{link: l, turn: turn}
+	s.asked[own] = asked{link: l, turn: turn, again: again}
 	afforded := s.affordCallLocked()
 	s.mu.Unlock()
 	if !afforded {
 		charge.Return()
+		again.forget()
 		s.counts.refused.Add(1)
 		if s.answered(own) {
 			s.fail(own, errMemory(wire.StartedNo))
 		}
 		return
 	}
-	note := peer.Note{Caller: l, ID: own, Deadline: s.arb.deadline(m.Millis), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn}
 	id, err := s.forward(l, m, note, charge)
 	if err != nil {
+		again.forget()
 		s.counts.refused.Add(1)
 		if s.answered(own) {
 			m.ID = own

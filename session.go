@@ -51,9 +51,10 @@ type session struct {
 
 // asked is a call this session's actor has in flight.
 type asked struct {
-	link *link
-	id   uint64 // among the target's calls
-	turn bool   // it has an edge among the waits
+	link  *link
+	id    uint64  // among the target's calls
+	turn  bool    // it has an edge among the waits
+	again *repeat // it may be made once more; nil: not
 }
 
 // sessionCounts are of the requests that this session's actor sent.
@@ -169,6 +170,9 @@ func (s *session) cancel(id uint64) {
 }
 
 func (s *session) takeBack(a asked) {
+	if a.again != nil {
+		a.again.cancel()
+	}
 	to := a.link.to
 	if _, status := to.calls().Take(a.id); status != peer.Found {
 		return

@@ -12,22 +12,34 @@ import (
 // it; a kind of this language does so with Handle. A Command is a value, made once
 // as a package variable, and may be used from many goroutines.
 type Command[In, Out any] struct {
-	name  string
-	doc   string
-	noAck bool
+	name       string
+	doc        string
+	noAck      bool
+	idempotent bool
 }
 
 // A CommandOption changes a command when it is made.
 type CommandOption func(*commandOptions)
 
 type commandOptions struct {
-	doc   string
-	noAck bool
+	doc        string
+	noAck      bool
+	idempotent bool
 }
 
 // NoAck makes a command without acknowledgement: nobody is told what its handler
 // returned, and a Call returns as soon as the message is accepted.
 func NoAck() CommandOption { return func(o *commandOptions) { o.noAck = true } }
+
+// Idempotent says of a command that to be asked twice is as good as once. A call of it to
+// a pool whose worker dies before it has answered is then made once more by the pool, to
+// another worker, within the same deadline: the caller is told Down only if that one
+// dies, too. Attempt tells the handler. It is the kind that has the command who says so,
+// by Handle. Without it nothing is ever sent again.
+//
+// Between actors of one process the second handler gets the argument as the first one
+// left it.
+func Idempotent() CommandOption { return func(o *commandOptions) { o.idempotent = true } }
 
 // Doc describes the command in a line, for people and tools.
 func Doc(text string) CommandOption { return func(o *commandOptions) { o.doc = text } }
@@ -41,7 +53,7 @@ func NewCommand[In, Out any](name string, options ...CommandOption) Command[In, 
 	for _, option := range options {
 		option(&o)
 	}
-	return Command[In, Out]{name: name, doc: o.doc, noAck: o.noAck}
+	return Command[In, Out]{name: name, doc: o.doc, noAck: o.noAck, idempotent: o.idempotent}
 }
 
 // Name returns the command's name.
