@@ -34,6 +34,7 @@ type repeat struct {
 	to     *incarnation // where it is in flight, the second time; nil before
 	id     uint64
 	tried  bool
+	began  bool // the first handler may have
 	over   bool
 }
 
@@ -99,6 +100,11 @@ func (r *repeat) Result(id uint64, m *wire.Message) {
 
 // Forward passes a reply or an error on.
 func (r *repeat) Forward(id uint64, m *wire.Message) {
+	r.mu.Lock()
+	if r.began {
+		m.Flags &^= wire.FlagNotStarted // the second one did not
+	}
+	r.mu.Unlock()
 	caller := r.finish()
 	switch f, ok := caller.(peer.Forwarder); {
 	case caller == nil:
@@ -116,7 +122,12 @@ func (r *repeat) Forward(id uint64, m *wire.Message) {
 func (r *repeat) Failed(id uint64, e *wire.Error) {
 	r.mu.Lock()
 	repeat := e.Code == wire.CodeDown && !r.tried && !r.over && time.Now().Before(r.note.Deadline)
-	r.tried = r.tried || repeat
+	if r.began && e.Started == wire.StartedNo {
+		e = e.With(wire.StartedUnknown)
+	}
+	if repeat {
+		r.tried, r.began = true, e.Started != wire.StartedNo
+	}
 	r.mu.Unlock()
 	if repeat && r.resend() {
 		return

@@ -81,6 +81,7 @@ type simMessage struct {
 	deadline time.Time
 	loose    bool // its caller may come back to it later than it ended
 
+	often   bool // it may be made twice
 	untyped bool // its sender speaks json: what its outcome was is not looked at
 	ended   bool
 	endedAt time.Time
@@ -110,7 +111,7 @@ func newSim(t *testing.T, seed uint64) *simWorld {
 	for name, mode := range map[string]actor.Mode{"serial": actor.Serial, "interleaved": actor.Interleaved, "concurrent": actor.Concurrent(3)} {
 		k := &actor.Kind[*simState]{
 			Name: name, Mode: mode, Inbox: inbox, New: w.begin(name), Undelivered: (*simState).cameBack,
-			Handlers: []actor.Handler[*simState]{actor.Handle(simAsk, (*simState).ask), actor.On(simTell, (*simState).tell)},
+			Handlers: []actor.Handler[*simState]{actor.Handle(simAsk, (*simState).ask), actor.Handle(simLook, (*simState).ask), actor.On(simTell, (*simState).tell)},
 		}
 		w.kinds[name] = k
 		kinds = append(kinds, k)
