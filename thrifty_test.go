@@ -203,7 +203,7 @@ func TestMemoryBudget(t *testing.T) {
 	if most < thriftyBudget/2 {
 		t.Errorf("only %d bytes were held: nothing was shown", most)
 	}
-	if peak > thriftyBudget+thriftyRest {
+	if peak > thriftyBudget+thriftyRest && !raceEnabled { // the race detector has memory of its own
 		t.Errorf("the process had %d bytes, more than %d", peak, thriftyBudget+thriftyRest)
 	}
 }
