@@ -20,6 +20,7 @@ import (
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
@@ -52,6 +53,14 @@ type Options struct {
 	HTTP func(a *Arbiter, c net.Conn)
 	// MaxMessage is the largest message in bytes. Default: 16 MiB.
 	MaxMessage int
+	// MemoryBudget is how many bytes the arbiter may hold for others, all together: messages
+	// that wait to be read by whom they are for, answers that nobody has read, what is
+	// half read. Beyond it data is refused with overloaded, a result becomes that error, and
+	// who leaves errors unread is cut off; half of it nobody notices. A garbage collector
+	// may need as much again. At least 1 MiB; better not less than four times MaxMessage.
+	// Default: half of the least of GOMEMLIMIT, the limits of the process's control groups
+	// and the machine's memory, but 64 MiB at least.
+	MemoryBudget int64
 	// StartTimeout is how long an actor may take to be ready. Default: 30 s.
 	StartTimeout time.Duration
 	// StopTimeout bounds Stop: what has not stopped by then is killed. Default: 10 s.
@@ -99,7 +108,8 @@ type Arbiter struct {
 	self     *incarnation // the actor "arbiter"
 	registry *registry
 	commons  cell.Commons
-	tag      string // tells this arbiter's aids from those of others
+	budget   *peer.Budget // of what is held for others
+	tag      string       // tells this arbiter's aids from those of others
 
 	// each safe by itself
 	waits    waits
@@ -183,6 +193,11 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if options.Child != nil {
 		self = options.Child.self
 	}
+	a.budget, err = newBudget(options.MemoryBudget)
+	if err != nil {
+		return nil, err
+	}
+	a.journal.budget = a.budget
 	a.family = proc.NewFamily(self, proc.FamilyOptions{Logger: options.Logger, Reap: options.Reap || os.Getpid() == 1})
 	for _, k := range options.Kinds {
 		if _, err := a.learn(k); err != nil {
@@ -345,7 +360,7 @@ func actorDeath(d *wire.Death) actor.Death {
 
 // ended is told of every end, after callers and watchers.
 func (a *Arbiter) ended(i *incarnation, d *wire.Death) {
-	death := actorDeath(d)
+	death := actorDeath(inShort(d))
 	i.happened(actor.Event{Type: "ended", Actor: i.ref(), Kind: i.kind, Death: &death})
 	if d.Cause == wire.CauseStopped {
 		a.log.Debug("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "reason", d.Reason)

@@ -27,13 +27,18 @@ func (s *session) Beat(*peer.Conn) {
 	s.conn.Flush()
 }
 
+// maxBeat is how many bytes a heartbeat may say: the last one of each actor is kept.
+const maxBeat = 64 << 10
+
 // notify takes a heartbeat. The first one says that the actor runs.
 func (s *session) notify(m *wire.Message) {
 	if s.conn.Answer() {
 		s.post(peer.Control, &wire.Message{Kind: wire.KindNotify}) // the reader flushes it
 	}
 	var info actor.Info
-	if len(m.Body) > 0 {
+	if len(m.Body) > maxBeat {
+		s.arb.log.Debug("a heartbeat that is too long to be kept", "actor", s.inc.label(), "bytes", len(m.Body))
+	} else if len(m.Body) > 0 {
 		if err := wire.Decode(m.Codec, m.Body, &info); err != nil {
 			s.arb.log.Debug("a heartbeat that cannot be read", "actor", s.inc.label(), "error", err)
 		}

@@ -199,7 +199,7 @@ func (i *incarnation) sendAll(ctx context.Context, s cell.Scope, p *pool, comman
 			continue
 		}
 		sent++
-		if err := i.send(ctx, s, w, w.aid, command, v, false); err != nil {
+		if err := i.send(ctx, s, w, w.aid, command, v, inArbiter); err != nil {
 			failed = append(failed, err)
 		}
 		w.gate.leave()

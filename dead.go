@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +40,30 @@ func (d *dead) remember(i *incarnation) {
 	delete(d.people, d.order[d.next])
 	d.order[d.next] = i.aid
 	d.next = (d.next + 1) % maxDead
-	d.people[i.aid] = &obituary{i.label(), i.death}
+	d.people[i.aid] = &obituary{i.label(), inShort(i.death)}
+}
+
+// maxEpitaph is how many bytes of what somebody said last are remembered, and maxReason
+// how many of why a letter was returned: there are a thousand of either.
+const (
+	maxEpitaph = 8 << 10
+	maxReason  = 1 << 10
+)
+
+// inShort is d with no more than is to be remembered: the last lines are those that say why.
+func inShort(d *wire.Death) *wire.Death {
+	bytes := len(d.Reason)
+	first := len(d.Stderr)
+	for first > 0 && bytes+len(d.Stderr[first-1]) <= maxEpitaph {
+		first--
+		bytes += len(d.Stderr[first])
+	}
+	if first == 0 {
+		return d
+	}
+	c := *d
+	c.Stderr = slices.Clone(d.Stderr[first:]) // of the others nothing is kept alive
+	return &c
 }
 
 func (d *dead) find(aid string) *obituary {
@@ -113,7 +137,7 @@ func (a *Arbiter) undelivered(sender, target string, e *wire.Error) {
 	if e.Target == "" {
 		e.Target = target
 	}
-	l := actor.DeadLetter{Time: time.Now(), Sender: sender, Target: e.Target, Command: e.Command, Code: actor.Code(e.Code), Reason: e.Error()}
+	l := actor.DeadLetter{Time: time.Now(), Sender: sender, Target: e.Target, Command: e.Command, Code: actor.Code(e.Code), Reason: wire.Tell(e.Error(), maxReason)}
 	a.dead.letter(l)
 	a.events.add(actor.Event{Type: "dead_letter", Text: l.Command + " to " + l.Target + ": " + l.Reason})
 	if now := l.Time.Unix(); a.dead.logged.Swap(now) != now { // a line a second at most

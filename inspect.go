@@ -270,6 +270,7 @@ func (a *Arbiter) inspectLiving(out *actor.Inspection, i *incarnation) {
 	if i == a.self {
 		account = a.account()
 		out.Weak = a.family.Weak()
+		out.Memory = &actor.Memory{Held: a.budget.Held(), Budget: a.budget.Limit(), Refused: a.budget.Refused()}
 	}
 	out.Account = &account
 	if p := i.pool; p != nil {

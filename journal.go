@@ -8,13 +8,17 @@ import (
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/proc"
 )
 
 // journal keeps the last lines that processes have printed: of each actor by
 // itself, so that one that prints much does not drive out what others said.
 type journal struct {
-	mu   sync.Mutex
+	budget *peer.Budget // nil: nothing is counted
+
+	mu   sync.Mutex              // guards what follows
+	kept int                     // bytes of all pages
 	of   map[string]*journalPage // by label
 	seq  uint64
 	gone uint64        // the number of the last line of a page that was given up
@@ -35,6 +39,8 @@ const (
 	pageBytes    = 128 << 10
 	journalPages = 512
 	journalLine  = 4 << 10
+	lineCost     = 112 // bytes of a line beside its text
+	journalShare = 8   // of the budget of memory an eighth is its part, at most
 )
 
 func (j *journal) add(label, stream string, text []byte) {
@@ -44,6 +50,7 @@ func (j *journal) add(label, stream string, text []byte) {
 	line := actor.LogLine{Time: time.Now(), Actor: label, Stream: stream, Text: strings.ToValidUTF8(string(text[:min(len(text), journalLine)]), "�")}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	before := j.kept
 	j.seq++
 	line.Seq = j.seq
 	p := j.of[label]
@@ -54,8 +61,10 @@ func (j *journal) add(label, stream string, text []byte) {
 	p.bytes += len(line.Text)
 	p.at = line.Seq
 	drop := 0
+	j.kept += len(line.Text) + lineCost
 	for len(p.lines)-drop > pageLines || p.bytes > pageBytes && len(p.lines)-drop > 1 {
 		p.bytes -= len(p.lines[drop].Text)
+		j.kept -= len(p.lines[drop].Text) + lineCost
 		p.lost = p.lines[drop].Seq
 		drop++
 	}
@@ -63,10 +72,28 @@ func (j *journal) add(label, stream string, text []byte) {
 		clear(p.lines[:drop])
 		p.lines = p.lines[drop:]
 	}
+	for limit := j.budget.Limit() / journalShare; limit > 0 && int64(j.kept) > limit && len(j.of) > 1; {
+		j.forgetLocked()
+	}
+	j.budget.Keep(j.kept - before)
 	if j.news != nil {
 		close(j.news)
 		j.news = nil
 	}
+}
+
+// forgetLocked gives up the page that was silent longest.
+func (j *journal) forgetLocked() {
+	oldest := ""
+	for name, p := range j.of {
+		if oldest == "" || p.at < j.of[oldest].at {
+			oldest = name
+		}
+	}
+	p := j.of[oldest]
+	j.gone = max(j.gone, p.at)
+	j.kept -= p.bytes + len(p.lines)*lineCost
+	delete(j.of, oldest)
 }
 
 // pageLocked makes a page, at the cost of the one that was silent longest.
@@ -75,14 +102,7 @@ func (j *journal) pageLocked(label string) *journalPage {
 		j.of = make(map[string]*journalPage)
 	}
 	if len(j.of) >= journalPages {
-		oldest := ""
-		for name, p := range j.of {
-			if oldest == "" || p.at < j.of[oldest].at {
-				oldest = name
-			}
-		}
-		j.gone = max(j.gone, j.of[oldest].at)
-		delete(j.of, oldest)
+		j.forgetLocked()
 	}
 	p := &journalPage{}
 	j.of[label] = p

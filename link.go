@@ -1,6 +1,8 @@
 package arbiter
 
 import (
+	"errors"
+
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -37,11 +39,34 @@ func (l *link) Forward(id uint64, m *wire.Message) {
 	}
 	m.ID = id
 	m.Sender, m.Target, m.Ext = nil, nil, nil
-	l.from.post(peer.Reply, m)
+	l.from.answer(m)
 	if !l.answered {
 		l.answered = true
 		l.to.session.answeredBy = append(l.to.session.answeredBy, l)
 	}
+}
+
+// answer queues m, a reply or an error. A result for which there is no memory becomes an
+// error: who asked is told at once, instead of being cut off with all it has, or of somebody
+// else's results being thrown away.
+func (s *session) answer(m *wire.Message) {
+	err := s.conn.Post(peer.Reply, m, peer.Charge{})
+	if errors.Is(err, peer.ErrBudget) && m.Kind == wire.KindReply {
+		e := unanswerable(err).Frame(wire.KindError, m.ID)
+		s.post(peer.Reply, &e)
+		return
+	}
+	s.unposted(err)
+}
+
+// unanswerable is the error of a call whose result cannot be queued because of err.
+func unanswerable(err error) *wire.Error {
+	if errors.Is(err, peer.ErrBudget) {
+		e := errMemory(wire.StartedYes)
+		e.Message = "its result is not kept: " + e.Message
+		return e
+	}
+	return wire.AsError(err, wire.CodeOverloaded).With(wire.StartedYes)
 }
 
 // Failed tells the caller of an error that arose here. It runs wherever that was
@@ -63,7 +88,7 @@ func (l *link) reply(id uint64, r *cell.Request, v cell.Value, more bool) {
 	if failed == nil {
 		m.ID = id
 		if err := s.conn.Post(peer.Reply, &m, peer.Charge{}); err != nil {
-			failed = wire.AsError(err, wire.CodeOverloaded).With(wire.StartedYes)
+			failed = unanswerable(err)
 		}
 	}
 	s.arb.buffers.put(buf, b)

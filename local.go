@@ -58,11 +58,11 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 	if c.Accept {
 		var err *wire.Error
 		if to.session != nil {
-			if err = i.post(ctx, to, s, c.Target, c.Command, c.Argument, false); err == nil {
+			if err = i.post(ctx, to, s, c.Target, c.Command, c.Argument, inArbiter); err == nil {
 				to.session.conn.Flush()
 			}
 		} else {
-			err = i.deliver(ctx, to, s, c.Command, &cell.Letter{Value: c.Argument, Sender: i.aid}, false)
+			err = i.deliver(ctx, to, s, c.Command, &cell.Letter{Value: c.Argument, Sender: i.aid}, inArbiter)
 		}
 		if err != nil {
 			c.Failed(0, at(err, to))
@@ -90,14 +90,18 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 			chained = i.arb.waitsAbove(i, note.Parent, to)
 		}
 	}
+	caller, where := note.Caller, any(to)
+	if p := to.pooledAs(wire.Bytes(c.Target)); p != nil && to.repeats(wire.Bytes(c.Command)) {
+		where = firstPlace{i.repeatable(p, c, &note), to}
+	}
 	id, err := i.ask(to, s, c, note, chained)
 	if err != nil {
-		note.Caller.Failed(0, at(err, to))
+		caller.Failed(0, at(err, to))
 		return
 	}
 	i.arb.ledger.local.add()
-	if !c.Placed(to, id) {
-		i.takeBack(to, id)
+	if !c.Placed(where, id) {
+		i.withdraw(where, id)
 	}
 }
 
@@ -161,18 +165,29 @@ func tooLarge(size, limit int) *wire.Error {
 	return wire.Errorf(wire.CodeTooLarge, "the message has %d bytes, and the limit is %d", size, limit).NotStarted()
 }
 
-// post queues a one-way message to an actor elsewhere. With wait it waits for room
-// until ctx ends. Flush is still to be called.
-func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, target, command string, v cell.Value, wait bool) *wire.Error {
+// waiting says what a one-way message does where there is no room.
+type waiting uint8
+
+const (
+	inArbiter waiting = iota // it waits in the arbiter, as what comes from elsewhere does, up to the bounds
+	ifRoom                   // it fails
+	untilRoom                // its sender waits, until its context ends
+)
+
+// post queues a one-way message to an actor elsewhere. Flush is still to be called.
+func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, target, command string, v cell.Value, wait waiting) *wire.Error {
 	buf := i.arb.buffers.get()
 	m, b, failed := s.Message(target, command, v, time.Time{}, (*buf)[:0])
 	if failed == nil {
 		m.Sender, m.Ext = wire.Bytes(i.aid), nil
 		m.Flags = m.Flags&^wire.FlagTurn | wire.FlagOneWay
 		var err error
-		if wait {
+		switch wait {
+		case untilRoom:
 			err = to.session.conn.PostWait(ctx, &m)
-		} else {
+		case ifRoom:
+			err = to.session.conn.PostNow(&m)
+		default:
 			err = to.session.conn.Post(peer.Data, &m, peer.Charge{})
 		}
 		if err != nil {
@@ -183,9 +198,8 @@ func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, t
 	return failed
 }
 
-// deliver puts a one-way message into the inbox of an actor of this process. With
-// wait it waits for room until ctx ends.
-func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, command string, l *cell.Letter, wait bool) *wire.Error {
+// deliver puts a one-way message into the inbox of an actor of this process.
+func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, command string, l *cell.Letter, wait waiting) *wire.Error {
 	if err := i.arb.encodeAll(l); err != nil {
 		return err
 	}
@@ -193,7 +207,7 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 	if to == i && s.Turn != nil {
 		return err // it would wait for itself
 	}
-	if !wait || err == nil || err.Code != wire.CodeOverloaded {
+	if wait != untilRoom || err == nil || err.Code != wire.CodeOverloaded {
 		return err
 	}
 	if _, limited := ctx.Deadline(); !limited {
@@ -226,6 +240,16 @@ const roomLook = 10 * time.Millisecond
 
 // Send sends a one-way message of i's.
 func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
+	return i.sendTo(ctx, s, target, command, v, untilRoom)
+}
+
+// TrySend sends a one-way message of i's if there is room for it.
+func (i *incarnation) TrySend(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
+	return i.sendTo(ctx, s, target, command, v, ifRoom)
+}
+
+// sendTo sends a one-way message to who has the address.
+func (i *incarnation) sendTo(ctx context.Context, s cell.Scope, target, command string, v cell.Value, wait waiting) *wire.Error {
 	if p := i.arb.allOf(target); p != nil {
 		return i.sendAll(ctx, s, p, command, v)
 	}
@@ -236,12 +260,11 @@ func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command st
 	if entered {
 		defer to.gate.leave()
 	}
-	return i.send(ctx, s, to, target, command, v, true)
+	return i.send(ctx, s, to, target, command, v, wait)
 }
 
-// send sends a one-way message to one actor. With wait it waits for room until ctx
-// ends.
-func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value, wait bool) *wire.Error {
+// send sends a one-way message to one actor.
+func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value, wait waiting) *wire.Error {
 	if to.session == nil {
 		err := i.deliver(ctx, to, s, command, &cell.Letter{Value: v, Sender: i.aid}, wait)
 		if err == nil {
@@ -262,8 +285,22 @@ func (i *incarnation) Commons() *cell.Commons { return &i.arb.commons }
 
 // Cancel gives up a call in flight.
 func (i *incarnation) Cancel(c *cell.Call) {
-	at, id := c.Place()
-	i.takeBack(at.(*incarnation), id)
+	i.withdraw(c.Place())
+}
+
+// withdraw takes back a call that is in flight at the place.
+func (i *incarnation) withdraw(place any, id uint64) {
+	to, ok := place.(*incarnation)
+	if first, repeats := place.(firstPlace); repeats {
+		to, ok = first.to, true
+		if t, turn := first.first.(*turnCall); turn {
+			t.over()
+		}
+		first.cancel()
+	}
+	if ok {
+		i.takeBack(to, id)
+	}
 }
 
 func (i *incarnation) takeBack(to *incarnation, id uint64) {
@@ -353,6 +390,9 @@ func (i *incarnation) Reply(r *cell.Request, v cell.Value, more bool) {
 	note, status := i.local.Take(r.ID)
 	if status != peer.Found {
 		return // nobody waits any more
+	}
+	if again, ok := note.Caller.(*repeat); ok {
+		note.Caller = again.finish()
 	}
 	switch caller := note.Caller.(type) {
 	case *link:
@@ -467,6 +507,9 @@ func (a *Arbiter) callerOf(n peer.Note) *incarnation {
 	switch c := n.Caller.(type) {
 	case *link:
 		return c.from.inc
+	case *repeat:
+		n.Caller = c.first
+		return a.callerOf(n)
 	case *turnCall:
 		return c.from
 	}

@@ -134,7 +134,7 @@ func stopOn(ctx context.Context, arb *arbiter.Arbiter) error {
 func scenes() map[string]func() {
 	return map[string]func(){
 		"spawn": killable(spawnOn), "restart": killable(restartOn), "stop": killable(stopOn),
-		"container": container, "signals": signals, "nothing": func() {},
+		"container": container, "signals": signals, "thrifty": thrifty, "nothing": func() {},
 	}
 }
 

@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"errors"
 	"maps"
 
 	"github.com/arbiter-go/arbiter/internal/cell"
@@ -130,6 +131,10 @@ func needsOneWay(p *pool) *wire.Error {
 func (s *session) request(m *wire.Message) {
 	s.counts.read.Add(1)
 	charge := s.conn.Charge(m)
+	if n := s.conn.Missing(); n > 0 {
+		s.refuse(m, charge, errMemory(wire.StartedNo))
+		return
+	}
 	if m.Codec == wire.CodecPickle && !s.inc.pulsar {
 		s.refuse(m, charge, errNotPulsar())
 		return
@@ -197,6 +202,11 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 	if parent != 0 && cell.Mode(l.to.mode.Load()) == cell.Interleaved && s.arb.waitsAbove(s.inc, parent, l.to) {
 		m.Flags |= wire.FlagChained
 	}
+	note := peer.Note{Caller: l, ID: own, Deadline: s.arb.deadline(m.Millis), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn}
+	var again *repeat
+	if p := l.to.pooledAs(m.Target); p != nil && l.to.repeats(m.Command) {
+		again = s.repeatable(p, m, &note)
+	}
 	// Noted before it is sent: the reply may come before Request returns.
 	s.mu.Lock()
 	if _, taken := s.asked[own]; taken || s.gone {
@@ -204,14 +214,25 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 		if turn {
 			s.arb.waits.remove(s.inc, own)
 		}
+		again.forget()
 		s.refuse(m, charge, invalid("the id %d belongs to another call in flight", own))
 		return
 	}
-	s.asked[own] = asked{link: l, turn: turn}
+	s.asked[own] = asked{link: l, turn: turn, again: again}
+	afforded := s.affordCallLocked()
 	s.mu.Unlock()
-	note := peer.Note{Caller: l, ID: own, Deadline: s.arb.deadline(m.Millis), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn}
+	if !afforded {
+		charge.Return()
+		again.forget()
+		s.counts.refused.Add(1)
+		if s.answered(own) {
+			s.fail(own, errMemory(wire.StartedNo))
+		}
+		return
+	}
 	id, err := s.forward(l, m, note, charge)
 	if err != nil {
+		again.forget()
 		s.counts.refused.Add(1)
 		if s.answered(own) {
 			m.ID = own
@@ -242,8 +263,13 @@ func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.
 		return 0, err
 	}
 	m.ID = id
-	r := l.to.cell.Receive(m, s.conn, charge.Cost)
-	if err := l.to.cell.Put(r); err != nil {
+	err = errMemory(wire.StartedNo)
+	if s.conn.Admit(charge.Cost) == nil {
+		if err = l.to.cell.Put(l.to.cell.Receive(m, s.conn, charge.Cost)); err != nil {
+			s.conn.Dismiss(charge.Cost)
+		}
+	}
+	if err != nil {
 		charge.Return()
 		l.to.local.Take(id)
 		return 0, at(err, l.to)
@@ -281,15 +307,7 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 			err = postError(e)
 		}
 	} else {
-		var source cell.Source
-		if charge.From != nil { // else it is one of several of the same message, and another one pays
-			source = s.conn
-		}
-		r := l.to.cell.Receive(m, source, charge.Cost)
-		r.Granted = true // it takes room in its sender's window until its handler begins: the sender waits
-		if err = l.to.cell.Put(r); err != nil {
-			charge.Return()
-		}
+		err = s.deliver(l.to, m, charge)
 	}
 	if err != nil {
 		m.ID = id
@@ -306,8 +324,44 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 	}
 }
 
+// deliver puts a one-way message into the inbox of an actor of this process.
+func (s *session) deliver(to *incarnation, m *wire.Message, charge peer.Charge) *wire.Error {
+	cost, source := charge.Cost, cell.Source(s.conn)
+	if charge.From == nil {
+		cost, source = wire.Cost(m.Size()), (*copied)(s.conn)
+	}
+	if s.conn.Admit(cost) != nil {
+		charge.Return()
+		return errMemory(wire.StartedNo)
+	}
+	r := to.cell.Receive(m, source, cost)
+	r.Granted = true // it takes room in its sender's window until its handler begins: the sender waits
+	err := to.cell.Put(r)
+	if err != nil {
+		s.conn.Dismiss(cost)
+		charge.Return()
+	}
+	return err
+}
+
+// copied is the source of one of several copies of a message: another one gives the room
+// back.
+type copied peer.Conn
+
+// Credit gives back the memory.
+func (c *copied) Credit(cost int) { (*peer.Conn)(c).Dismiss(cost) }
+
+// Started counts nothing: the sender sent one message.
+func (c *copied) Started() {}
+
 // postError is why a one-way message could not be posted.
 func postError(err error) *wire.Error {
+	switch {
+	case errors.Is(err, peer.ErrBudget):
+		return errMemory(wire.StartedNo)
+	case errors.Is(err, peer.ErrFull):
+		return wire.Errorf(wire.CodeOverloaded, "there is no room for more on the way to it").NotStarted()
+	}
 	return wire.AsError(err, wire.CodeOverloaded).With(wire.StartedNo)
 }
 

@@ -37,6 +37,7 @@ type session struct {
 
 	mu       sync.Mutex // guards what follows
 	asked    map[uint64]asked
+	paid     int // calls that are counted in the budget: see affordCallLocked
 	watching map[uint64]*incarnation
 	gone     bool          // withdraw was called
 	bye      *wire.Death   // what its goodbye said
@@ -51,9 +52,10 @@ type session struct {
 
 // asked is a call this session's actor has in flight.
 type asked struct {
-	link *link
-	id   uint64 // among the target's calls
-	turn bool   // it has an edge among the waits
+	link  *link
+	id    uint64  // among the target's calls
+	turn  bool    // it has an edge among the waits
+	again *repeat // it may be made once more; nil: not
 }
 
 // sessionCounts are of the requests that this session's actor sent.
@@ -117,6 +119,7 @@ func (s *session) answered(id uint64) bool {
 	a, ok := s.asked[id]
 	if ok {
 		delete(s.asked, id)
+		s.refundLocked()
 	}
 	s.mu.Unlock()
 	if a.turn {
@@ -135,7 +138,12 @@ func (s *session) fail(id uint64, e *wire.Error) {
 // post queues m. What cannot be queued is lost with the connection, or breaks it:
 // a peer that does not read its replies cannot be served.
 func (s *session) post(class peer.Class, m *wire.Message) {
-	if err := s.conn.Post(class, m, peer.Charge{}); err != nil && !s.conn.Calls().Ended() {
+	s.unposted(s.conn.Post(class, m, peer.Charge{}))
+}
+
+// unposted ends the connection if err, of a Post, is one.
+func (s *session) unposted(err error) {
+	if err != nil && !s.conn.Calls().Ended() {
 		s.conn.Close(fmt.Errorf("it does not read what it is sent: %w", err))
 	}
 }
@@ -163,6 +171,9 @@ func (s *session) cancel(id uint64) {
 }
 
 func (s *session) takeBack(a asked) {
+	if a.again != nil {
+		a.again.cancel()
+	}
 	to := a.link.to
 	if _, status := to.calls().Take(a.id); status != peer.Found {
 		return
@@ -187,6 +198,8 @@ func (s *session) withdraw() {
 	s.mu.Lock()
 	all, watching := s.asked, s.watching
 	s.asked, s.watching, s.gone = nil, nil, true
+	s.conn.Dismiss(s.paid*callCost + len(watching)*watchCost)
+	s.paid = 0
 	s.mu.Unlock()
 	for id, a := range all {
 		if a.turn {
@@ -209,12 +222,17 @@ func (s *session) watch(m *wire.Message) {
 	s.mu.Lock()
 	_, taken := s.watching[m.ID]
 	refused := s.gone || len(s.watching) >= maxWatches
-	if !refused && !taken {
+	poor := !refused && !taken && s.conn.Admit(watchCost) != nil
+	if !refused && !taken && !poor {
 		s.watching[m.ID] = to
 	}
 	s.mu.Unlock()
 	if taken { // it would be a watch that nobody counts
 		s.fail(m.ID, invalid("the id %d belongs to another watch", m.ID))
+		return
+	}
+	if poor {
+		s.fail(m.ID, errMemory(wire.StartedNo))
 		return
 	}
 	if refused {
@@ -232,19 +250,22 @@ func (s *session) watch(m *wire.Message) {
 }
 
 func (s *session) unwatch(id uint64) {
-	s.mu.Lock()
-	to := s.watching[id]
-	delete(s.watching, id)
-	s.mu.Unlock()
-	if to != nil {
+	if to := s.forgetWatch(id); to != nil {
 		to.removeWatcher(func(w watcher) bool { return w.by == s.inc && w.id == id })
 	}
 }
 
-func (s *session) forgetWatch(id uint64) {
+// forgetWatch takes the watch id off the list, and returns whose end it was for; nil if
+// there is no such watch.
+func (s *session) forgetWatch(id uint64) *incarnation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.watching, id)
+	to := s.watching[id]
+	if to != nil {
+		delete(s.watching, id)
+		s.conn.Dismiss(watchCost)
+	}
+	return to
 }
 
 // stop asks the actor to stop.

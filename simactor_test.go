@@ -32,6 +32,7 @@ type simAnswer struct {
 
 var (
 	simAsk  = actor.NewCommand[simJob, simAnswer]("ask")
+	simLook = actor.NewCommand[simJob, simAnswer]("look", actor.Idempotent()) // as simAsk
 	simTell = actor.NewCommand[simJob, actor.None]("tell", actor.NoAck())
 )
 
@@ -144,6 +145,15 @@ func (w *simWorld) call(ctx context.Context, from, thread, to string, job simJob
 // start makes a call from the script of an actor and goes on. It is canceled after
 // patience, if that is not 0.
 func (a *simActor) start(to string, job simJob, timeout, patience time.Duration) {
+	a.begin(simAsk, to, job, timeout, patience)
+}
+
+// look makes a call that may be made twice.
+func (a *simActor) look(to string, job simJob, timeout, patience time.Duration) {
+	a.begin(simLook, to, job, timeout, patience)
+}
+
+func (a *simActor) begin(command actor.Command[simJob, simAnswer], to string, job simJob, timeout, patience time.Duration) {
 	a.then(func(ctx context.Context) {
 		cancel := context.CancelFunc(func() {})
 		if timeout > 0 {
@@ -151,7 +161,10 @@ func (a *simActor) start(to string, job simJob, timeout, patience time.Duration)
 		}
 		m := a.w.message(ctx, 'c', a.name, "script", to)
 		job.ID = m.id
-		p := simAsk.Start(ctx, actor.To(to), job)
+		a.w.mu.Lock()
+		m.often = command == simLook
+		a.w.mu.Unlock()
+		p := command.Start(ctx, actor.To(to), job)
 		if patience > 0 {
 			time.AfterFunc(patience, p.Cancel)
 		}
@@ -186,7 +199,10 @@ func (a *simActor) tell(to string, job simJob, timeout time.Duration) {
 }
 
 // started notes that a handler began.
-func (s *simState) started(id uint64) {
+func (s *simState) started(id uint64) { s.startedAs(id, 1) }
+
+// startedAs notes that a handler began, with which attempt.
+func (s *simState) startedAs(id uint64, attempt int) {
 	w := s.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -196,6 +212,7 @@ func (s *simState) started(id uint64) {
 	}
 	m := w.messages[id-1]
 	m.started++
+	first := m.by
 	m.by = s.aid
 	w.noteLocked("%v is started by %s", m, s.aid)
 	const tolerance = 10 * time.Millisecond // a millisecond of the wire, and what a sweep may be late
@@ -207,6 +224,14 @@ func (s *simState) started(id uint64) {
 	}
 	if strings.HasSuffix(m.to, "/*") && !slices.Contains(m.all, s.aid) {
 		m.all = append(m.all, s.aid)
+	} else if attempt > 1 {
+		if !m.often || attempt > 2 || m.started > 2 {
+			w.violateLocked("3", "%v was started %d times, with attempt %d", m, m.started, attempt)
+		}
+		if first != "" && w.arb.registry.get(first) != nil {
+			w.violateLocked("3", "%v was sent again, and %s, who had it, lives", m, first)
+		}
+		return // what was sent after the first attempt may have started before
 	} else if m.started > 1 {
 		w.violateLocked("3", "%v was started %d times", m, m.started)
 	}
@@ -267,7 +292,7 @@ func (s *simState) tell(ctx context.Context, job simJob) error {
 
 // ask does what a job says.
 func (s *simState) ask(ctx context.Context, job simJob) (simAnswer, error) {
-	s.started(job.ID)
+	s.startedAs(job.ID, actor.Attempt(ctx))
 	s.sentBy(ctx, job.ID)
 	thread := s.mode + " " + s.aid
 	if s.mode != "serial" {

@@ -28,7 +28,7 @@ func (w *simWorld) check() {
 
 // checkOutcome holds one message to rows 5, 7 and 9. w.mu is held.
 func (w *simWorld) checkOutcome(m *simMessage) {
-	if !m.ended && m.untyped && w.dead(m.from) {
+	if !m.ended && w.cutOff(m.from) {
 		return
 	}
 	if !m.ended {
@@ -50,7 +50,7 @@ func (w *simWorld) checkOutcome(m *simMessage) {
 	}
 	switch said := startedOf(m.err); {
 	case m.err == nil && m.way == 'c':
-		if m.started != 1 {
+		if m.started != 1 && !m.often || m.started == 0 {
 			w.violateLocked("5", "%v was answered, and started %d times", m, m.started)
 		}
 		if m.answer.ID != m.id || m.answer.By != m.by {
@@ -76,6 +76,13 @@ func (w *simWorld) hostile(name string) bool {
 		}
 	}
 	return false
+}
+
+// cutOff reports whether name, who speaks json, has lost its connection: it does not read, and
+// there was no memory to keep more for it.
+func (w *simWorld) cutOff(name string) bool {
+	i := slices.IndexFunc(w.texts, func(p *simText) bool { return p.name == name })
+	return i >= 0 && w.arb.registry.get(w.texts[i].aid) == nil
 }
 
 // dead reports whether a life of name has ended; who has none never lived.
@@ -130,6 +137,7 @@ func (w *simWorld) checkWatches() {
 
 // checkRest looks for what is still in flight, charged or queued though all is quiet.
 func (w *simWorld) checkRest() {
+	rest := 0 // what is held of the budget though all is quiet
 	for i := range w.arb.registry.all() {
 		if n := i.calls().Len(); n != 0 {
 			w.violate("5", "%d calls are in flight on %s", n, i.label())
@@ -150,6 +158,8 @@ func (w *simWorld) checkRest() {
 		if n := len(s.asked); n != 0 {
 			w.violate("5", "%s has %d calls in flight", i.label(), n)
 		}
+		_, reading := s.conn.Holds()
+		rest += reading + len(s.watching)*watchCost
 		s.mu.Unlock()
 		if q := s.conn.Stats().Queued; q != [3]int{} {
 			w.violate("11", "%v bytes wait to be written to %s", q, i.label())
@@ -157,6 +167,9 @@ func (w *simWorld) checkRest() {
 		if n, bytes := s.conn.Charged(); n != 0 || bytes != 0 {
 			w.violate("11", "%s is charged with %d messages, %d bytes", i.label(), n, bytes)
 		}
+	}
+	if held := int(w.arb.budget.Held()); held != rest {
+		w.violate("11", "%d bytes are held for others, and all is quiet: %d of them for watches and buffers of readers", held, rest)
 	}
 	for _, a := range w.actors {
 		if n := w.arb.registry.get(a.name); n != nil && len(w.lives[a.name]) == 0 {

@@ -363,6 +363,15 @@ func simPool(w *simWorld) {
 			a.tell("pool/*", w.job(), 0)
 		case 4, 5:
 			a.tell(to, w.job(), 0)
+		case 6, 7:
+			var timeout, patience time.Duration
+			switch w.rng.IntN(6) {
+			case 0:
+				timeout = w.upTo(30 * time.Millisecond)
+			case 1:
+				patience = w.upTo(30 * time.Millisecond)
+			}
+			a.look(to, w.job(), timeout, patience)
 		default:
 			a.start(to, w.job(), 0, 0)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
 )
 
 // The simulation drives the production arbiter, sessions, cells and members over
@@ -81,6 +82,7 @@ type simMessage struct {
 	deadline time.Time
 	loose    bool // its caller may come back to it later than it ended
 
+	often   bool // it may be made twice
 	untyped bool // its sender speaks json: what its outcome was is not looked at
 	ended   bool
 	endedAt time.Time
@@ -111,7 +113,7 @@ func newSim(t *testing.T, seed uint64) *simWorld {
 	for name, mode := range map[string]actor.Mode{"serial": actor.Serial, "interleaved": actor.Interleaved, "concurrent": actor.Concurrent(3)} {
 		k := &actor.Kind[*simState]{
 			Name: name, Mode: mode, Inbox: inbox, New: w.begin(name), Undelivered: (*simState).cameBack,
-			Handlers: []actor.Handler[*simState]{actor.Handle(simAsk, (*simState).ask), actor.On(simTell, (*simState).tell)},
+			Handlers: []actor.Handler[*simState]{actor.Handle(simAsk, (*simState).ask), actor.Handle(simLook, (*simState).ask), actor.On(simTell, (*simState).tell)},
 		}
 		w.kinds[name] = k
 		kinds = append(kinds, k)
@@ -129,7 +131,11 @@ func newSim(t *testing.T, seed uint64) *simWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if w.rng.IntN(2) == 0 {
+		arb.budget = peer.NewBudget(leastBudget << w.rng.IntN(3)) // before anybody joins
+	}
 	w.arb = arb
+	w.note("budget %d", arb.budget.Limit())
 	w.note("inbox %+v, strict %v, large %v", inbox, arb.options.Strict, w.large)
 	return w
 }

@@ -12,22 +12,34 @@ import (
 // it; a kind of this language does so with Handle. A Command is a value, made once
 // as a package variable, and may be used from many goroutines.
 type Command[In, Out any] struct {
-	name  string
-	doc   string
-	noAck bool
+	name       string
+	doc        string
+	noAck      bool
+	idempotent bool
 }
 
 // A CommandOption changes a command when it is made.
 type CommandOption func(*commandOptions)
 
 type commandOptions struct {
-	doc   string
-	noAck bool
+	doc        string
+	noAck      bool
+	idempotent bool
 }
 
 // NoAck makes a command without acknowledgement: nobody is told what its handler
 // returned, and a Call returns as soon as the message is accepted.
 func NoAck() CommandOption { return func(o *commandOptions) { o.noAck = true } }
+
+// Idempotent says of a command that to be asked twice is as good as once. A call of it to
+// a pool whose worker dies before it has answered is then made once more by the pool, to
+// another worker, within the same deadline: the caller is told Down only if that one
+// dies, too. Attempt tells the handler. It is the kind that has the command who says so,
+// by Handle. Without it nothing is ever sent again.
+//
+// Between actors of one process the second handler gets the argument as the first one
+// left it.
+func Idempotent() CommandOption { return func(o *commandOptions) { o.idempotent = true } }
 
 // Doc describes the command in a line, for people and tools.
 func Doc(text string) CommandOption { return func(o *commandOptions) { o.doc = text } }
@@ -41,7 +53,7 @@ func NewCommand[In, Out any](name string, options ...CommandOption) Command[In, 
 	for _, option := range options {
 		option(&o)
 	}
-	return Command[In, Out]{name: name, doc: o.doc, noAck: o.noAck}
+	return Command[In, Out]{name: name, doc: o.doc, noAck: o.noAck, idempotent: o.idempotent}
 }
 
 // Name returns the command's name.
@@ -109,6 +121,18 @@ func (c Command[In, Out]) Send(ctx context.Context, target Ref, in In) error {
 	return nil
 }
 
+// TrySend is Send that never waits. Where there is no room, in the window towards the
+// arbiter, in that of its target or in the inbox, it returns Overloaded at once: the
+// message went nowhere, and no dead letter is made of it. A Member that has not joined
+// yet does so first.
+func (c Command[In, Out]) TrySend(ctx context.Context, target Ref, in In) error {
+	to := target.address()
+	if err := cell.TrySendIn(ctx, to, c.name, &typed[In]{in}); err != nil {
+		return errorOf(err, target.label(), c.name)
+	}
+	return nil
+}
+
 // Wait waits for the outcome. It returns the same however often it is called.
 func (p *Pending[Out]) Wait() (out Out, err error) {
 	v, e := p.call.Wait(p.ctx)
@@ -162,6 +186,15 @@ func Call[Out any, T Target](ctx context.Context, target T, command string, args
 func Send[T Target](ctx context.Context, target T, command string, args ...any) error {
 	to := addressOf(target)
 	if err := cell.SendIn(ctx, to, command, argumentsOf(args)); err != nil {
+		return errorOf(err, to, command)
+	}
+	return nil
+}
+
+// TrySend is Send that never waits: see Command.TrySend.
+func TrySend[T Target](ctx context.Context, target T, command string, args ...any) error {
+	to := addressOf(target)
+	if err := cell.TrySendIn(ctx, to, command, argumentsOf(args)); err != nil {
 		return errorOf(err, to, command)
 	}
 	return nil

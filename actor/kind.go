@@ -137,7 +137,7 @@ func On[S, In any](command Command[In, None], method func(s S, ctx context.Conte
 }
 
 func infoOf[In, Out any](c Command[In, Out]) wire.CommandInfo {
-	return wire.CommandInfo{Name: c.name, Doc: c.doc, In: typeName[In](), Out: typeName[Out](), Ack: !c.noAck}
+	return wire.CommandInfo{Name: c.name, Doc: c.doc, In: typeName[In](), Out: typeName[Out](), Ack: !c.noAck, Idempotent: c.idempotent && !c.noAck}
 }
 
 // Task is done every so often, in a turn of its own. One that comes due while the

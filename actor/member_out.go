@@ -109,6 +109,16 @@ func (j *joined) startSelf(s cell.Scope, c *cell.Call) {
 
 // Send sends a one-way message.
 func (m *Member) Send(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
+	return m.send(ctx, s, target, command, v, true)
+}
+
+// TrySend sends a one-way message if there is room for it.
+func (m *Member) TrySend(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
+	return m.send(ctx, s, target, command, v, false)
+}
+
+// send sends a one-way message. With wait it waits for room until ctx ends.
+func (m *Member) send(ctx context.Context, s cell.Scope, target, command string, v cell.Value, wait bool) *wire.Error {
 	j, err := m.join(ctx)
 	if err != nil {
 		return joinError(err)
@@ -121,7 +131,13 @@ func (m *Member) Send(ctx context.Context, s cell.Scope, target, command string,
 	msg, b, failed := s.Message(target, command, v, time.Time{}, (*buf)[:0])
 	if failed == nil {
 		msg.Flags |= wire.FlagOneWay
-		if err := j.conn.PostWait(ctx, &msg); err != nil {
+		post := func() error { return j.conn.PostNow(&msg) }
+		if wait {
+			post = func() error { return j.conn.PostWait(ctx, &msg) }
+		}
+		if err := post(); errors.Is(err, peer.ErrFull) {
+			failed = wire.Errorf(wire.CodeOverloaded, "there is no room on the way to the arbiter").NotStarted()
+		} else if err != nil {
 			failed = wire.AsError(err, wire.CodeClosed).With(wire.StartedNo)
 		} else {
 			j.conn.FlushSoon() // whoever sends one way usually sends more

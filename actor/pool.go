@@ -101,9 +101,19 @@ type Inspection struct {
 	Death   *Death    `cbor:"death,omitempty" json:"death,omitempty"`   // if it has ended
 	Events  []Event   `cbor:"events,omitempty" json:"events,omitempty"` // the last 20 about it, oldest first
 	Lines   []LogLine `cbor:"lines,omitempty" json:"lines,omitempty"`   // the last 20 it printed
+	// Memory is, of the arbiter, what it holds for others.
+	Memory *Memory `cbor:"memory,omitempty" json:"memory,omitempty"`
 	// Weak says, of the arbiter, what the operating system or the container keeps it
 	// from doing for processes, and why.
 	Weak []string `cbor:"weak,omitempty" json:"weak,omitempty"`
+}
+
+// Memory is what an arbiter holds for others, in bytes: messages that wait to be read by
+// whom they are for, answers nobody has read, what is half read, lines that were printed.
+type Memory struct {
+	Held    int64  `cbor:"held" json:"held"`
+	Budget  int64  `cbor:"budget" json:"budget"`   // how much that may be
+	Refused uint64 `cbor:"refused" json:"refused"` // how often something was refused because of it
 }
 
 // Slot is a place in which one worker follows another.

@@ -73,6 +73,15 @@ func Caller(ctx context.Context) (Ref, bool) {
 	return Ref{AID: sender}, sender != ""
 }
 
+// Attempt returns how often the call that is being handled was made: 1, or 2 where a pool
+// makes one of an Idempotent command once more because the worker that had it has died.
+func Attempt(ctx context.Context) int {
+	if s, ok := cell.ScopeOf(ctx); ok && s.Turn != nil {
+		return s.Turn.Attempt()
+	}
+	return 1
+}
+
 // Logger returns the actor's logger, which names the actor; slog's default
 // elsewhere.
 func Logger(ctx context.Context) *slog.Logger {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/spf13/cobra"
 )
 
 // host runs an arbiter as o says until do returns, and stops it. Its control socket
@@ -42,6 +43,22 @@ func (a *app) host(ctx context.Context, o arbiter.Options, do func(arb *arbiter.
 		return interruptedQuietly()
 	}
 	return err
+}
+
+// budgetFlag adds the flag that bounds what the arbiter holds for others.
+func (a *app) budgetFlag(cmd *cobra.Command, budget *amount) {
+	cmd.Flags().Var(&flag[amount]{budget, parseBudget, "SIZE"}, "memory-budget", "the most the arbiter may hold for others, all together, such as 256MiB (default: half of what there is)")
+	cmd.Flags().Lookup("memory-budget").DefValue = "" // said in the text
+}
+
+// parseBudget parses a memory budget.
+func parseBudget(text string) (amount, error) {
+	const least = 1 << 20
+	n, err := parseBytes(text)
+	if err == nil && n < least {
+		return 0, usage("a memory budget of %s is too small: 1MiB at least", text)
+	}
+	return n, err
 }
 
 // untilEnd waits until the arbiter is to end.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -130,6 +131,9 @@ func workFacts(i actor.Inspection) [][2]string {
 	}
 	if i.Account != nil {
 		facts = append(facts, [2]string{"account", i.Account.String()})
+	}
+	if m := i.Memory; m != nil {
+		facts = append(facts, [2]string{"holds", fmt.Sprintf("%s for others, of %s; refused %s", cmp.Or(amount(m.Held).String(), "0 B"), amount(m.Budget), count(int(m.Refused), "time"))})
 	}
 	if in.Handling != "" {
 		facts = append(facts, [2]string{"handles", fmt.Sprintf("%s, for %v", in.Handling, in.Since.Round(time.Millisecond))})

@@ -31,6 +31,7 @@ type program struct {
 	backoff  backoff
 	giveUp   giveUp
 	memory   amount
+	budget   amount
 	user     string
 	requests int
 	jitter   int
@@ -125,6 +126,7 @@ func (p *program) completePlace(_ []string, _ func(string) bool) error {
 			return usage("--log-dir cannot be made: %v", err)
 		}
 	}
+	p.o.MemoryBudget = int64(p.budget)
 	if p.memory > 0 || p.user != "" {
 		w.Bounds = &actor.Bounds{Memory: int64(p.memory)}
 	}

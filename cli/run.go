@@ -62,6 +62,7 @@ protocol of actors, and takes messages. In each worker ARBITER_NAME is its name;
 	f.StringVar(&p.user, "user", "", "run the program as `USER[:GROUP]`, by name or number; takes privilege")
 	f.Var(&flag[amount]{&p.memory, parseBytes, "SIZE"}, "memory", "the most each worker may use with its descendants, such as 512MiB")
 
+	a.budgetFlag(cmd, &p.budget)
 	f.StringVar(&p.o.PIDFile, "pid-file", "", "write the arbiter's process id to `FILE`")
 	f.StringVar(&p.o.LogDir, "log-dir", "", "also write what each worker prints to a file of its own in `DIR`")
 

@@ -15,6 +15,7 @@ func (a *app) upCommand() *cobra.Command {
 	var name, listen, token string
 	var pulsar func() (arbiter.PulsarOptions, error)
 	var origins []string
+	var budget amount
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "run an arbiter until it is interrupted",
@@ -34,7 +35,7 @@ websocket with --listen, or are spawned of the kinds of this program. With -o js
 			if err := a.checkUp(name, listen, token); err != nil {
 				return err
 			}
-			o := arbiter.Options{Name: name, Listen: listen, Token: token}
+			o := arbiter.Options{Name: name, Listen: listen, Token: token, MemoryBudget: int64(budget)}
 			var err error
 			if o.Pulsar, err = pulsar(); err != nil {
 				return err
@@ -49,6 +50,7 @@ websocket with --listen, or are spawned of the kinds of this program. With -o js
 	cmd.Flags().StringVar(&listen, "listen", "", "also take actors at this TCP `ADDRESS`, such as 127.0.0.1:7978")
 	cmd.Flags().StringSliceVar(&origins, "origin", nil, "pages of this `ORIGIN` may join by websocket at that address, such as https://example.com")
 	cmd.Flags().StringVar(&token, "token", "", "what those who come by TCP must know is `SECRET` (default $ARBITER_TOKEN, which the process list does not show)")
+	a.budgetFlag(cmd, &budget)
 	pulsar = a.pulsarFlags(cmd)
 	return cmd
 }

@@ -23,6 +23,8 @@ type Host interface {
 	// Send sends a one-way message. It returns nil once the message has room
 	// towards its target.
 	Send(ctx context.Context, s Scope, target, command string, v Value) *wire.Error
+	// TrySend is Send that never waits: where there is no room, the error is overloaded.
+	TrySend(ctx context.Context, s Scope, target, command string, v Value) *wire.Error
 	// Cancel says that nobody waits for c any longer.
 	Cancel(c *Call)
 	// Commons returns what the host's actors share; nil: nothing.
@@ -148,14 +150,32 @@ func (c *Call) bind(ctx context.Context) {
 
 // SendIn sends target a one-way message in the scope of ctx.
 func SendIn(ctx context.Context, target, command string, v Value) *wire.Error {
-	s, ok := ScopeOf(ctx)
-	if !ok {
-		return noScope(target, command)
-	}
-	if err := ctx.Err(); err != nil {
-		return ContextError(err, target, command).NotStarted()
+	s, err := senderIn(ctx, target, command)
+	if err != nil {
+		return err
 	}
 	return s.Host.Send(ctx, s, target, command, v)
+}
+
+// TrySendIn is SendIn that never waits.
+func TrySendIn(ctx context.Context, target, command string, v Value) *wire.Error {
+	s, err := senderIn(ctx, target, command)
+	if err != nil {
+		return err
+	}
+	return s.Host.TrySend(ctx, s, target, command, v)
+}
+
+// senderIn returns who sends in ctx.
+func senderIn(ctx context.Context, target, command string) (Scope, *wire.Error) {
+	s, ok := ScopeOf(ctx)
+	if !ok {
+		return s, noScope(target, command)
+	}
+	if err := ctx.Err(); err != nil {
+		return s, ContextError(err, target, command).NotStarted()
+	}
+	return s, nil
 }
 
 func noScope(target, command string) *wire.Error {

@@ -89,6 +89,9 @@ func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
 	r := c.spec.NewRequest()
 	r.ID, r.Codec, r.Sender = m.ID, m.Codec, c.senderOf(m.Sender)
 	r.Chained = m.Flags&wire.FlagChained != 0
+	if len(m.Ext) > 0 {
+		r.Attempt = uint8(m.Attempt())
+	}
 	r.Size, r.Source, r.Cost = m.Size(), source, cost
 	if cmd := c.spec.Commands[string(m.Command)]; cmd != nil {
 		r.Command, r.cmd = cmd.Name, cmd

@@ -54,6 +54,10 @@ func (h *host) Send(_ context.Context, _ Scope, target, command string, _ Value)
 	return nil
 }
 
+func (h *host) TrySend(ctx context.Context, s Scope, target, command string, v Value) *wire.Error {
+	return h.Send(ctx, s, target, command, v)
+}
+
 func (h *host) Cancel(c *Call) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -66,6 +66,7 @@ type Request struct {
 	Size     int    // what it is charged to the inbox
 	Source   Source // the connection it came by; nil if it did not
 	Cost     int    // what Source gets back once the request is started or dropped
+	Attempt  uint8  // how often a pool has made this call, with this time; 0: once
 	Nested   bool   // a call the actor makes to itself: it has no ID, and is answered all the same
 
 	encoded Encoded // what Value points to, if it came over a connection

@@ -15,6 +15,7 @@ import (
 type Turn struct {
 	cell     *Cell
 	sender   string
+	attempt  uint8
 	call     uint64 // the call it answers; 0: none
 	deadline time.Time
 
@@ -53,7 +54,7 @@ var _ context.Context = (*Turn)(nil)
 // of makes t, which is new, the turn of r in c. A request is used again when it is
 // over, a turn never: its handler may have kept it, as its context.
 func (t *Turn) of(c *Cell, r *Request) *Turn {
-	t.cell, t.sender, t.call, t.deadline = c, r.Sender, r.ID, r.Deadline
+	t.cell, t.sender, t.call, t.deadline, t.attempt = c, r.Sender, r.ID, r.Deadline, r.Attempt
 	r.turn = t
 	return t
 }
@@ -277,6 +278,9 @@ func (t *Turn) forget(c *Call) {
 
 // Sender returns the aid of who sent what the turn handles; "" if that is no actor.
 func (t *Turn) Sender() string { return t.sender }
+
+// Attempt returns how often the call being handled was made, with this time.
+func (t *Turn) Attempt() int { return max(1, int(t.attempt)) }
 
 // Parent returns the id of the call being handled, seen through calls to oneself;
 // 0 where nobody waits.

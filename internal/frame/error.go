@@ -16,6 +16,7 @@ func violation(reason string) *Error { return &Error{reason, CloseProtocol} }
 var (
 	errReserved    = violation("a reserved bit is set, and no extension was agreed on")
 	errMinimal     = violation("its length is not in the shortest form")
+	errMemory      = violation("there is no memory for it: too much is held for others already")
 	errHuge        = violation("the highest bit of its length is set")
 	errControlFin  = violation("a control frame is fragmented")
 	errControlSize = violation("a control frame is longer than 125 bytes")

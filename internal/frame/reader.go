@@ -44,6 +44,21 @@ type Options struct {
 	// Reader's, as without Place. The error is one for Next. It is not asked where a
 	// frame of less than 64 KiB has come whole with others.
 	Place func(head []byte, n int) (dst []byte, err error)
+	// Cut has a message for which there is no memory (SetMemory) read all the same, and told
+	// without its end: see Reader.Missing. Default: it is an error.
+	Cut bool
+}
+
+// Memory is what memory that many readers share is asked for. Its methods must not
+// block.
+type Memory interface {
+	// Take asks for n bytes.
+	Take(n int) bool
+	// Give gives n bytes back.
+	Give(n int)
+	// Short reports whether there is so little left that nobody should keep what may be of
+	// use later.
+	Short() bool
 }
 
 // PlaceHead is how many bytes of a frame Options.Place is given.
@@ -60,6 +75,12 @@ const (
 
 	// faith is how much is allocated because a header says so.
 	faith = 1 << 20
+
+	// maxRest is the largest body that is kept, where memory is counted, while nothing comes.
+	maxRest = 4 << 20
+
+	// stub is how much of a message is kept for which there is no memory.
+	stub = 2 << 10
 
 	// A body that is no longer needed is let go after manySmaller messages, none
 	// longer than a quarter of it.
@@ -90,6 +111,8 @@ type Reader struct {
 	textUTF8  bool
 	limit     int
 	place     func([]byte, int) ([]byte, error)
+	memory    Memory // nil: nobody counts
+	cut       bool
 
 	buf        []byte // buf[start:end] is read and not yet used
 	start, end int
@@ -99,6 +122,8 @@ type Reader struct {
 	err        error // what Next has returned, and returns from then on
 
 	body    []byte // the message that is being put together
+	taken   int    // of memory
+	missing int    // bytes that the message would have had beyond its body
 	smaller int    // messages since the body was last of use
 	message bool   // a fragmented message is begun and not ended
 	opcode  Opcode // its opcode
@@ -108,7 +133,7 @@ type Reader struct {
 // NewReader returns a Reader of r. It reads nothing and allocates no buffer before
 // the first Next.
 func NewReader(r io.Reader, o Options) *Reader {
-	x := &Reader{src: r, masking: o.Masking, fragments: o.Fragments, textUTF8: o.TextUTF8, place: o.Place, size: minBuffer}
+	x := &Reader{src: r, masking: o.Masking, fragments: o.Fragments, textUTF8: o.TextUTF8, place: o.Place, cut: o.Cut, size: minBuffer}
 	x.SetLimit(o.Limit)
 	return x
 }
@@ -120,6 +145,52 @@ func (r *Reader) SetLimit(n int) {
 		n = DefaultLimit
 	}
 	r.limit = n
+}
+
+// SetMemory changes who is asked for the memory that the reader takes beyond the buffer of
+// one at rest, before it is taken. Without one it takes what it needs.
+func (r *Reader) SetMemory(m Memory) {
+	r.memory = m
+	r.affords(r.size, cap(r.body)) // what it has already: if that is not granted, it is not counted
+}
+
+// Missing returns how many bytes at its end the last message lacks, for want of memory.
+func (r *Reader) Missing() int { return r.missing }
+
+// affords asks for what the reader would take with a buffer of size bytes and a body of
+// body bytes.
+func (r *Reader) affords(size, body int) bool {
+	if r.memory == nil {
+		return true
+	}
+	more := size - minBuffer + body - r.taken
+	if more > 0 && !r.memory.Take(more) {
+		return false
+	}
+	if more > 0 {
+		r.taken += more
+	}
+	return true
+}
+
+// account gives back what is no longer taken.
+func (r *Reader) account() {
+	if r.memory == nil {
+		return
+	}
+	if less := r.taken - (r.size - minBuffer + cap(r.body)); less > 0 {
+		r.memory.Give(less)
+		r.taken -= less
+	}
+}
+
+// grown returns the size of a buffer that holds need bytes.
+func (r *Reader) grown(need int) int {
+	size := r.size
+	for size < need {
+		size *= 4
+	}
+	return size
 }
 
 // Ready reports whether a further message or control frame is already in the
@@ -152,6 +223,7 @@ func (r *Reader) Ready() bool {
 // io.ErrUnexpectedEOF if it ended inside one, an *Error for a violation, or else
 // what the stream returned. After an error every call returns that error.
 func (r *Reader) Next() (op Opcode, payload []byte, err error) {
+	r.missing = 0
 	if n, whole := r.plain(); n > 0 {
 		payload = r.buf[r.start+n : r.start+whole : r.start+whole]
 		r.start += whole
@@ -217,7 +289,7 @@ func (r *Reader) next() (Opcode, []byte, error) {
 				return Binary, dst, err
 			}
 		}
-		if h.Opcode.Control() || h.Fin && !r.message && h.Length <= uint64(maxBuffer-n) {
+		if h.Opcode.Control() || h.Fin && !r.message && h.Length <= uint64(maxBuffer-n) && r.affords(r.grown(n+int(h.Length)), cap(r.body)) {
 			payload, err := r.view(&h, n)
 			return h.Opcode, payload, err
 		}
@@ -253,7 +325,7 @@ func (r *Reader) check(h *Header) error {
 		if h.Opcode != Continuation {
 			return errInterleaved
 		}
-		begun = len(r.body)
+		begun = len(r.body) + r.missing
 	case h.Opcode == Continuation:
 		return errNoStart
 	}
@@ -337,7 +409,12 @@ func (r *Reader) collect(h *Header) error {
 	}
 	pos := 0
 	for left := int(h.Length); left > 0; {
-		r.reserve(left, h.Fin)
+		if !r.reserve(left, h.Fin) {
+			if err := r.skip(&left); err != nil {
+				return err
+			}
+			break
+		}
 		have := len(r.body)
 		n, err := r.read(r.body[have:min(have+left, cap(r.body))])
 		if err != nil {
@@ -354,6 +431,34 @@ func (r *Reader) collect(h *Header) error {
 	}
 	if h.Fin && h.Length == 0 { // the loop has not seen the end
 		return r.checkText(true)
+	}
+	return nil
+}
+
+// skip reads the rest of a payload for which there is no memory. As much as fits into a
+// stub is kept, because it says what the message was.
+func (r *Reader) skip(left *int) error {
+	if !r.cut {
+		return errMemory
+	}
+	if r.body == nil {
+		r.body = make([]byte, 0, stub) // not counted: it is let go with the message
+	}
+	for *left > 0 {
+		if r.start == r.end {
+			if err := r.fill(1); err != nil {
+				return err
+			}
+		}
+		b := r.buf[r.start:min(r.end, r.start+*left)]
+		r.start += len(b)
+		*left -= len(b)
+		keep := 0
+		if r.missing == 0 {
+			keep = min(len(b), cap(r.body)-len(r.body))
+			r.body = append(r.body, b[:keep]...)
+		}
+		r.missing += len(b) - keep
 	}
 	return nil
 }
@@ -377,27 +482,34 @@ func (r *Reader) read(b []byte) (int, error) {
 
 // reserve makes room in the body for the next of the left bytes that a frame has
 // announced: for all of them up to faith in total, beyond that for as many as have
-// arrived. Unless the frame is the last of its message there will be more, and
+// arrived. It reports whether there is room for any. Unless the frame is the last of its message there will be more, and
 // the body at least doubles.
-func (r *Reader) reserve(left int, last bool) {
+func (r *Reader) reserve(left int, last bool) bool {
+	if r.missing > 0 {
+		return false // what comes after what was skipped is skipped, too
+	}
 	have := len(r.body)
 	size := have + left
 	if size <= cap(r.body) {
-		return
+		return true
 	}
 	double := have + min(have, max(0, r.limit-have)) // never above the limit, never an overflow
 	if size > faith {
 		if have < cap(r.body) {
-			return // what there is can take some
+			return true // what there is can take some
 		}
 		size = min(size, max(faith, double))
 	}
 	if !last {
 		size = max(size, double)
 	}
+	if !r.affords(r.size, size) {
+		return false
+	}
 	body := make([]byte, have, size)
 	copy(body, r.body)
 	r.body = body
+	return true
 }
 
 // used notes that a message of n bytes was read, and lets the body go when it has
@@ -410,6 +522,7 @@ func (r *Reader) used(n int) {
 	if r.smaller++; r.smaller >= manySmaller {
 		r.smaller = 0
 		r.body = nil
+		r.account()
 	}
 }
 
@@ -448,8 +561,8 @@ func incomplete(b []byte) int {
 // fewer are there. The size of the buffer follows what the reads bring. What the
 // last Next returned may be overwritten.
 func (r *Reader) fill(need int) error {
-	for r.size < need {
-		r.size, r.small = r.size*4, 0
+	if need > r.size { // it was asked for: a header fits into any buffer
+		r.size, r.small = r.grown(need), 0
 	}
 	kept := r.buf[r.start:r.end]
 	if len(r.buf) != r.size {
@@ -457,17 +570,22 @@ func (r *Reader) fill(need int) error {
 	}
 	r.start, r.end = 0, copy(r.buf, kept)
 	free := r.buf[r.end:]
+	if r.memory != nil && r.end == 0 && !r.message && cap(r.body) > maxBuffer && (cap(r.body) > maxRest || r.memory.Short()) {
+		r.body = nil // it may be long until the next message comes
+		r.account()
+	}
 	n, err := r.readStream(free)
 	r.end += n
 	switch {
 	case n > smallRead:
 		r.small = 0
-		if n == len(free) && r.size < maxBuffer {
+		if n == len(free) && r.size < maxBuffer && r.affords(r.size*4, cap(r.body)) {
 			r.size *= 4
 		}
 	case r.size > minBuffer:
 		if r.small++; r.small >= manySmall {
 			r.size, r.small = minBuffer, 0
+			r.account()
 		}
 	}
 	return err

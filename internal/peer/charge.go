@@ -19,7 +19,7 @@ func (c *Conn) Charge(m *wire.Message) Charge {
 	if m.Kind != wire.KindRequest {
 		return Charge{}
 	}
-	return Charge{From: c, Cost: wire.Cost(m.Size())}
+	return Charge{From: c, Cost: wire.Cost(m.Size() + c.in.missing)}
 }
 
 // Return gives the room back. It never waits.

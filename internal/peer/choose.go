@@ -41,6 +41,12 @@ func (s *Chooser) Bind(c *Conn) {
 	}
 }
 
+func (s *Chooser) meter(m frame.Memory) {
+	if t, ok := s.chosen().(metered); ok {
+		t.meter(m)
+	}
+}
+
 // Read reads native frames, whatever the other end sends.
 func (s *Chooser) Read(b []byte) (int, error) {
 	if to := s.to.Load(); to != nil {

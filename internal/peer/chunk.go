@@ -142,14 +142,16 @@ type lane struct {
 }
 
 // reserve returns the chunk to append a frame of n bytes to.
-func (l *lane) reserve(n int, pool *Pool) *chunk {
+func (l *lane) reserve(n int, pool *purse) *chunk {
 	t := l.tail
 	if t != nil && !t.sole && n <= t.room() {
 		return t
 	}
 	switch {
-	case t == nil && !l.busy && n <= smallChunk:
+	case n <= smallChunk && (t == nil && !l.busy || pool.tight()):
 		return l.push(pool.get(n))
+	case n <= largeChunk && pool.tight():
+		return l.push(pool.exact(n)) // what may be of use later costs too much now
 	case t != nil && t.class == 0 && len(t.b)+n <= largeChunk:
 		// The small chunk grows: one write instead of two. It changes its buffer with
 		// that of a large one, so that it keeps its place.

@@ -37,6 +37,7 @@ type Options struct {
 	// as on one machine: its silence then means nothing, and Timeout is not looked at.
 	Trusting bool
 	Pool     *Pool        // of buffers; default one of its own
+	Budget   *Budget      // of what all connections hold; nil: none
 	Logger   *slog.Logger // default slog.Default()
 	// Lost, if not nil, is told of each one-way request that was posted and, because the
 	// connection ended, not written. It is called by whoever ends that, before Run
@@ -68,12 +69,14 @@ type Conn struct {
 	// the other end has no image of, with its sender. It must not block.
 	Unsent func(sender string, e *wire.Error)
 
-	calls Calls
-	out   outbox
-	room  room
-	alive keepalive
-	in    inbox
-	fates fates
+	purse   purse
+	reading reading // of purse
+	calls   Calls
+	out     outbox
+	room    room
+	alive   keepalive
+	in      inbox
+	fates   fates
 
 	flushLoop func()         // flushRun, bound once
 	handed    *chunk         // from the flusher that hands over to its goroutine
@@ -94,6 +97,7 @@ type inbox struct {
 	frames   *frame.Reader
 	pieces   pieces
 	m        wire.Message // the one that is handled; owned by the reader, here so that none is allocated
+	missing  int          // bytes that m lacks, for want of memory; likewise
 	reads    atomic.Uint64
 	messages atomic.Uint64
 	bytes    atomic.Uint64
@@ -139,7 +143,8 @@ func New(t Transport, o Options) *Conn {
 		o.Logger = slog.Default()
 	}
 	c := &Conn{t: t, options: o, log: o.Logger, limit: o.MaxMessage, said: make(chan struct{}), ended: make(chan struct{})}
-	c.out.pool = o.Pool
+	c.purse.pool, c.purse.budget = o.Pool, o.Budget
+	c.out.pool = &c.purse
 	c.out.limits = o.Outbox.withDefaults()
 	c.out.idle.L = &c.out.mu
 	c.room.window = o.Window
@@ -157,7 +162,7 @@ func New(t Transport, o Options) *Conn {
 	if b, ok := t.(Binder); ok {
 		b.Bind(c)
 	}
-	c.in.frames = frame.NewReader(&source{c}, frame.Options{Masking: frame.Unmasked, Limit: maxHello, Place: c.place})
+	c.in.frames = frame.NewReader(&source{c}, frame.Options{Masking: frame.Unmasked, Limit: maxHello, Place: c.place, Cut: true})
 	return c
 }
 
@@ -189,7 +194,9 @@ func (c *Conn) Info() Info { return c.t.Info() }
 // returns, every goroutine of c has ended.
 func (c *Conn) Run(h Handler) error {
 	c.startKeepalive(func() { h.Beat(c) })
+	c.meter()
 	err := c.read(h)
+	c.reading.end()
 	c.end(err)
 	var violation *wire.Error
 	if errors.As(err, &violation) {
@@ -303,7 +310,11 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 		return wire.Errorf(wire.CodeProtocol, "a %s frame, where only binary ones are", op)
 	}
 	ps := &c.in.pieces
+	missing := c.in.frames.Missing()
 	if ps.placed != nil { // where it goes was asked before it was read
+		if !ps.there {
+			c.strayed(nil, payload[wire.HeaderSize:], len(payload)-wire.HeaderSize+missing)
+		}
 		return c.takePiece(h)
 	}
 	m := &c.in.m
@@ -312,26 +323,26 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 	}
 	switch m.Kind {
 	case wire.KindPiece:
-		dst, err := c.piece(payload, len(payload))
+		dst, err := c.piece(payload, len(payload)+missing)
 		if err != nil {
 			return err
 		}
-		copy(dst, payload[wire.HeaderSize:])
+		c.strayed(dst, payload[wire.HeaderSize:], len(payload)-wire.HeaderSize+missing)
 		return c.takePiece(h)
 	case wire.KindRequest:
-		if err := c.roomFor(m.Size()); err != nil {
+		if err := c.roomFor(m.Size() + missing); err != nil {
 			return err
 		}
 	}
-	ps.other()
-	return c.handle(h, m)
+	c.other()
+	return c.handle(h, m, missing)
 }
 
 // takePiece handles the message that the piece that was read last belongs to, if that
 // has made it whole.
 func (c *Conn) takePiece(h Handler) error {
 	ps := &c.in.pieces
-	b := ps.assembled()
+	b, missing := ps.assembled()
 	if b == nil {
 		return nil
 	}
@@ -339,8 +350,8 @@ func (c *Conn) takePiece(h Handler) error {
 	if err := m.Parse(b); err != nil {
 		return wire.Errorf(wire.CodeProtocol, "%v", err)
 	}
-	err := c.handle(h, m)
-	ps.recycle(b)
+	err := c.handle(h, m, missing)
+	c.recycle(b)
 	return err
 }
 
@@ -352,9 +363,14 @@ func (c *Conn) roomFor(size int) *wire.Error {
 	return nil
 }
 
-// handle handles one message. A request has been charged.
-func (c *Conn) handle(h Handler, m *wire.Message) error {
+// handle handles one message, which lacks so many bytes at its end. A request has been
+// charged.
+func (c *Conn) handle(h Handler, m *wire.Message, missing int) error {
 	c.in.messages.Add(1)
+	c.in.missing = missing
+	if missing > 0 && !c.abridge(m) {
+		return ErrBudget
+	}
 	switch m.Kind {
 	case wire.KindReply, wire.KindError:
 		if err := c.answer(m); err != nil {

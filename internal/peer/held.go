@@ -1,5 +1,7 @@
 package peer
 
+import "unsafe"
+
 // held is the data that the other end's window has no room for yet: frames in the
 // order posted, and a record of each.
 type held struct {
@@ -21,16 +23,20 @@ type record struct {
 	charge Charge
 }
 
+// recordSize is what one record takes, in bytes.
+const recordSize = int(unsafe.Sizeof(record{}))
+
 func (h *held) len() int { return len(h.records) - h.first }
 
 // head returns the record of the first frame. There must be one.
 func (h *held) head() *record { return &h.records[h.first] }
 
 // reserve returns the chunk to append the frame of r to, and keeps r.
-func (h *held) reserve(r record, pool *Pool) *chunk {
+func (h *held) reserve(r record, pool *purse) *chunk {
+	pool.count(recordSize)
 	if h.first == len(h.records) {
 		if h.records == nil {
-			h.records = pool.getRecords()
+			h.records = pool.pool.getRecords()
 		}
 		h.records, h.first = h.records[:0], 0
 	} else if len(h.records) == cap(h.records) && h.first > len(h.records)/2 {
@@ -49,7 +55,8 @@ func (h *held) reserve(r record, pool *Pool) *chunk {
 // next takes the first frame out: its record, its bytes, and their chunk if the
 // frame is the only one in it, which is then the caller's; otherwise the bytes
 // are valid until done is called.
-func (h *held) next() (r record, b []byte, own *chunk) {
+func (h *held) next(pool *purse) (r record, b []byte, own *chunk) {
+	pool.count(-recordSize)
 	r = h.records[h.first]
 	h.records[h.first] = record{} // keeps no Conn alive
 	h.first++
@@ -70,13 +77,13 @@ func (h *held) next() (r record, b []byte, own *chunk) {
 }
 
 // done frees what next has used up.
-func (h *held) done(pool *Pool) {
+func (h *held) done(pool *purse) {
 	if c := h.frames.head; c != nil && h.off == len(c.b) {
 		pool.put(h.frames.pop())
 		h.off = 0
 	}
 	if h.first == len(h.records) && cap(h.records) > 16 {
-		pool.putRecords(h.records) // nothing is held at rest
+		pool.pool.putRecords(h.records) // nothing is held at rest
 		h.records, h.first = nil, 0
 	}
 }

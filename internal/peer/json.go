@@ -66,6 +66,8 @@ type Binder interface{ Bind(c *Conn) }
 // Bind makes c the Conn that is spoken to.
 func (j *jsonTransport) Bind(c *Conn) { j.conn = c }
 
+func (j *jsonTransport) meter(m frame.Memory) { j.frames.SetMemory(m) }
+
 func (j *jsonTransport) Close() error {
 	j.once.Do(func() { close(j.gone) })
 	return j.socket.Close()

@@ -61,7 +61,7 @@ var (
 // outbox is what waits to be written: the lanes, the data held back by the other
 // end's window, and who waits for room in it.
 type outbox struct {
-	pool   *Pool
+	pool   *purse
 	limits Limits
 
 	mu   sync.Mutex // everything below
@@ -222,7 +222,7 @@ func (c *Conn) releaseLocked() (owed debts) {
 		if !dead && h.cost > 0 && !o.fits(h.cost) {
 			return owed
 		}
-		r, b, own := o.held.next()
+		r, b, own := o.held.next(o.pool)
 		switch {
 		case dead:
 			owed = o.drop(owed, &r)
@@ -270,23 +270,35 @@ func (o *outbox) drop(owed debts, r *record) debts {
 	return owed.add(r.charge)
 }
 
-// roomLocked reports whether a class has room for n more, and counts it if not. It
-// drops held requests that nobody waits for any more, if there are many of them or
-// their room is needed, and returns what they owed.
-func (c *Conn) roomLocked(class Class, n int, oneWay bool) (room bool, owed debts) {
+// roomLocked says why there is no room for m, of size bytes, which is n in its class:
+// ErrFull or ErrBudget, which it counts. It drops held requests that nobody waits for
+// any more, if there are many of them or their room is needed, and returns what they owed.
+func (c *Conn) roomLocked(class Class, n int, m *wire.Message, size int) (owed debts, err error) {
 	o := &c.out
+	room := func() error {
+		switch {
+		case !o.bounded(class, n, m.Flags&wire.FlagOneWay != 0):
+			return ErrFull
+		case !c.purse.affords(class, m, size):
+			return ErrBudget
+		}
+		return nil
+	}
 	if class == Data {
 		owed = c.purgeLocked(16)
 	}
-	room = o.bounded(class, n, oneWay)
-	if !room && class == Data && owed == nil {
+	err = room()
+	if err != nil && class == Data && owed == nil {
 		owed = c.purgeLocked(1)
-		room = o.bounded(class, n, oneWay)
+		err = room()
 	}
-	if !room {
+	if err != nil {
 		o.stats.full++
 	}
-	return room, owed
+	if err == ErrBudget {
+		c.purse.budget.refuse()
+	}
+	return owed, err
 }
 
 // purgeLocked drops the held requests that nobody waits for any more, if they are
@@ -304,7 +316,7 @@ func (c *Conn) purgeLocked(least int) (owed debts) {
 	o.held = held{}
 	admitted := o.admitted
 	for old.len() > 0 {
-		r, b, own := old.next()
+		r, b, own := old.next(o.pool)
 		if r.call != 0 && !c.calls.Has(r.call) {
 			owed = o.drop(owed, &r)
 			o.admitted = admitted
@@ -537,6 +549,7 @@ func (o *outbox) shutLocked() (left leftover) {
 	for k := o.held.frames.pop(); k != nil; k = o.held.frames.pop() {
 		left.chunks.push(k)
 	}
+	o.pool.count(-recordSize * o.held.len())
 	o.held = held{}
 	for !o.waiters.empty() {
 		o.waiters.remove(o.waiters.head, ErrClosed)

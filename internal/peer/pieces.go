@@ -29,6 +29,9 @@ const (
 
 	// A buffer that no message in pieces needs is let go after so many others.
 	manyWhole = 16
+	// stub is how much of a message in pieces is kept for which there is no memory: what
+	// says who is to be told.
+	stub = 2 << 10
 )
 
 // pieceSize is how large the pieces are that t gets.
@@ -70,7 +73,8 @@ func (c *chunk) unfinished() bool { return c.off == c.end && c.end < len(c.b) }
 type pieces struct {
 	agreed bool // both ends take them
 	rows   [2]assembly
-	placed *assembly // whose bytes the frame that was read last has
+	placed *assembly // whose bytes the frame that was read last has …
+	there  bool      // … and they are where they belong
 
 	spare []byte // of a message that was handled, for the next
 	whole int    // messages since then that came whole
@@ -78,8 +82,9 @@ type pieces struct {
 
 // assembly is the message of one row.
 type assembly struct {
-	b    []byte // what has come, and room for more
-	left int    // bytes that have not come; 0: there is no message
+	b       []byte // what has come, and room for more
+	left    int    // bytes that have not come; 0: there is no message
+	missing int    // bytes that have come and were dropped, for want of memory
 }
 
 // row returns the assembly of p's row.
@@ -93,7 +98,8 @@ func (ps *pieces) row(p wire.Piece) *assembly {
 // place says where the rest of a frame goes, of which head is the beginning and n the
 // length: behind what has come of its message if it is a piece, else nowhere. All that
 // there is to check of a message is checked with its first piece, before there is memory
-// for it: a request is charged to the window of who sends it.
+// for it: a request is charged to the window of who sends it. Where there is no memory
+// for it, the piece is read into the Reader's buffer and dropped.
 func (c *Conn) place(head []byte, n int) ([]byte, error) {
 	if wire.Kind(head[0]) != wire.KindPiece || n > faith {
 		return nil, nil // what is larger is read as it comes first
@@ -101,7 +107,7 @@ func (c *Conn) place(head []byte, n int) ([]byte, error) {
 	return c.piece(head, n)
 }
 
-// piece is place for a piece, of any length.
+// piece is place for a piece, of any length, which then belongs to the assembly placed.
 func (c *Conn) piece(head []byte, n int) ([]byte, error) {
 	ps := &c.in.pieces
 	if !ps.agreed {
@@ -120,16 +126,40 @@ func (c *Conn) piece(head []byte, n int) ([]byte, error) {
 		if err := c.begins(p, head[wire.HeaderSize:]); err != nil {
 			return nil, err
 		}
-		a.left = int(p.Left)
+		a.left, a.missing = int(p.Left), 0
 		a.b = ps.spare[:0]
 		ps.spare = nil
 	}
-	a.reserve(n)
+	ps.placed, ps.there = a, c.reserve(a, n)
+	a.left -= n
+	if !ps.there {
+		return nil, nil
+	}
 	have := len(a.b)
 	a.b = a.b[:have+n]
-	a.left -= n
-	ps.placed = a
 	return a.b[have:], nil
+}
+
+// strayed takes in the bytes of a piece that are not where they belong: b, of n with
+// those that were not even read into memory.
+func (c *Conn) strayed(dst, b []byte, n int) {
+	ps := &c.in.pieces
+	a := ps.placed
+	if ps.there && len(b) == n {
+		copy(dst, b)
+		return
+	}
+	if ps.there {
+		a.b = a.b[:len(a.b)-n]
+	}
+	keep := 0
+	if a.missing == 0 {
+		keep = min(len(b), max(0, stub-len(a.b)))
+		before := cap(a.b)
+		a.b = append(a.b, b[:keep]...)
+		c.reading.force(cap(a.b) - before)
+	}
+	a.missing += n - keep
 }
 
 // begins checks the message that p, of which head is the fixed header, begins.
@@ -157,45 +187,57 @@ func (c *Conn) asked(id uint64) *wire.Error {
 	return nil
 }
 
-// reserve makes room for n more bytes, of those that are left.
-func (a *assembly) reserve(n int) {
+// reserve makes room for n more bytes, of those that are left. It reports false if there
+// is no memory for them: then there is none for what comes after them either.
+func (c *Conn) reserve(a *assembly, n int) bool {
+	if a.missing > 0 {
+		return false
+	}
 	have := len(a.b)
 	if have+n <= cap(a.b) {
-		return
+		return true
 	}
 	size := min(have+a.left, max(have+n, 2*have, faith))
+	if !c.reading.more(size - cap(a.b)) {
+		return false
+	}
 	b := make([]byte, have, size)
 	copy(b, a.b)
 	a.b = b
+	return true
 }
 
-// assembled returns the message that the piece that was read last has made whole, nil if
-// it has not. It is valid until recycle is called.
-func (ps *pieces) assembled() []byte {
+// assembled returns the message that the piece that was read last has made whole, and how
+// many bytes it lacks at its end; nil if it has not. It is valid until recycle is called.
+func (ps *pieces) assembled() (b []byte, missing int) {
 	a := ps.placed
 	ps.placed = nil
 	if a.left > 0 {
-		return nil
+		return nil, 0
 	}
-	b := a.b
+	b = a.b
 	a.b = nil
-	return b
+	return b, a.missing
 }
 
-// recycle keeps b for another message.
-func (ps *pieces) recycle(b []byte) {
-	if cap(b) > cap(ps.spare) {
-		ps.spare = b
+// recycle keeps b for another message, unless memory is short.
+func (c *Conn) recycle(b []byte) {
+	ps := &c.in.pieces
+	if cap(b) > cap(ps.spare) && !c.reading.tight() {
+		b, ps.spare = ps.spare, b
 	}
+	c.reading.less(cap(b))
 	ps.whole = 0
 }
 
 // other notes a message that came whole.
-func (ps *pieces) other() {
+func (c *Conn) other() {
+	ps := &c.in.pieces
 	if ps.spare == nil {
 		return
 	}
 	if ps.whole++; ps.whole >= manyWhole {
+		c.reading.less(cap(ps.spare))
 		ps.spare = nil
 	}
 }

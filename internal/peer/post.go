@@ -33,8 +33,8 @@ func classOf(class Class, m *wire.Message) (Class, int) {
 }
 
 // Post queues m in its class. It never waits and does not write: Flush does. ch is
-// Post's from here on, whatever it returns. The error is ErrFull, ErrClosed, or a
-// *wire.Error for what can never be sent.
+// Post's from here on, whatever it returns. The error is ErrFull, ErrBudget, ErrClosed, or
+// a *wire.Error for what can never be sent.
 func (c *Conn) Post(class Class, m *wire.Message, ch Charge) error {
 	size, failed := c.check(m)
 	if failed != nil {
@@ -51,10 +51,7 @@ func (c *Conn) Post(class Class, m *wire.Message, ch Charge) error {
 	}
 	var owed debts
 	if err == nil {
-		var room bool
-		if room, owed = c.roomLocked(class, n, m.Flags&wire.FlagOneWay != 0); !room {
-			err = ErrFull
-		}
+		owed, err = c.roomLocked(class, n, m, size)
 	}
 	if err != nil {
 		o.mu.Unlock()
@@ -126,12 +123,15 @@ func (c *Conn) Request(m *wire.Message, n Note, ch Charge) (id uint64, err *wire
 		m.ID = id
 		return id, err
 	}
-	room, owed := c.roomLocked(class, cost, false)
-	if !room {
+	owed, full := c.roomLocked(class, cost, m, size)
+	if full != nil {
 		queued := o.load[Data]
 		o.mu.Unlock()
 		ch.Return()
 		owed.pay()
+		if full == ErrBudget {
+			return 0, wire.Errorf(wire.CodeOverloaded, "%v; call again later", full).NotStarted()
+		}
 		return 0, wire.Errorf(wire.CodeOverloaded, "%d bytes already wait to be taken by it", queued).NotStarted()
 	}
 	n.Sent = o.place + 1
@@ -174,6 +174,11 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 		o.mu.Unlock()
 		return err
 	}
+	if !c.purse.affords(Data, m, size) {
+		c.purse.budget.refuse() // at once: who waited would be told of room here, and not of room elsewhere
+		o.mu.Unlock()
+		return wire.Errorf(wire.CodeOverloaded, "%v", ErrBudget).NotStarted()
+	}
 	if cost == 0 || o.waiters.empty() && o.free(cost) {
 		o.place++
 		o.appendData(m, size, cost, Charge{}, 0)
@@ -185,6 +190,33 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 	o.mu.Unlock()
 	c.Flush()
 	return waitError(c.wait(ctx, w))
+}
+
+// PostNow posts m as data if the other end's window has room for it and nobody waits for
+// that. It never waits: else the error is ErrFull, or as of Post.
+func (c *Conn) PostNow(m *wire.Message) error {
+	size, failed := c.check(m)
+	if failed != nil {
+		return failed
+	}
+	_, cost := classOf(Data, m)
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.refusal(); err != nil {
+		return err
+	}
+	if !o.waiters.empty() || !o.free(cost) {
+		o.stats.full++
+		return ErrFull
+	}
+	if !c.purse.affords(Data, m, size) {
+		c.purse.budget.refuse()
+		return ErrBudget
+	}
+	o.place++
+	o.appendData(m, size, cost, Charge{}, 0)
+	return nil
 }
 
 // RequestWait is Request for who may wait for room, as PostWait does.

@@ -24,8 +24,12 @@ type room struct {
 
 // Credit gives back the room of one request whose wire.Cost, as it was received,
 // is cost. At half the window the other end is told, by a credit frame on the
-// control lane. It never waits. Charge.Return does the same.
-func (c *Conn) Credit(cost int) { c.credit(1, uint64(cost)) }
+// control lane. It never waits. It ends what Admit began, too; for a message that went
+// elsewhere Charge.Return does the same.
+func (c *Conn) Credit(cost int) {
+	c.purse.count(-cost)
+	c.credit(1, uint64(cost))
+}
 
 func (c *Conn) credit(messages, bytes uint64) {
 	r := &c.room

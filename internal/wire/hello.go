@@ -64,4 +64,6 @@ type CommandInfo struct {
 	In   string `cbor:"3,keyasint,omitempty" json:"in,omitempty"`
 	Out  string `cbor:"4,keyasint,omitempty" json:"out,omitempty"`
 	Ack  bool   `cbor:"5,keyasint,omitempty" json:"ack"`
+	// Idempotent says that to be asked twice is as good as once.
+	Idempotent bool `cbor:"6,keyasint,omitempty" json:"idempotent,omitempty"`
 }

@@ -179,6 +179,9 @@ func (m *Message) Append(dst []byte) []byte {
 const (
 	ExtParent byte = 1 // u64: the id of the request in whose handler this one was made
 	ExtTrace  byte = 2 // the W3C traceparent, as text
+	// ExtAttempt is u8, from 2 on: a pool makes the call once more, because a worker died
+	// that had it. Set by the arbiter only.
+	ExtAttempt byte = 3
 
 	ExtMustUnderstand byte = 0x80
 )
@@ -208,6 +211,21 @@ func (m *Message) Parent() (uint64, bool) {
 		ext = ext[3+n:]
 	}
 	return 0, false
+}
+
+// Attempt returns the value of ExtAttempt, 1 if m does not have it.
+func (m *Message) Attempt() int {
+	for ext := m.Ext; len(ext) >= 3; {
+		n := int(binary.BigEndian.Uint16(ext[1:3]))
+		if len(ext) < 3+n {
+			break
+		}
+		if ext[0] == ExtAttempt && n == 1 {
+			return max(1, int(ext[3]))
+		}
+		ext = ext[3+n:]
+	}
+	return 1
 }
 
 // Bytes returns the bytes of s without copying them, for a Message's fields. They

@@ -21,20 +21,25 @@ func (e *Error) Frame(kind Kind, id uint64) Message {
 	if c.Code == "" {
 		c.Code = CodeApp
 	}
-	c.Message = tell(c.Message, maxReportText)
-	c.App = tell(c.App, 255)
-	c.Target = tell(c.Target, 1024)
-	c.Command = tell(c.Command, 1024)
-	c.Path = tellAll(c.Path)
-	if c.Death != nil {
-		d := c.Death.told()
-		c.Death = &d
-	}
+	c.bound()
 	m := Message{Kind: kind, Flags: e.Flags(), ID: id, Command: []byte(tell(string(c.Code), 255))}
 	if body, err := handshakeEnc.Marshal(&c); err == nil && len(body) > 1 { // 1: an empty map
 		m.Codec, m.Body = CodecCBOR, body
 	}
 	return m
+}
+
+// bound cuts what e carries to the bounds of what is told.
+func (e *Error) bound() {
+	e.Message = tell(e.Message, maxReportText)
+	e.App = tell(e.App, 255)
+	e.Target = tell(e.Target, 1024)
+	e.Command = tell(e.Command, 1024)
+	e.Path = tellAll(e.Path)
+	if e.Death != nil {
+		d := e.Death.told()
+		e.Death = &d
+	}
 }
 
 // ParseError reads the error in m, an error or an undelivered frame. It is never
@@ -47,6 +52,7 @@ func ParseError(m *Message) *Error {
 			e = &Error{Message: "the details of the error could not be read: " + err.Error()}
 		}
 	}
+	e.bound()             // whoever wrote it may have kept to no bounds
 	e.Code = CodeProtocol // of an error without a code
 	if len(m.Command) > 0 {
 		e.Code = CodeApp
@@ -120,6 +126,9 @@ func (d *Death) told() Death {
 	c.Stderr = tellAll(c.Stderr)
 	return c
 }
+
+// Tell returns s as valid UTF-8 of at most n bytes and an ellipsis.
+func Tell(s string, n int) string { return tell(s, n) }
 
 // tell returns s as valid UTF-8 of at most n bytes and an ellipsis.
 func tell(s string, n int) string {

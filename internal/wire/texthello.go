@@ -120,6 +120,7 @@ func commandOf(raw []byte) (c CommandInfo, ok bool) {
 	if ack, said := boolOf(memberOf(members, "ack")); said {
 		c.Ack = ack
 	}
+	c.Idempotent, _ = boolOf(memberOf(members, "idempotent"))
 	return c, true
 }
 

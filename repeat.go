@@ -1,0 +1,328 @@
+package arbiter
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// repeat is a call to a pool that may be made once more: its command says that it is
+// idempotent. It stands for the caller in the calls in flight on the worker. If that dies
+// before it has answered, the call goes to another one, as a new message with the
+// same deadline; however that ends is how the call ends.
+//
+// What there is of it at a time is one note, on one worker: so it ends once, as every call.
+type repeat struct {
+	pool  *pool
+	note  peer.Note   // as it was first
+	first peer.Caller // whose call it is
+	// again sends the call to another worker, with the number of the attempt. The caller is
+	// who is told of its end. It never waits.
+	again func(to *incarnation, note peer.Note) (id uint64, caller peer.Caller, err *wire.Error)
+	// release lets go of what was kept for that. Once.
+	release func()
+	source  cell.Source // by which a cell knows whose call it is, the second time
+
+	mu     sync.Mutex // guards what follows
+	caller peer.Caller
+	to     *incarnation // where it is in flight, the second time; nil before
+	id     uint64
+	tried  bool
+	began  bool // the first handler may have
+	over   bool
+}
+
+var _ peer.Forwarder = (*repeat)(nil)
+
+// pooledAs returns the pool i is a worker of, if target is its address; nil otherwise: who
+// names a worker, or a key, wants that one.
+func (i *incarnation) pooledAs(target []byte) *pool {
+	if i.slot == nil || i.slot.row.pool == nil {
+		return nil
+	}
+	p := i.slot.row.pool
+	if string(target) == p.args.Name || string(target) == p.monitor.aid {
+		return p
+	}
+	return nil
+}
+
+// repeats reports whether i says that it may be asked command twice.
+func (i *incarnation) repeats(command []byte) bool {
+	if i.spec != nil {
+		c := i.spec.Commands[string(command)]
+		return c != nil && c.Idempotent
+	}
+	return i.session != nil && i.session.repeats(command)
+}
+
+// repeats reports whether the hello said that command may be asked twice.
+func (s *session) repeats(command []byte) bool {
+	s.inc.mu.Lock()
+	defer s.inc.mu.Unlock()
+	return s.hello != nil && slices.ContainsFunc(s.hello.Commands, func(c wire.CommandInfo) bool { return c.Idempotent && c.Name == string(command) })
+}
+
+// forget is for a call that was not made after all; r may be nil.
+func (r *repeat) forget() {
+	if r != nil {
+		r.finish()
+	}
+}
+
+// finish takes the call for ended. It returns who is to be told; nil if it had ended before.
+func (r *repeat) finish() peer.Caller {
+	r.mu.Lock()
+	caller := r.caller
+	if r.over {
+		caller = nil
+	}
+	r.over = true
+	r.mu.Unlock()
+	if caller != nil {
+		r.release()
+	}
+	return caller
+}
+
+// Result passes a reply on.
+func (r *repeat) Result(id uint64, m *wire.Message) {
+	if caller := r.finish(); caller != nil {
+		caller.Result(id, m)
+	}
+}
+
+// Forward passes a reply or an error on.
+func (r *repeat) Forward(id uint64, m *wire.Message) {
+	r.mu.Lock()
+	if r.began {
+		m.Flags &^= wire.FlagNotStarted // the second one did not
+	}
+	r.mu.Unlock()
+	caller := r.finish()
+	switch f, ok := caller.(peer.Forwarder); {
+	case caller == nil:
+	case ok:
+		f.Forward(id, m)
+	case m.Kind == wire.KindReply:
+		caller.Result(id, m)
+	default:
+		caller.Failed(id, wire.ParseError(m))
+	}
+}
+
+// Failed makes the call again, if its worker has died and it may be; else it passes the
+// error on.
+func (r *repeat) Failed(id uint64, e *wire.Error) {
+	r.mu.Lock()
+	repeat := e.Code == wire.CodeDown && !r.tried && !r.over && time.Now().Before(r.note.Deadline)
+	if r.began && e.Started == wire.StartedNo {
+		e = e.With(wire.StartedUnknown)
+	}
+	if repeat {
+		r.tried, r.began = true, e.Started != wire.StartedNo
+	}
+	r.mu.Unlock()
+	if repeat && r.resend() {
+		return
+	}
+	if caller := r.finish(); caller != nil {
+		caller.Failed(id, e)
+	}
+}
+
+// resend reports whether another worker has the call, or its caller has gone. Otherwise it
+// ends as it had.
+func (r *repeat) resend() bool {
+	w := r.pool.pick("")
+	if w == nil {
+		return false
+	}
+	defer w.gate.leave()
+	note := r.note
+	note.Caller = r
+	id, caller, err := r.again(w, note)
+	if err != nil {
+		return errors.Is(err, errWithdrawn)
+	}
+	r.mu.Lock()
+	over := r.over
+	if !over {
+		r.to, r.id = w, id
+		r.caller = caller
+	}
+	r.mu.Unlock()
+	if over {
+		r.recall(w, id) // it was canceled meanwhile, or answered at once
+	}
+	return true
+}
+
+// errWithdrawn says that nobody waits for a call any more.
+var errWithdrawn = &wire.Error{Code: wire.CodeCanceled, Message: "the caller gave up", Started: wire.StartedNo}
+
+// cancel is told that the caller gave up. It takes the call back if it is in flight for the
+// second time; else whoever calls does so.
+func (r *repeat) cancel() {
+	r.mu.Lock()
+	to, id := r.to, r.id
+	first := !r.over
+	r.over = true
+	r.mu.Unlock()
+	if first {
+		r.release()
+	}
+	if first && to != nil {
+		r.recall(to, id)
+	}
+}
+
+// recall takes the call back from the second worker.
+func (r *repeat) recall(to *incarnation, id uint64) {
+	if _, status := to.calls().Take(id); status != peer.Found {
+		return
+	}
+	if to.cell != nil {
+		to.cell.Cancel(r.source, id)
+		return
+	}
+	to.session.tellCancel(id)
+}
+
+// secondAttempt is the extension of a message that is sent a second time.
+func secondAttempt() []byte { return wire.AppendExt(nil, wire.ExtAttempt, []byte{2}) }
+
+// repeatable has the call m of this session made again if its worker dies, if p and the
+// command allow that and there is memory to keep it for so long. note is completed.
+func (s *session) repeatable(p *pool, m *wire.Message, note *peer.Note) *repeat {
+	size := m.Size()
+	if s.conn.Admit(size) != nil {
+		return nil
+	}
+	kept := *m
+	kept.Target, kept.Command, kept.Body, kept.Tail = bytes.Clone(m.Target), bytes.Clone(m.Command), slices.Concat(m.Body, m.Tail), nil
+	kept.Ext = secondAttempt()
+	r := &repeat{
+		pool: p, note: *note, first: note.Caller, caller: note.Caller, source: (*copied)(s.conn),
+		release: func() { s.conn.Dismiss(size) },
+	}
+	own := note.ID
+	r.again = func(to *incarnation, note peer.Note) (uint64, peer.Caller, *wire.Error) {
+		if note.Turn {
+			// The edge of the first attempt ended with its target.
+			s.arb.waits.remove(s.inc, own)
+			if s.arb.waits.add(s.inc, to, own) != nil {
+				return 0, nil, invalid("it would wait for itself")
+			}
+		}
+		s.mu.Lock()
+		_, waits := s.asked[own]
+		s.mu.Unlock()
+		if !waits {
+			return 0, nil, errWithdrawn
+		}
+		m := kept
+		m.Millis = cell.Millis(note.Deadline)
+		s.counts.read.Add(1) // it is a new message
+		id, err := s.arb.hand(to, &m, note, r.source, s.conn)
+		if err != nil {
+			s.counts.refused.Add(1)
+		}
+		return id, &link{from: s, to: to, name: to.aid}, err
+	}
+	note.Caller = r
+	return r
+}
+
+// hand gives a call that the arbiter has kept to a worker, and starts it.
+func (a *Arbiter) hand(to *incarnation, m *wire.Message, note peer.Note, source cell.Source, from *peer.Conn) (uint64, *wire.Error) {
+	if to.session != nil {
+		id, err := to.session.conn.Request(m, note, peer.Charge{})
+		if err == nil {
+			to.session.conn.FlushSoon()
+		}
+		return id, err
+	}
+	cost := wire.Cost(m.Size())
+	if from.Admit(cost) != nil {
+		return 0, errMemory(wire.StartedNo)
+	}
+	id, err := to.local.Add(note)
+	if err == nil {
+		m.ID = id
+		if err = to.cell.Deliver(to.cell.Receive(m, source, cost)); err != nil {
+			to.local.Take(id)
+		}
+	}
+	if err != nil {
+		from.Dismiss(cost)
+	}
+	return id, err
+}
+
+// repeatable has the call c of i's made again if its worker dies. note is completed.
+func (i *incarnation) repeatable(p *pool, c *cell.Call, note *peer.Note) *repeat {
+	r := &repeat{pool: p, note: *note, first: note.Caller, caller: note.Caller, release: func() {}}
+	r.again = func(to *incarnation, note peer.Note) (uint64, peer.Caller, *wire.Error) {
+		if t, ok := r.first.(*turnCall); ok {
+			t.over()
+			if i.arb.waits.add(i, to, t.key) != nil {
+				return 0, nil, invalid("it would wait for itself")
+			}
+		}
+		id, err := i.askAgain(to, c, note)
+		if err == nil {
+			i.arb.ledger.local.add() // it is a new message
+		}
+		return id, r.first, err
+	}
+	note.Caller = r
+	return r
+}
+
+// askAgain is ask for the second time. The request itself may still be in the hands of a
+// handler that nobody hears any more.
+func (i *incarnation) askAgain(to *incarnation, c *cell.Call, note peer.Note) (uint64, *wire.Error) {
+	if to.session != nil {
+		buf := i.arb.buffers.get()
+		m, b, err := cell.Scope{Host: i}.Message(c.Target, c.Command, c.Argument, c.Deadline, (*buf)[:0])
+		var id uint64
+		if err == nil {
+			m.Sender, m.Ext = wire.Bytes(i.aid), secondAttempt()
+			id, err = to.session.conn.Request(&m, note, peer.Charge{})
+		}
+		i.arb.buffers.put(buf, b)
+		if err == nil {
+			to.session.conn.FlushSoon()
+		}
+		return id, err
+	}
+	l := c.Letter(i.aid)
+	if err := i.arb.encodeAll(&l); err != nil {
+		return 0, err
+	}
+	r := to.cell.Spec().NewRequest()
+	r.Command, r.Value, r.Sender, r.Deadline, r.Attempt = c.Command, l.Value, l.Sender, l.Deadline, 2
+	id, err := to.local.Add(note)
+	if err != nil {
+		return 0, err
+	}
+	r.ID = id
+	if err := to.cell.Deliver(r); err != nil {
+		to.local.Take(id)
+		return 0, err
+	}
+	return id, nil
+}
+
+// firstPlace is where a repeat is in flight for the first time.
+type firstPlace struct {
+	*repeat
+	to *incarnation
+}
