@@ -12,6 +12,8 @@ const (
 	// writeSize is how much that goroutine writes at once, so that it can be seen to
 	// make progress.
 	writeSize = 256 << 10
+	// maxGather is how often one that flushes lets others run first.
+	maxGather = 4
 	// lingerTime is how long an end that leaves waits for the other to have read
 	// why. If a socket is closed while unread bytes are in it, what was written last
 	// may be lost (TCP answers with a reset).
@@ -36,9 +38,8 @@ func (c *Conn) Flush() {
 	o.stats.flushes++
 	var k *chunk
 	if c.calls.Len() > 1 {
-		// Others are about to post: what they add now goes along.
+		c.gatherLocked()
 		o.mu.Unlock()
-		runtime.Gosched()
 		k = c.nextChunk(nil)
 	} else {
 		k = c.takeLocked()
@@ -58,6 +59,21 @@ func (c *Conn) Flush() {
 			return
 		}
 		k = c.nextChunk(k)
+	}
+}
+
+// gatherLocked lets others run, who are about to post, as long as they do: what they add
+// goes along. It gives up the lock meanwhile.
+func (c *Conn) gatherLocked() {
+	o := &c.out
+	for range maxGather {
+		before := o.load
+		o.mu.Unlock()
+		runtime.Gosched()
+		o.mu.Lock()
+		if o.load == before {
+			return
+		}
 	}
 }
 
@@ -93,7 +109,9 @@ func (c *Conn) flushRun() {
 	c.handed = nil
 	if k == nil {
 		if c.calls.Len() > 1 {
-			runtime.Gosched()
+			c.out.mu.Lock()
+			c.gatherLocked()
+			c.out.mu.Unlock()
 		}
 		k = c.nextChunk(nil)
 	}
