@@ -131,11 +131,13 @@ func (m *Member) send(ctx context.Context, s cell.Scope, target, command string,
 	msg, b, failed := s.Message(target, command, v, time.Time{}, (*buf)[:0])
 	if failed == nil {
 		msg.Flags |= wire.FlagOneWay
-		post := func() error { return j.conn.PostNow(&msg) }
+		var err error
 		if wait {
-			post = func() error { return j.conn.PostWait(ctx, &msg) }
+			err = j.conn.PostWait(ctx, &msg)
+		} else {
+			err = j.conn.PostNow(&msg)
 		}
-		if err := post(); errors.Is(err, peer.ErrFull) {
+		if errors.Is(err, peer.ErrFull) {
 			failed = wire.Errorf(wire.CodeOverloaded, "there is no room on the way to the arbiter").NotStarted()
 		} else if err != nil {
 			failed = wire.AsError(err, wire.CodeClosed).With(wire.StartedNo)
