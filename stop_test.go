@@ -207,3 +207,15 @@ func TestStopWhileRestarting(t *testing.T) {
 		})
 	}
 }
+
+// TestStopIsAnswered: who calls the command stop, instead of sending it, has an answer before
+// the end of the actor ends the call, however quick that is.
+func TestStopIsAnswered(t *testing.T) {
+	w := newWorld(t)
+	for range 300 {
+		s := w.spawn(Subject)
+		if _, err := actor.Call[any](w.ctx, s, "stop"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -44,6 +44,7 @@ type Cell struct {
 	user    any
 	inbox   mailbox.Queue[Letter]
 	active  int      // handlers that have the turn
+	quicks  int      // commands that are answered in place at this moment
 	urgent  int32    // messages of urgent commands that wait
 	reserve int32    // of active, those in the places for urgent ones
 	working *Request // those whose turns are not over, but for that of a batch
@@ -266,6 +267,7 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 			return c.refuse((&wire.Error{Code: wire.CodeDown, Message: "it has ended", Death: d}).NotStarted())
 		}
 		c.counts.InPlace++
+		c.quicks++
 		c.mu.Unlock()
 		r.pay(true)
 		c.inPlace(r)
@@ -424,6 +426,13 @@ func (c *Cell) inPlace(r *Request) {
 	v, err := c.quick(t, r)
 	t.cancel(canceled)
 	c.answer(r, v, err, false)
+	c.mu.Lock()
+	c.quicks--
+	over := c.state == Stopping && c.idleLocked()
+	c.mu.Unlock()
+	if over {
+		go c.close() // it was asked to stop by this, perhaps, and the answer goes first
+	}
 }
 
 func (c *Cell) quick(t *Turn, r *Request) (v Value, err error) {

@@ -128,7 +128,7 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 
 // idleLocked reports whether nothing runs, waits for its turn back, or is to run.
 func (c *Cell) idleLocked() bool {
-	return c.active == 0 && c.inbox.Len() == 0 && c.working == nil
+	return c.active == 0 && c.inbox.Len() == 0 && c.working == nil && c.quicks == 0
 }
 
 // close runs the stop hook and ends the actor.
