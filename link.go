@@ -16,6 +16,8 @@ type link struct {
 	to   *incarnation
 	name string // as what from's calls are noted in errors
 
+	toll peer.Toll // of from's one-way messages on their way to to
+
 	// Whoever reads a connection flushes the others it wrote to when it has nothing
 	// more to read. Each of these is owned by one reader.
 	asked    bool // by from's reader: to has something to flush, or to start on

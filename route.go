@@ -45,6 +45,7 @@ func (s *session) linkAs(to *incarnation, address string) *link {
 		s.sweepLinks()
 	}
 	l := &link{from: s, to: to, name: address}
+	l.toll.From, l.toll.Target = s.conn, address
 	s.links[address] = l
 	return l
 }
@@ -302,7 +303,11 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 	m.Flags = m.Flags&^(wire.FlagAccept|wire.FlagTurn|wire.FlagChained) | wire.FlagOneWay
 	m.ID, m.Millis = 0, 0
 	var err *wire.Error
-	if to := l.to.session; to != nil {
+	charge, heeds := l.toll.Take(charge)
+	if !heeds {
+		charge.Return()
+		err = wire.Errorf(wire.CodeOverloaded, "too much of this sender's waits for it, which was told to stop").NotStarted()
+	} else if to := l.to.session; to != nil {
 		if e := to.conn.Post(peer.Data, m, charge); e != nil {
 			err = postError(e)
 		}
@@ -326,8 +331,8 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 
 // deliver puts a one-way message into the inbox of an actor of this process.
 func (s *session) deliver(to *incarnation, m *wire.Message, charge peer.Charge) *wire.Error {
-	cost, source := charge.Cost, cell.Source(s.conn)
-	if charge.From == nil {
+	cost, source := charge.Cost, cell.Source(charge.Source())
+	if source == nil {
 		cost, source = wire.Cost(m.Size()), (*copied)(s.conn)
 	}
 	if s.conn.Admit(cost) != nil {

@@ -68,6 +68,7 @@ type joined struct {
 	hello  *wire.Welcome
 	ran    chan struct{} // closed when the reader has ended
 	self   peer.Calls    // calls to itself that are not part of a turn
+	stops  stops
 
 	mu      sync.Mutex
 	watches map[uint64]*cell.Watch

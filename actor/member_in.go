@@ -22,7 +22,11 @@ func (j *joined) Receive(c *peer.Conn, m *wire.Message) {
 		j.down(m)
 	case wire.KindStop:
 		j.cell.Stop(string(m.Body), 0)
-	case wire.KindNotify, wire.KindGoodbye, wire.KindXoff, wire.KindXon:
+	case wire.KindXoff:
+		j.stops.stop(string(m.Target))
+	case wire.KindXon:
+		j.stops.resume(string(m.Target))
+	case wire.KindNotify, wire.KindGoodbye:
 		// The heartbeat has done its work by arriving; a goodbye is followed by the
 		// end of the connection.
 	}

@@ -126,6 +126,9 @@ func (m *Member) send(ctx context.Context, s cell.Scope, target, command string,
 	if j.isSelf(target) {
 		return j.cell.Take(command, &cell.Letter{Value: v, Sender: j.cell.AID()})
 	}
+	if err := j.mayGoOn(ctx, target, wait); err != nil {
+		return err
+	}
 	buf := m.buffers.Get().(*[]byte)
 	// Without a deadline: the caller's is for having room, not for the handler.
 	msg, b, failed := s.Message(target, command, v, time.Time{}, (*buf)[:0])

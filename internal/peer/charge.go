@@ -8,7 +8,8 @@ import "github.com/arbiter-go/arbiter/internal/wire"
 // soon as they are called, whatever they return, or by Return.
 type Charge struct {
 	From *Conn
-	Cost int // wire.Cost of the message as it came
+	Cost int   // wire.Cost of the message as it came
+	toll *Toll // it is charged to, too; nil: none
 }
 
 // Charge returns what m takes in the window of c's other end. It is to be asked
@@ -27,11 +28,15 @@ func (ch Charge) Return() {
 	if ch.From != nil {
 		ch.From.credit(1, uint64(ch.Cost))
 	}
+	if ch.toll != nil {
+		ch.toll.pass(1, uint64(ch.Cost))
+	}
 }
 
 // debt is what a chunk owes to one sender: the charges of its messages, summed.
 type debt struct {
-	to       *Conn
+	to       *Conn // nil: it has its room again
+	toll     *Toll // nil: none
 	messages uint64
 	bytes    uint64
 }
@@ -42,22 +47,27 @@ type debts []debt
 // add adds the charge ch. Few senders take turns in a chunk, so the last few
 // entries are looked at, not all.
 func (d debts) add(ch Charge) debts {
-	if ch.From == nil {
+	if ch.From == nil && ch.toll == nil {
 		return d
 	}
 	for i := len(d) - 1; i >= max(0, len(d)-4); i-- {
-		if d[i].to == ch.From {
+		if d[i].to == ch.From && d[i].toll == ch.toll {
 			d[i].messages++
 			d[i].bytes += uint64(ch.Cost)
 			return d
 		}
 	}
-	return append(d, debt{ch.From, 1, uint64(ch.Cost)})
+	return append(d, debt{ch.From, ch.toll, 1, uint64(ch.Cost)})
 }
 
 // pay gives everything back. No lock may be held.
 func (d debts) pay() {
 	for i := range d {
-		d[i].to.credit(d[i].messages, d[i].bytes)
+		if d[i].to != nil {
+			d[i].to.credit(d[i].messages, d[i].bytes)
+		}
+		if d[i].toll != nil {
+			d[i].toll.pass(d[i].messages, d[i].bytes)
+		}
 	}
 }

@@ -64,6 +64,7 @@ type Conn struct {
 	log     *slog.Logger
 	limit   int           // bytes of a message we send
 	offered wire.Features // by the hello of the other end
+	stops   bool          // the other end heeds xoff
 
 	// Unsent, if set before use, is called for each one-way request that the profile of
 	// the other end has no image of, with its sender. It must not block.

@@ -194,7 +194,7 @@ func TestPiecesNotAgreed(t *testing.T) {
 		said := make(chan *wire.Welcome, 1)
 		go func() {
 			h := hello(wide)
-			h.Features = 6
+			h.Features = 12
 			w, _ := a.Hello(t.Context(), h)
 			said <- w
 		}()
@@ -204,8 +204,8 @@ func TestPiecesNotAgreed(t *testing.T) {
 		if err := b.Welcome(welcome(wide)); err != nil {
 			t.Fatal(err)
 		}
-		if w := <-said; w == nil || w.Features != wire.FeaturePieces {
-			t.Errorf("welcome with %+v, want the features %d", w, wire.FeaturePieces)
+		if w := <-said; w == nil || w.Features != features {
+			t.Errorf("welcome with %+v, want the features %d", w, features)
 		}
 		a.Close(nil)
 		b.Close(nil)

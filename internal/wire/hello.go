@@ -7,9 +7,13 @@ const (
 	MinVersion = 1
 )
 
-// Features are bits both ends may offer; what both offer is in use: FeaturePieces.
-// Others are skipped.
+// Features are bits both ends may offer; what both offer is in use: FeaturePieces,
+// FeatureStops. Others are skipped.
 type Features uint64
+
+// FeatureStops says that an end which is told xoff sends its target no more one-way
+// messages until it is told xon.
+const FeatureStops Features = 1 << 1
 
 // Window is how much data an end lets the other have under way: messages and
 // bytes (as Cost counts them) that were sent and not yet taken.

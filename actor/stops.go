@@ -1,0 +1,88 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/arbiter-go/arbiter/internal/peer"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// maxStops is how many targets are remembered that nothing is to be sent to.
+const maxStops = 1 << 12
+
+// stops are the targets that the arbiter wants no more one-way messages for, for now,
+// because too many of this actor's wait for them already: so there is always room on
+// the way for what goes to others.
+type stops struct {
+	any atomic.Bool // there are some
+
+	mu sync.Mutex
+	of map[string]chan struct{} // by target; closed when it may go on
+}
+
+// stop notes that nothing more is to be sent to target.
+func (s *stops) stop(target string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = make(map[string]chan struct{})
+	}
+	if s.of[target] == nil && len(s.of) < maxStops {
+		s.of[target] = make(chan struct{})
+		s.any.Store(true)
+	}
+}
+
+// resume ends that.
+func (s *stops) resume(target string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if on := s.of[target]; on != nil {
+		close(on)
+		delete(s.of, target)
+		s.any.Store(len(s.of) > 0)
+	}
+}
+
+// stopped returns what is closed when messages to target may go on; nil: they may.
+func (s *stops) stopped(target string) <-chan struct{} {
+	if !s.any.Load() {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.of[target]
+}
+
+// mayGoOn waits until one-way messages to target may go on, or ctx ends, if wait is set.
+func (j *joined) mayGoOn(ctx context.Context, target string, wait bool) *wire.Error {
+	on := j.stops.stopped(target)
+	if on == nil {
+		return nil
+	}
+	if !wait {
+		return wire.Errorf(wire.CodeOverloaded, "too many messages wait for it on the way").NotStarted()
+	}
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, peer.WaitLimit)
+		defer cancel()
+	}
+	for ; on != nil; on = j.stops.stopped(target) {
+		select {
+		case <-on:
+		case <-j.ran:
+			return wire.Errorf(wire.CodeClosed, "the connection is closed").NotStarted()
+		case <-ctx.Done():
+			code := wire.CodeCanceled
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				code = wire.CodeDeadline
+			}
+			return wire.Errorf(code, "too many messages wait for it on the way, and that did not change in time").NotStarted()
+		}
+	}
+	return nil
+}
