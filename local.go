@@ -335,56 +335,6 @@ func (i *incarnation) endProcess(p *proc.Process, d *wire.Death) *wire.Death {
 	return &c
 }
 
-// Watch has w told of target's end.
-func (i *incarnation) Watch(_ context.Context, _ cell.Scope, target string, w *cell.Watch) *wire.Error {
-	to := i.arb.resolve(wire.Bytes(target))
-	if to == nil {
-		return i.arb.unknownActor(target)
-	}
-	w.At = to
-	if !i.noteWatch(w, to) {
-		return wire.Errorf(wire.CodeClosed, "the actor that watches has ended").NotStarted()
-	}
-	if d := to.addWatcher(watcher{by: i, watch: w}); d != nil {
-		i.forgetWatch(w)
-		e := &wire.Error{Code: wire.CodeDown, Target: to.label(), Death: d, Message: "it " + d.String()}
-		return e.NotStarted()
-	}
-	return nil
-}
-
-// Unwatch undoes Watch.
-func (i *incarnation) Unwatch(w *cell.Watch) {
-	i.forgetWatch(w)
-	if to, ok := w.At.(*incarnation); ok {
-		to.removeWatcher(func(have watcher) bool { return have.watch == w })
-	}
-}
-
-// noteWatch remembers what i watches, so that its end ends that. It reports false if
-// that was before.
-func (i *incarnation) noteWatch(w *cell.Watch, to *incarnation) bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.over {
-		return false
-	}
-	t := i.tiesLocked()
-	if t.watches == nil {
-		t.watches = make(map[*cell.Watch]*incarnation)
-	}
-	t.watches[w] = to
-	return true
-}
-
-func (i *incarnation) forgetWatch(w *cell.Watch) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.ties != nil {
-		delete(i.ties.watches, w)
-	}
-}
-
 // Reply hands the result of one of i's handlers to its caller.
 func (i *incarnation) Reply(r *cell.Request, v cell.Value, more bool) {
 	note, status := i.local.Take(r.ID)
