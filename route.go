@@ -303,11 +303,10 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 	m.Flags = m.Flags&^(wire.FlagAccept|wire.FlagTurn|wire.FlagChained) | wire.FlagOneWay
 	m.ID, m.Millis = 0, 0
 	var err *wire.Error
-	charge, heeds := l.toll.Take(charge)
-	if !heeds {
-		charge.Return()
-		err = wire.Errorf(wire.CodeOverloaded, "too much of this sender's waits for it, which was told to stop").NotStarted()
-	} else if to := l.to.session; to != nil {
+	if !accept && l.name == string(m.Target) { // who is told to stop must know whom for, and be one that waits
+		charge = l.toll.Take(charge)
+	}
+	if to := l.to.session; to != nil {
 		if e := to.conn.Post(peer.Data, m, charge); e != nil {
 			err = postError(e)
 		}

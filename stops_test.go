@@ -3,6 +3,8 @@ package arbiter_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,4 +99,199 @@ func TestStuckTargetLeavesRoom(t *testing.T) {
 			})
 		})
 	}
+}
+
+// stuckHouse is a member, with a context of its own, and who is stuck until release.
+type stuckHouse struct {
+	*arbitertest.Arbiter
+	t       *testing.T
+	ctx     context.Context // of the member
+	release context.CancelFunc
+	held    context.Context
+}
+
+func stuckIn(t *testing.T, arb *arbitertest.Arbiter) *stuckHouse {
+	h := &stuckHouse{Arbiter: arb, t: t}
+	arb.Spawn(Judge, actor.Name("judge"))
+	var cancel context.CancelFunc
+	h.ctx, cancel = context.WithTimeout(arb.Join(Caller, actor.JoinOptions{}).Context(arb.Context()), 10*time.Hour)
+	t.Cleanup(cancel)
+	h.held, h.release = context.WithCancel(h.ctx)
+	t.Cleanup(h.release)
+	return h
+}
+
+// stick has who is stuck until release.
+func (h *stuckHouse) stick(who actor.Ref) actor.Ref {
+	SoakHold.Start(h.held, who, time.Hour)
+	synctest.Wait()
+	return who
+}
+
+// flood sends n messages of 10,000 bytes, and counts those that were taken.
+func (h *stuckHouse) flood(to actor.Ref, n int) *atomic.Int64 {
+	var taken atomic.Int64
+	go func() {
+		for range n {
+			if err := SoakTell.Send(h.ctx, to, parcel(fmt.Sprint("flood of ", to), uint64(taken.Load())+1, 10_000)); err != nil {
+				h.t.Errorf("after %d messages to %v: %v", taken.Load(), to, err)
+				return
+			}
+			taken.Add(1)
+		}
+	}()
+	synctest.Wait()
+	return &taken
+}
+
+// quickly sends and calls who is not stuck, with bodies of so many bytes.
+func (h *stuckHouse) quickly(to actor.Ref, size int) {
+	h.t.Helper()
+	began := time.Now()
+	for n := range 20 {
+		if err := SoakTell.Send(h.ctx, to, parcel(fmt.Sprint("calm ", size), uint64(n)+1, size)); err != nil {
+			h.t.Fatal(err)
+		}
+		if _, err := SoakEcho.Call(h.ctx, to, make([]byte, size)); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); took > time.Second {
+		h.t.Errorf("20 messages and calls of %d bytes to another took %v", size, took)
+	}
+}
+
+// TestManyStuckTargets: also where many are stuck, and flooded by one, that one has room
+// for others, whatever the size of what it sends them.
+func TestManyStuckTargets(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		h := stuckIn(t, arb)
+		for range 6 {
+			h.flood(h.stick(arb.Spawn(Soaker)), 300)
+		}
+		far, err := arb.Join(Soaker, actor.JoinOptions{}).Ref(arb.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range []int{0, 10_000} {
+			h.quickly(far, size)
+		}
+		h.release()
+		time.Sleep(time.Minute)
+		if n := len(arb.DeadLetters()); n > 0 {
+			t.Errorf("%d dead letters", n)
+		}
+	})
+}
+
+// TestStuckAndLarge: one is stuck, and flooded: large messages to others do not wait for
+// what neither end has a reason to say.
+func TestStuckAndLarge(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		h := stuckIn(t, arb)
+		far, err := arb.Join(Soaker, actor.JoinOptions{}).Ref(arb.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.flood(h.stick(arb.Spawn(Soaker)), 300)
+		busy, err := arb.Join(Soaker, actor.JoinOptions{}).Ref(arb.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.stick(busy)
+		for _, size := range []int{100_000, 300_000, 400_000, 500_000, 2_000_000} {
+			one := SoakEcho.Start(h.ctx, busy, make([]byte, min(size, 400_000)))
+			synctest.Wait()
+			h.quickly(far, size)
+			one.Cancel()
+			synctest.Wait()
+		}
+		h.release()
+		time.Sleep(time.Minute)
+	})
+}
+
+// TestStuckWorker: who floods a pool whose only worker is stuck waits, and loses nothing.
+func TestStuckWorker(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		h := stuckIn(t, arb)
+		pool, err := arb.Pool(arb.Context(), Soaker, actor.PoolArgs{Name: "p", Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken := h.flood(h.stick(pool), 2000)
+		if n := taken.Load(); n > 300 {
+			t.Errorf("%d messages were taken for one that is stuck", n)
+		}
+		h.release()
+		time.Sleep(time.Minute)
+		if n := taken.Load(); n != 2000 || len(arb.DeadLetters()) > 0 {
+			t.Errorf("%d messages were taken, and there are %d dead letters", n, len(arb.DeadLetters()))
+		}
+	})
+}
+
+// TestWaitersForTheStuck: many wait for room, each with one message for the same target,
+// when room comes. All of it arrives.
+func TestWaitersForTheStuck(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		h := stuckIn(t, arb)
+		stuck := h.stick(arb.Spawn(Soaker))
+		var taken atomic.Int64
+		const all = 3000
+		for n := range all {
+			go func() {
+				if err := SoakTell.Send(h.ctx, stuck, parcel(fmt.Sprint(n), 1, 10_000)); err != nil {
+					t.Error(err)
+				}
+				taken.Add(1)
+			}()
+		}
+		synctest.Wait()
+		if n := taken.Load(); n > 600 {
+			t.Errorf("%d messages were taken for one that is stuck", n)
+		}
+		h.release()
+		time.Sleep(time.Minute)
+		if n := taken.Load(); n != all || len(arb.DeadLetters()) > 0 {
+			t.Errorf("%d of %d were taken, and there are %d dead letters", n, all, len(arb.DeadLetters()))
+		}
+	})
+}
+
+// TestCallsOfTheUnanswered: calls of a command without an answer to one that is stuck wait,
+// and leave room for the calls of others.
+func TestCallsOfTheUnanswered(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		h := stuckIn(t, arb)
+		far, err := arb.Join(Soaker, actor.JoinOptions{}).Ref(arb.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.stick(far)
+		var taken atomic.Int64
+		go func() {
+			for range 3000 {
+				if _, err := SoakTell.Call(h.ctx, far, parcel("calls", uint64(taken.Load())+1, 10_000)); err != nil {
+					t.Errorf("after %d: %v", taken.Load(), err)
+					return
+				}
+				taken.Add(1)
+			}
+		}()
+		synctest.Wait()
+		if n := taken.Load(); n > 600 {
+			t.Errorf("%d calls were taken", n)
+		}
+		other := SoakEcho.Start(arb.Join(Caller, actor.JoinOptions{}).Context(arb.Context()), far, nil)
+		synctest.Wait()
+		h.release()
+		if _, err := other.Wait(); err != nil {
+			t.Errorf("somebody else's call: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if n := taken.Load(); n != 3000 {
+			t.Errorf("%d calls were taken in the end", n)
+		}
+	})
 }

@@ -126,8 +126,12 @@ func (m *Member) send(ctx context.Context, s cell.Scope, target, command string,
 	if j.isSelf(target) {
 		return j.cell.Take(command, &cell.Letter{Value: v, Sender: j.cell.AID()})
 	}
-	if err := j.mayGoOn(ctx, target, wait); err != nil {
-		return err
+	ctx, cancel, stopped := j.mayGoOn(ctx, target, wait)
+	if cancel != nil {
+		defer cancel()
+	}
+	if stopped != nil {
+		return stopped
 	}
 	buf := m.buffers.Get().(*[]byte)
 	// Without a deadline: the caller's is for having room, not for the handler.

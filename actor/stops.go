@@ -57,32 +57,32 @@ func (s *stops) stopped(target string) <-chan struct{} {
 	return s.of[target]
 }
 
-// mayGoOn waits until one-way messages to target may go on, or ctx ends, if wait is set.
-func (j *joined) mayGoOn(ctx context.Context, target string, wait bool) *wire.Error {
+// mayGoOn waits until one-way messages to target may go on, or ctx ends, if wait is set. It
+// returns the context to go on with, which has a limit then, and what ends it.
+func (j *joined) mayGoOn(ctx context.Context, target string, wait bool) (context.Context, context.CancelFunc, *wire.Error) {
 	on := j.stops.stopped(target)
 	if on == nil {
-		return nil
+		return ctx, nil, nil
 	}
 	if !wait {
-		return wire.Errorf(wire.CodeOverloaded, "too many messages wait for it on the way").NotStarted()
+		return ctx, nil, wire.Errorf(wire.CodeOverloaded, "too many messages wait for it on the way").NotStarted()
 	}
+	var cancel context.CancelFunc
 	if _, limited := ctx.Deadline(); !limited {
-		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, peer.WaitLimit)
-		defer cancel()
 	}
 	for ; on != nil; on = j.stops.stopped(target) {
 		select {
 		case <-on:
 		case <-j.ran:
-			return wire.Errorf(wire.CodeClosed, "the connection is closed").NotStarted()
+			return ctx, cancel, wire.Errorf(wire.CodeClosed, "the connection is closed").NotStarted()
 		case <-ctx.Done():
 			code := wire.CodeCanceled
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				code = wire.CodeDeadline
 			}
-			return wire.Errorf(code, "too many messages wait for it on the way, and that did not change in time").NotStarted()
+			return ctx, cancel, wire.Errorf(code, "too many messages wait for it on the way, and that did not change in time").NotStarted()
 		}
 	}
-	return nil
+	return ctx, cancel, nil
 }

@@ -64,6 +64,7 @@ func (s *Commons) worker(j job) {
 	d := new(desk)
 	for {
 		j.do(j.cell, d)
+		j, d.request = job{}, Request{} // an actor that has ended is not kept by who rests
 		if !s.rest(wake) {
 			return
 		}

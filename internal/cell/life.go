@@ -134,7 +134,7 @@ func (c *Cell) idleLocked() bool {
 // close runs the stop hook and ends the actor.
 func (c *Cell) close() {
 	c.mu.Lock()
-	if c.state != Stopping || c.closing || !c.idleLocked() {
+	if !c.begun || c.state != Stopping || c.closing || !c.idleLocked() { // who has not begun is killed
 		c.mu.Unlock()
 		return
 	}

@@ -381,3 +381,28 @@ func TestUndeliveredIsBounded(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// TestStopInPlaceBeforeTheStart: an actor that is told to stop by a command answered in
+// place, before it has begun, has no stop hook run: there is no state for it.
+func TestStopInPlaceBeforeTheStart(t *testing.T) {
+	for range 200 {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGates()
+			var c *Cell
+			c = newCell(g, func(s *Spec) {
+				s.Stopping = func(_ context.Context, state any) { t.Errorf("the stop hook was run with the state %v", state) }
+				s.Commands["halt"] = &Command{CommandInfo: wire.CommandInfo{Name: "halt"}, InPlace: true, Run: func(context.Context, any, *Request) (Value, error) {
+					c.Stop("asked", 0)
+					return nil, nil
+				}}
+			})
+			if e := c.Deliver(&Request{Command: "halt", ID: 1}); e != nil {
+				t.Fatal(e)
+			}
+			synctest.Wait()
+			if !c.Ended() {
+				t.Error("it has not ended")
+			}
+		})
+	}
+}

@@ -197,7 +197,6 @@ func (c *Conn) Run(h Handler) error {
 	c.startKeepalive(func() { h.Beat(c) })
 	c.meter()
 	err := c.read(h)
-	c.reading.end()
 	c.end(err)
 	var violation *wire.Error
 	if errors.As(err, &violation) {
@@ -205,6 +204,7 @@ func (c *Conn) Run(h Handler) error {
 	}
 	close(c.ended)
 	_ = c.t.Close()
+	c.reading.end() // what was read while the other end was told why is counted, too
 	c.stopKeepalive()
 	c.settle()
 	err = c.why()
@@ -271,7 +271,7 @@ const turn = 256
 
 // read is the reader.
 func (c *Conn) read(h Handler) error {
-	defer func() { c.in.m = wire.Message{} }() // it would keep the buffer for those who know of c
+	defer func() { c.in.m, c.in.pieces = wire.Message{}, pieces{} }() // they would keep their buffers for those who know of c
 	for n := 0; ; {
 		op, payload, err := c.in.frames.Next()
 		if err != nil {
@@ -285,7 +285,8 @@ func (c *Conn) read(h Handler) error {
 		}
 		if !c.in.frames.Ready() {
 			h.Dry(c)
-			c.Flush() // a credit may have let held data go
+			c.Flush()               // a credit may have let held data go
+			c.in.m = wire.Message{} // nothing may come for long, and it would keep its buffer
 		}
 	}
 }

@@ -258,9 +258,9 @@ func (j *jsonTransport) post(class Class, m *wire.Message) error {
 	switch {
 	case err == nil:
 		j.posted = true
-	case errors.Is(err, ErrFull) && class == Control:
+	case class == Control && (errors.Is(err, ErrFull) || errors.Is(err, ErrBudget)):
 		// Too many pings at once. One that is not answered is made up for by the next.
-	case errors.Is(err, ErrFull):
+	case errors.Is(err, ErrFull), errors.Is(err, ErrBudget):
 		return wire.Errorf(wire.CodeProtocol, "it does not read what it is sent: %v", err)
 	}
 	return nil

@@ -11,51 +11,69 @@ import (
 // target, so that a target which is stuck has no more than a part of the sender's window, and
 // the sender goes on with others.
 //
-// Up to a quarter of the window nothing is done. Then the sender is told to send no more
-// (xoff), and what it sends until it has read that takes no room of its window: at most
-// what its window lets it. When half of the quarter is left it may go on (xon).
+// Up to a quarter of what others leave of the window nothing is done. Then the sender is
+// told to send no more (xoff), and what it sends until it has read that takes no room of its
+// window, up to one window in all. When half of the quarter is left it may go on (xon). A
+// sender that goes on all the same uses up its own window, as if there were no toll.
 //
-// The methods may be called from any goroutine.
+// The methods may be called from any goroutine, but Take: that is for the sender's reader.
 type Toll struct {
 	From   *Conn  // the sender's
 	Target string // as the sender calls it
 
-	messages, bytes atomic.Int64
-	off             atomic.Bool // the sender was told to stop; written under mu
+	all    tally       // what waits
+	again  tally       // of that, what the sender has its room again for already
+	lowest tally       // when it may go on; written under mu
+	off    atomic.Bool // the sender was told to stop; likewise
 
-	mu   sync.Mutex // xoff and xon are posted in the order in which that was found to be
-	told int64      // bytes when the last xoff was posted
+	mu                      sync.Mutex // xoff and xon are posted in the order in which that was found to be
+	toldMessages, toldBytes int64      // all, when the last xoff was posted
 }
 
-// Take charges a one-way message, of which ch is what it takes of the sender's window, to t.
-// It returns the Charge to go on with. It reports false if the sender goes on and on
-// although it was told; then ch is as it was.
-func (t *Toll) Take(ch Charge) (Charge, bool) {
+// tally is so many messages, and so many bytes.
+type tally struct{ messages, bytes atomic.Int64 }
+
+func (t *tally) add(messages, bytes int64) (int64, int64) {
+	return t.messages.Add(messages), t.bytes.Add(bytes)
+}
+
+// Take charges a one-way message, of which ch is what it takes of the sender's window, to
+// t. It returns the Charge to go on with.
+func (t *Toll) Take(ch Charge) Charge {
 	if ch.From == nil || !ch.From.stops {
-		return ch, true
+		return ch
 	}
 	w, cost := ch.From.room.window, int64(ch.Cost)
-	messages, bytes := t.messages.Add(1), t.bytes.Add(cost)
-	if uint64(messages) <= w.Messages/4 && uint64(bytes) <= w.Bytes/4 {
-		ch.toll = t
-		return ch, true
+	messages, bytes := t.all.add(1, cost)
+	ch.toll = t
+	usedMessages, usedBytes := ch.From.Charged() // this one, too
+	part := func(window, used uint64, own, again int64) int64 {
+		return (int64(window) - max(0, int64(used)-(own-again))) / 4
 	}
-	if uint64(messages) > 2*w.Messages || uint64(bytes) > 2*(w.Bytes+uint64(ch.From.options.MaxMessage)) {
-		t.pass(1, uint64(cost))
-		return ch, false
+	mostMessages := part(w.Messages, usedMessages, messages, t.again.messages.Load())
+	mostBytes := part(w.Bytes, usedBytes, bytes, t.again.bytes.Load())
+	if messages <= max(1, mostMessages) && bytes <= mostBytes {
+		return ch
 	}
-	t.stop(bytes)
-	ch.Return() // behind the xoff, so that this is read first
-	return Charge{Cost: ch.Cost, toll: t}, true
+	t.stop(messages, bytes, mostMessages, mostBytes)
+	if t.again.messages.Load() >= int64(w.Messages) || t.again.bytes.Load()+cost > int64(w.Bytes)+int64(ch.From.options.MaxMessage) {
+		return ch
+	}
+	t.again.add(1, cost)
+	ch.From.credit(1, uint64(cost)) // behind the xoff, so that this is read first
+	return Charge{Cost: ch.Cost, toll: t}
 }
 
 // stop tells the sender to stop, and tells it again if it seems to have missed that: a
 // link to who had the name before may have told it to go on.
-func (t *Toll) stop(bytes int64) {
+func (t *Toll) stop(messages, bytes, mostMessages, mostBytes int64) {
+	w := t.From.room.window
 	t.mu.Lock()
-	if !t.off.Load() || uint64(bytes-t.told) > t.From.room.window.Bytes/4 {
+	if !t.off.Load() || bytes-t.toldBytes > int64(w.Bytes/4) || messages-t.toldMessages > int64(w.Messages/4) {
+		t.lowest.messages.Store(max(0, mostMessages/2))
+		t.lowest.bytes.Store(max(0, mostBytes/2))
 		t.off.Store(true)
-		t.told = bytes
+		t.toldMessages, t.toldBytes = messages, bytes
 		t.say(wire.KindXoff)
 	}
 	t.mu.Unlock()
@@ -67,8 +85,7 @@ func (t *Toll) stop(bytes int64) {
 // pass takes off what messages took that have been written, begun or dropped. No lock may
 // be held.
 func (t *Toll) pass(messages, bytes uint64) {
-	t.messages.Add(-int64(messages))
-	t.bytes.Add(-int64(bytes))
+	t.all.add(-int64(messages), -int64(bytes))
 	if t.off.Load() && t.low() {
 		t.resume()
 	}
@@ -76,15 +93,15 @@ func (t *Toll) pass(messages, bytes uint64) {
 
 // low reports whether so little is left that the sender may go on.
 func (t *Toll) low() bool {
-	w := t.From.room.window
-	return uint64(t.messages.Load()) <= w.Messages/8 && uint64(t.bytes.Load()) <= w.Bytes/8
+	return t.all.messages.Load() <= t.lowest.messages.Load() && t.all.bytes.Load() <= t.lowest.bytes.Load()
 }
 
 func (t *Toll) resume() {
 	t.mu.Lock()
-	on := t.off.Load() && t.low() && t.say(wire.KindXon)
+	on := t.off.Load() && t.low()
 	if on {
 		t.off.Store(false)
+		t.say(wire.KindXon)
 	}
 	t.mu.Unlock()
 	if on {
@@ -92,10 +109,13 @@ func (t *Toll) resume() {
 	}
 }
 
-// say reports whether it has told the sender, or nobody is there to be told.
-func (t *Toll) say(kind wire.Kind) bool {
+// say tells the sender. One that leaves so much of what it is told unread that there is no
+// room for more is cut off: it would wait for ever.
+func (t *Toll) say(kind wire.Kind) {
 	err := t.From.Post(Control, &wire.Message{Kind: kind, Target: []byte(t.Target)}, Charge{})
-	return err == nil || err == ErrClosed
+	if err == ErrFull || err == ErrBudget {
+		t.From.Close(err)
+	}
 }
 
 // Source returns what a message that goes into an inbox of this process with ch is told to
@@ -133,5 +153,6 @@ func (t *early) Started() { t.From.Started() }
 
 func (t *early) Credit(cost int) {
 	t.From.Dismiss(cost)
+	t.again.add(-1, -int64(cost))
 	(*Toll)(t).pass(1, uint64(cost))
 }

@@ -23,7 +23,7 @@ type room struct {
 }
 
 // Credit gives back the room of one request whose wire.Cost, as it was received,
-// is cost. At half the window the other end is told, by a credit frame on the
+// is cost. At a quarter of the window the other end is told, by a credit frame on the
 // control lane. It never waits. It ends what Admit began, too; for a message that went
 // elsewhere Charge.Return does the same.
 func (c *Conn) Credit(cost int) {
@@ -35,7 +35,7 @@ func (c *Conn) credit(messages, bytes uint64) {
 	r := &c.room
 	r.messages.Add(messages)
 	r.bytes.Add(bytes)
-	if r.behind(2) && r.due.CompareAndSwap(false, true) {
+	if r.behind(4) && r.due.CompareAndSwap(false, true) {
 		c.FlushSoon()
 	}
 }
@@ -56,7 +56,7 @@ func (c *Conn) Started() { c.room.started.Add(1) }
 func (c *Conn) grantLocked() {
 	r, o := &c.room, &c.out
 	if !r.due.Load() {
-		if o.lanes[Control].head == nil && o.lanes[Reply].head == nil && o.lanes[Data].head == nil || !r.behind(4) {
+		if o.lanes[Control].head == nil && o.lanes[Reply].head == nil && o.lanes[Data].head == nil || !r.behind(8) {
 			return
 		}
 	}

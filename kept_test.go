@@ -1,0 +1,85 @@
+package arbiter_test
+
+import (
+	"bytes"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/arbiter-go/arbiter"
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// held is what the arbiter holds for others, in bytes.
+func (w *world) held() int64 {
+	w.t.Helper()
+	in, err := actor.InspectActor.Call(w.ctx, actor.Arbiter, actor.Arbiter)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return in.Memory.Held
+}
+
+// TestIdleKeepsNothing: who has sent a large message, and is silent then, keeps no memory
+// by it that nobody counts.
+func TestIdleKeepsNothing(t *testing.T) {
+	w := newWorld(t, func(o *arbiter.Options) { o.MemoryBudget = 64 << 20 })
+	live := func() int {
+		runtime.GC()
+		runtime.GC() // what is in pools goes with the second one
+		return int(heap())
+	}
+	large := wire.Message{Kind: wire.KindRequest, Flags: wire.FlagOneWay, Codec: wire.CodecRaw, Target: []byte("nobody"), Command: []byte("x"), Body: make([]byte, 12<<20)}
+	frames := large.Append(frame.AppendBinary(nil, large.Size()))
+	before := live()
+	for n := range 10 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(w.address("tcp:"), "tcp:"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		e := &enemy{c: c}
+		if !e.join("") || !e.write(frames) {
+			t.Fatal("it was not taken")
+		}
+		go e.read()
+		eventually(t, "it is refused", func() bool { return w.letters() > n })
+	}
+	frames = nil
+	if grown := live() - before; grown > 30<<20 {
+		t.Errorf("the heap has grown by %d MiB, and %d bytes are held", grown>>20, w.held())
+	}
+}
+
+// letters is how many dead letters there ever were.
+func (w *world) letters() int {
+	return int(accountOf(w.t, w.ctx, actor.Arbiter).DeadLetters)
+}
+
+// TestCutOffKeepsNothing: of who is cut off while it sends something large, nothing is
+// held, nor counted as held, once it is gone.
+func TestCutOffKeepsNothing(t *testing.T) {
+	w := newWorld(t, func(o *arbiter.Options) { o.MemoryBudget = 64 << 20 })
+	text := func(s string) []byte { return frame.AppendFrame(nil, frame.Text, []byte(s)) }
+	before := w.held()
+	for range 3 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(w.address("tcp:"), "tcp:"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &enemy{c: c}
+		e.joinJSON()
+		b := bytes.Repeat(text(`{"command":"notify"}`), 45_000) // a flood
+		b = append(b, frame.Header{Fin: true, Opcode: frame.Text, Length: 15 << 20}.Append(nil)...)
+		go e.write(append(b, bytes.Repeat([]byte(" "), 14<<20)...))
+		e.read()
+		c.Close()
+	}
+	eventually(t, "nothing is held any more", func() bool { return w.held() <= before })
+	if n := w.held(); n > before {
+		t.Errorf("%d bytes are held, and %d were before", n, before)
+	}
+}
