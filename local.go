@@ -203,11 +203,9 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 	if err := i.arb.encodeAll(l); err != nil {
 		return err
 	}
+	l.Waits = wait == untilRoom && (to != i || s.Turn == nil) // or it would wait for itself
 	err := to.cell.Take(command, l)
-	if to == i && s.Turn != nil {
-		return err // it would wait for itself
-	}
-	if wait != untilRoom || err == nil || err.Code != wire.CodeOverloaded {
+	if !l.Waits || err == nil || err.Code != wire.CodeOverloaded {
 		return err
 	}
 	if _, limited := ctx.Deadline(); !limited {
@@ -216,10 +214,6 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 		ctx, cancel = context.WithTimeout(ctx, cell.DefaultTimeout)
 		defer cancel()
 	}
-	// Room is told of when a batch of messages is over; who waits behind a long one of
-	// them looks for itself.
-	look := time.NewTicker(roomLook)
-	defer look.Stop()
 	for {
 		// Asked for before the try, so that room made in between is not missed.
 		room := to.cell.Room()
@@ -228,15 +222,12 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 		}
 		select {
 		case <-room:
-		case <-look.C:
 		case <-ctx.Done():
-			return err
+			l.Waits = false
+			return to.cell.Take(command, l)
 		}
 	}
 }
-
-// roomLook is how often who waits for room in an inbox looks for itself.
-const roomLook = 10 * time.Millisecond
 
 // Send sends a one-way message of i's.
 func (i *incarnation) Send(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {

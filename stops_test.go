@@ -295,3 +295,34 @@ func TestCallsOfTheUnanswered(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitingIsNoRefusal: who waits for room in an inbox of its own process waits without
+// trying again and again, and is refused once, when its time is up.
+func TestWaitingIsNoRefusal(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		h := stuckIn(t, arb)
+		stuck := h.stick(arb.Spawn(Soaker))
+		for {
+			if err := SoakTell.TrySend(arb.Context(), stuck, make([]byte, 100_000)); err != nil {
+				break
+			}
+		}
+		refused := func() uint64 {
+			in, err := actor.InspectActor.Call(arb.Context(), actor.Arbiter, stuck)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return in.Info.Refused
+		}
+		before := refused()
+		ctx, cancel := context.WithTimeout(arb.Context(), 20*time.Second)
+		defer cancel()
+		if err := SoakTell.Send(ctx, stuck, make([]byte, 100_000)); !errors.Is(err, actor.ErrOverloaded) {
+			t.Error(err)
+		}
+		if n := refused() - before; n != 1 {
+			t.Errorf("one Send that waited was refused %d times", n)
+		}
+		h.release()
+	})
+}

@@ -86,10 +86,14 @@ func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
 		}
 		alive = c.handle(r, late, more || i+1 < b.n)
 		b.stages[i].CompareAndSwap(begun, over)
+		if c.awaited.Load() { // who waits for room is not to wait for all of the batch
+			c.mu.Lock()
+			c.settleLocked()
+			c.mu.Unlock()
+		}
 	}
 	c.mu.Lock()
 	c.settleLocked()
-	c.freeRoomLocked()
 	c.batch = nil // from here on nobody else looks at it
 	c.mu.Unlock()
 	for i := range b.n {
@@ -124,6 +128,7 @@ func (c *Cell) settleLocked() {
 		}
 		b.stages[i].Store(settled)
 		c.inbox.Release(l.size)
+		c.freeRoomLocked()
 	}
 }
 

@@ -43,15 +43,16 @@ type Cell struct {
 	closing bool // the stop hook has been, or is, at work
 	user    any
 	inbox   mailbox.Queue[Letter]
-	active  int      // handlers that have the turn
-	quicks  int      // commands that are answered in place at this moment
-	urgent  int32    // messages of urgent commands that wait
-	reserve int32    // of active, those in the places for urgent ones
-	working *Request // those whose turns are not over, but for that of a batch
-	batch   *batch   // what its worker has taken at once; nil: nothing
-	room    chan struct{}
-	death   *wire.Death // how it ends, once it is stopping
-	grace   *patience   // how long the stop may take
+	active  int           // handlers that have the turn
+	quicks  int           // commands that are answered in place at this moment
+	urgent  int32         // messages of urgent commands that wait
+	reserve int32         // of active, those in the places for urgent ones
+	working *Request      // those whose turns are not over, but for that of a batch
+	batch   *batch        // what its worker has taken at once; nil: nothing
+	room    chan struct{} // closed when there is room; nil: nobody waits for that
+	awaited atomic.Bool   // somebody does; written under mu
+	death   *wire.Death   // how it ends, once it is stopping
+	grace   *patience     // how long the stop may take
 	extra   *extra
 	counts  Counts
 }
@@ -321,7 +322,9 @@ func (c *Cell) admitLocked(l *Letter, granted bool) *wire.Error {
 	if l.Chained {
 		c.inbox.PushFront(*l, l.size)
 	} else if !c.pushLocked(l, granted) {
-		c.counts.Refused++
+		if !l.Waits {
+			c.counts.Refused++
+		}
 		n, bytes := c.inbox.Charged()
 		return wire.Errorf(wire.CodeOverloaded, "its inbox is full: %d messages, %d bytes", n, bytes).NotStarted()
 	}
@@ -383,7 +386,7 @@ func (c *Cell) Post(do func(ctx context.Context, state any)) {
 }
 
 // Room returns a channel that is closed when the inbox has room again, or the
-// actor ends. It may have some a little earlier: see batch.
+// actor ends.
 func (c *Cell) Room() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -392,6 +395,7 @@ func (c *Cell) Room() <-chan struct{} {
 	}
 	if c.room == nil {
 		c.room = make(chan struct{})
+		c.awaited.Store(true)
 	}
 	return c.room
 }

@@ -16,6 +16,7 @@ type Letter struct {
 	ID       uint64    // among the calls in flight on the target; 0: one-way
 	Deadline time.Time // zero: none
 	Chained  bool      // see Request
+	Waits    bool      // where there is no room its sender waits for some: that is no refusal
 
 	cmd     *Command
 	size    int

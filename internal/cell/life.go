@@ -250,6 +250,7 @@ func (c *Cell) freeRoomLocked() {
 	if c.room != nil {
 		close(c.room)
 		c.room = nil
+		c.awaited.Store(false)
 	}
 }
 
