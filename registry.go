@@ -86,7 +86,9 @@ func (r *registry) add(i *incarnation) (taken string, ok bool) {
 		return i.aid, false
 	}
 	if i.name != "" && i.name != i.aid && !r.claim(i.name, i) {
+		i.gone.Store(true) // whoever has found it by its aid meanwhile
 		r.release(i.aid, i)
+		r.unnote(i)
 		return i.name, false
 	}
 	return "", true

@@ -73,6 +73,14 @@ func TestRings(t *testing.T) {
 			close(done)
 			watch.Wait()
 			took := time.Since(began)
+			if a := accountOf(t, w.arb.Context(ctx), actor.Arbiter); !a.Balanced() || a.DeadLetters > 0 || a.Refused > 0 {
+				t.Errorf("%v", a)
+			}
+			for i, r := range refs {
+				if got := accountOf(t, w.arb.Context(ctx), r).Accepted; got != uint64(2*messages+2) {
+					t.Errorf("%d of %d messages to %d arrived", got, 2*messages+2, i)
+				}
+			}
 			heard, err := Complaint.Call(w.arb.Context(ctx), actor.To("judge"), actor.None{})
 			if err != nil || len(heard) > 0 {
 				t.Errorf("%d are wrong: %v, %v", len(heard), heard[:min(len(heard), 10)], err)

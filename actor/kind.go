@@ -44,7 +44,8 @@ type Kind[S any] struct {
 	Undelivered func(s S, ctx context.Context, err *Error)
 
 	// Info, if not nil, adds to what the command info says. It is called at any time,
-	// also while a handler runs, so it may only read what is safe to read then.
+	// also while a handler runs, so it may only read what is safe to read then. A stop waits
+	// until it has returned.
 	Info func(s S) map[string]any
 
 	// Handlers answer the commands. Each command once.

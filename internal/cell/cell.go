@@ -412,12 +412,11 @@ func (c *Cell) Cancel(source Source, id uint64) bool {
 	found := len(batched) > 0
 	if found {
 		l = batched[0]
-	} else {
-		l, found = c.inbox.Remove(is)
+	} else if l, found = c.inbox.Remove(is); found {
+		c.tookLocked(&l)
 	}
 	var t *Turn
 	if found {
-		c.tookLocked(&l)
 		c.counts.Dropped++
 		c.inbox.Release(l.size)
 		c.freeRoomLocked()

@@ -36,6 +36,7 @@ func (m *PulsarMessage) fill(p *pickle.Plain) bool {
 		args
 		kwargs
 		result
+		id
 	)
 	seen := 0
 	if p.Len() > maxPulsarKeys {
@@ -69,6 +70,7 @@ func (m *PulsarMessage) fill(p *pickle.Plain) bool {
 		case "result":
 			which, m.at[0] = result, i
 		case "id":
+			which = id
 		default:
 			return false
 		}
