@@ -26,11 +26,16 @@ type repeats struct {
 var (
 	poolLook = actor.NewCommand[actor.None, int]("look", actor.Idempotent())
 	askPool  = actor.NewCommand[actor.None, int]("ask")
+	relayAsk = actor.NewCommand[actor.Ref, int]("relay")
 )
 
-func newRepeats(t *testing.T) *repeats {
+// newRepeats starts it. What a worker's inbox holds is bounded by room.
+func newRepeats(t *testing.T, room actor.Limits) *repeats {
 	r := &repeats{t: t, began: make(chan int, 16), answer: make(chan struct{})}
-	worker := &actor.Kind[struct{}]{Name: "worker", Mode: actor.Interleaved, Handlers: []actor.Handler[struct{}]{
+	worker := &actor.Kind[struct{}]{Name: "worker", Mode: actor.Interleaved, Inbox: room, Handlers: []actor.Handler[struct{}]{
+		actor.Handle(relayAsk, func(_ struct{}, ctx context.Context, to actor.Ref) (int, error) {
+			return askPool.Call(ctx, to, actor.None{})
+		}),
 		actor.Handle(poolLook, func(_ struct{}, ctx context.Context, _ actor.None) (int, error) {
 			answer := r.answer
 			r.began <- actor.Attempt(ctx)
@@ -140,7 +145,7 @@ func (r *repeats) kill(on *incarnation) {
 // that keeps its turn waits for the second worker meanwhile.
 func TestRepeatWaits(t *testing.T) {
 	for _, mode := range []actor.Mode{actor.Serial, actor.Interleaved, actor.Concurrent(4)} {
-		r := newRepeats(t)
+		r := newRepeats(t, actor.Limits{})
 		for where, who := range r.askers(mode) {
 			r.answer = make(chan struct{})
 			p := askPool.Start(r.ctx, who, actor.None{})
@@ -171,7 +176,7 @@ func TestRepeatWaits(t *testing.T) {
 // behind, and nobody works on it: whether that is before it is sent or just after.
 func TestRepeatGivenUp(t *testing.T) {
 	for _, sent := range []bool{false, true} {
-		r := newRepeats(t)
+		r := newRepeats(t, actor.Limits{})
 		for where, who := range r.askers(actor.Serial) {
 			p := askPool.Start(r.ctx, who, actor.None{})
 			<-r.began
@@ -214,7 +219,7 @@ func TestRepeatGivenUp(t *testing.T) {
 // TestRepeatAnsweredAtOnce: the second answer finds the road from the second worker, however
 // early it comes: by the first one nobody would flush it.
 func TestRepeatAnsweredAtOnce(t *testing.T) {
-	r := newRepeats(t)
+	r := newRepeats(t, actor.Limits{})
 	who := r.askers(actor.Serial)["elsewhere"]
 	p := askPool.Start(r.ctx, who, actor.None{})
 	<-r.began
@@ -240,7 +245,7 @@ func TestRepeatAnsweredAtOnce(t *testing.T) {
 // TestRepeatRefused: a call that a worker refuses because it is just ending goes to another
 // one, as one that it had does.
 func TestRepeatRefused(t *testing.T) {
-	r := newRepeats(t)
+	r := newRepeats(t, actor.Limits{})
 	close(r.answer)
 	ending := r.arb.registry.get("pool/1")
 	ending.calls().End(func(n peer.Note) *wire.Error { return ending.downError(&wire.Death{Cause: wire.CauseKilled}, n) })
@@ -248,9 +253,10 @@ func TestRepeatRefused(t *testing.T) {
 		again := 0
 		for range 6 {
 			n, err := askPool.Call(r.ctx, who, actor.None{})
-			if <-r.began; err != nil {
+			if err != nil {
 				t.Fatalf("%s: %v", where, err)
 			}
+			<-r.began
 			if n == 2 {
 				again++
 			}
@@ -264,5 +270,27 @@ func TestRepeatRefused(t *testing.T) {
 	}
 	if a := r.arb.account(); !a.Balanced() {
 		t.Errorf("the account: %v", a)
+	}
+}
+
+// TestRepeatChained: a second worker that waits for the very call is given it as one that may
+// exceed its room, though the first one was not.
+func TestRepeatChained(t *testing.T) {
+	r := newRepeats(t, actor.Limits{Messages: 1})
+	for where, who := range r.askers(actor.Serial) {
+		r.answer = make(chan struct{})
+		p := relayAsk.Start(r.ctx, actor.To("pool/2"), who)
+		<-r.began
+		on, _ := r.inFlight()
+		if on.label() != "pool/1" {
+			t.Fatalf("%s: %s has it, which is not idle", where, on.label())
+		}
+		r.kill(on)
+		close(r.answer)
+		if n, err := p.Wait(); n != 2 || err != nil {
+			t.Fatalf("%s: %d, %v", where, n, err)
+		}
+		<-r.began
+		r.settle()
 	}
 }
