@@ -107,8 +107,8 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 const localKey = 1 << 63
 
 // ask hands a call to its target. It is chained if the target waits, further up, for
-// this very call. An id of 0 without an error says that the target ended before it had
-// the call, and who ended it has told the caller.
+// this very call. An id of 0 without an error says that the target does not have it, and
+// that somebody else who took the note of it tells the caller, or makes it again.
 func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer.Note, chained bool) (uint64, *wire.Error) {
 	if to.session != nil {
 		buf := i.arb.buffers.get()
