@@ -86,20 +86,18 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 			note.Turn = true
 		}
 		note.Caller = in
-		if note.Parent != 0 && cell.Mode(to.mode.Load()) == cell.Interleaved {
-			chained = i.arb.waitsAbove(i, note.Parent, to)
-		}
+		chained = i.arb.chained(i, note.Parent, to)
 	}
-	caller, where := note.Caller, any(to)
+	where := any(to)
 	if p := to.pooledAs(wire.Bytes(c.Target)); p != nil && to.repeats(wire.Bytes(c.Command)) {
-		where = firstPlace{i.repeatable(p, c, &note), to}
+		where = i.repeatable(p, to, c, &note)
 	}
 	id, err := i.ask(to, s, c, note, chained)
 	if err != nil {
-		caller.Failed(0, at(err, to))
-		return
+		note.Caller.Failed(0, at(err, to)) // which may be to make it again: then there is something to take back
+	} else if id != 0 {
+		i.arb.ledger.local.add()
 	}
-	i.arb.ledger.local.add()
 	if !c.Placed(where, id) {
 		i.withdraw(where, id)
 	}
@@ -109,7 +107,8 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 const localKey = 1 << 63
 
 // ask hands a call to its target. It is chained if the target waits, further up, for
-// this very call.
+// this very call. An id of 0 without an error says that the target does not have it, and
+// that somebody else who took the note of it tells the caller, or makes it again.
 func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer.Note, chained bool) (uint64, *wire.Error) {
 	if to.session != nil {
 		buf := i.arb.buffers.get()
@@ -139,10 +138,18 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 	}
 	l.ID, l.Chained = id, chained
 	if err := to.cell.Take(c.Command, &l); err != nil {
-		to.local.Take(id)
-		return 0, err
+		return 0, untold(to, id, err)
 	}
 	return id, nil
+}
+
+// untold takes back the note of a call that was refused because of err. It returns err if
+// that is still to be told, nil if whoever took the note before does so.
+func untold(to *incarnation, id uint64, err *wire.Error) *wire.Error {
+	if _, status := to.local.Take(id); status != peer.Found {
+		return nil
+	}
+	return err
 }
 
 // encodeAll replaces the value of l by its encoding, where the arbiter is strict.
@@ -282,12 +289,12 @@ func (i *incarnation) Cancel(c *cell.Call) {
 // withdraw takes back a call that is in flight at the place.
 func (i *incarnation) withdraw(place any, id uint64) {
 	to, ok := place.(*incarnation)
-	if first, repeats := place.(firstPlace); repeats {
-		to, ok = first.to, true
-		if t, turn := first.first.(*turnCall); turn {
+	if again, repeats := place.(*repeat); repeats {
+		to, ok = again.on, true
+		again.cancel() // first: if it is being made again, who does so sees it, or its edge is there
+		if t, turn := again.first.(*turnCall); turn {
 			t.over()
 		}
-		first.cancel()
 	}
 	if ok {
 		i.takeBack(to, id)
@@ -418,6 +425,12 @@ func (i *incarnation) Misuse(c *cell.Cell, what string) {
 	if i.arb.options.Misuse != nil {
 		i.arb.options.Misuse(actor.Ref{AID: i.aid, Name: i.name}, what)
 	}
+}
+
+// chained reports whether to waits, further up the chain of calls that led from's handler
+// to be at work on its call parent, for what that handler now asks of it.
+func (a *Arbiter) chained(from *incarnation, parent uint64, to *incarnation) bool {
+	return parent != 0 && cell.Mode(to.mode.Load()) == cell.Interleaved && a.waitsAbove(from, parent, to)
 }
 
 // maxChain bounds how far up a chain of calls is followed.

@@ -20,17 +20,18 @@ import (
 // What there is of it at a time is one note, on one worker: so it ends once, as every call.
 type repeat struct {
 	pool  *pool
-	note  peer.Note   // as it was first
-	first peer.Caller // whose call it is
-	// again sends the call to another worker, with the number of the attempt. The caller is
-	// who is told of its end. It never waits.
-	again func(to *incarnation, note peer.Note) (id uint64, caller peer.Caller, err *wire.Error)
+	note  peer.Note    // as it was first
+	first peer.Caller  // whose call it is
+	on    *incarnation // where it is in flight, the first time
+	// again sends the call to another worker, with the number of the attempt. It never
+	// waits.
+	again func(to *incarnation, note peer.Note) (id uint64, err *wire.Error)
 	// release lets go of what was kept for that. Once.
 	release func()
 	source  cell.Source // by which a cell knows whose call it is, the second time
 
-	mu     sync.Mutex // guards what follows
-	caller peer.Caller
+	mu     sync.Mutex   // guards what follows
+	caller peer.Caller  // who is told of its end: the road back from where it is in flight
 	to     *incarnation // where it is in flight, the second time; nil before
 	id     uint64
 	tried  bool
@@ -91,6 +92,13 @@ func (r *repeat) finish() peer.Caller {
 	return caller
 }
 
+// isOver reports whether the call has ended, or was given up.
+func (r *repeat) isOver() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over
+}
+
 // Result passes a reply on.
 func (r *repeat) Result(id uint64, m *wire.Message) {
 	if caller := r.finish(); caller != nil {
@@ -98,8 +106,13 @@ func (r *repeat) Result(id uint64, m *wire.Message) {
 	}
 }
 
-// Forward passes a reply or an error on.
+// Forward passes a reply or an error on. An actor elsewhere that panics says itself, of the
+// calls that wait in it, that they go down with it.
 func (r *repeat) Forward(id uint64, m *wire.Message) {
+	if m.Kind == wire.KindError && string(m.Command) == string(wire.CodeDown) {
+		r.Failed(id, wire.ParseError(m))
+		return
+	}
 	r.mu.Lock()
 	if r.began {
 		m.Flags &^= wire.FlagNotStarted // the second one did not
@@ -140,14 +153,14 @@ func (r *repeat) Failed(id uint64, e *wire.Error) {
 // resend reports whether another worker has the call, or its caller has gone. Otherwise it
 // ends as it had.
 func (r *repeat) resend() bool {
-	w := r.pool.pick("")
+	w := r.pool.another(r.on)
 	if w == nil {
 		return false
 	}
 	defer w.gate.leave()
 	note := r.note
 	note.Caller = r
-	id, caller, err := r.again(w, note)
+	id, err := r.again(w, note)
 	if err != nil {
 		return errors.Is(err, errWithdrawn)
 	}
@@ -155,13 +168,24 @@ func (r *repeat) resend() bool {
 	over := r.over
 	if !over {
 		r.to, r.id = w, id
-		r.caller = caller
 	}
 	r.mu.Unlock()
 	if over {
 		r.recall(w, id) // it was canceled meanwhile, or answered at once
 	}
 	return true
+}
+
+// another returns a worker other than first, as pick does: of one that is about to end not
+// everybody knows it yet, and it has few calls unanswered.
+func (p *pool) another(first *incarnation) *incarnation {
+	for range 100 { // see pick
+		others := slices.DeleteFunc(slices.Clone(*p.members.Load()), func(w *incarnation) bool { return w == first })
+		if w := p.least(others); w == nil || w.gate.enter() {
+			return w
+		}
+	}
+	return nil
 }
 
 // errWithdrawn says that nobody waits for a call any more.
@@ -200,7 +224,7 @@ func secondAttempt() []byte { return wire.AppendExt(nil, wire.ExtAttempt, []byte
 
 // repeatable has the call m of this session made again if its worker dies, if p and the
 // command allow that and there is memory to keep it for so long. note is completed.
-func (s *session) repeatable(p *pool, m *wire.Message, note *peer.Note) *repeat {
+func (s *session) repeatable(p *pool, l *link, m *wire.Message, note *peer.Note) *repeat {
 	size := m.Size()
 	if s.conn.Admit(size) != nil {
 		return nil
@@ -209,35 +233,56 @@ func (s *session) repeatable(p *pool, m *wire.Message, note *peer.Note) *repeat 
 	kept.Target, kept.Command, kept.Body, kept.Tail = bytes.Clone(m.Target), bytes.Clone(m.Command), slices.Concat(m.Body, m.Tail), nil
 	kept.Ext = secondAttempt()
 	r := &repeat{
-		pool: p, note: *note, first: note.Caller, caller: note.Caller, source: (*copied)(s.conn),
+		pool: p, note: *note, first: l, on: l.to, caller: l, source: (*copied)(s.conn),
 		release: func() { s.conn.Dismiss(size) },
 	}
 	own := note.ID
-	r.again = func(to *incarnation, note peer.Note) (uint64, peer.Caller, *wire.Error) {
-		if note.Turn {
-			// The edge of the first attempt ended with its target.
-			s.arb.waits.remove(s.inc, own)
-			if s.arb.waits.add(s.inc, to, own) != nil {
-				return 0, nil, invalid("it would wait for itself")
-			}
+	r.again = func(to *incarnation, note peer.Note) (uint64, *wire.Error) {
+		if err := s.waitAgain(own, r, to); err != nil {
+			return 0, err
 		}
-		s.mu.Lock()
-		_, waits := s.asked[own]
-		s.mu.Unlock()
-		if !waits {
-			return 0, nil, errWithdrawn
-		}
+		// Before it is sent: the reply may come before hand returns.
+		r.answeredBy(&link{from: s, to: to, name: to.aid})
 		m := kept
 		m.Millis = cell.Millis(note.Deadline)
+		m.Flags &^= wire.FlagChained
+		if s.arb.chained(s.inc, note.Parent, to) {
+			m.Flags |= wire.FlagChained
+		}
 		s.counts.read.Add(1) // it is a new message
 		id, err := s.arb.hand(to, &m, note, r.source, s.conn)
 		if err != nil {
 			s.counts.refused.Add(1)
 		}
-		return id, &link{from: s, to: to, name: to.aid}, err
+		return id, err
 	}
 	note.Caller = r
 	return r
+}
+
+// answeredBy says on which road the answer comes, the second time.
+func (r *repeat) answeredBy(l *link) {
+	r.mu.Lock()
+	r.caller = l
+	r.mu.Unlock()
+}
+
+// waitAgain has the call own wait for another worker, if anybody still waits for it. Its
+// edge is changed with mu held, because whoever takes the call off the list removes the
+// edge afterwards.
+func (s *session) waitAgain(own uint64, r *repeat, to *incarnation) *wire.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asked[own].again != r {
+		return errWithdrawn
+	}
+	if r.note.Turn {
+		s.arb.waits.remove(s.inc, own)
+		if path := s.arb.waits.add(s.inc, to, own); path != nil {
+			return cycle(path)
+		}
+	}
+	return nil
 }
 
 // hand gives a call that the arbiter has kept to a worker, and starts it.
@@ -267,20 +312,24 @@ func (a *Arbiter) hand(to *incarnation, m *wire.Message, note peer.Note, source 
 }
 
 // repeatable has the call c of i's made again if its worker dies. note is completed.
-func (i *incarnation) repeatable(p *pool, c *cell.Call, note *peer.Note) *repeat {
-	r := &repeat{pool: p, note: *note, first: note.Caller, caller: note.Caller, release: func() {}}
-	r.again = func(to *incarnation, note peer.Note) (uint64, peer.Caller, *wire.Error) {
-		if t, ok := r.first.(*turnCall); ok {
+func (i *incarnation) repeatable(p *pool, to *incarnation, c *cell.Call, note *peer.Note) *repeat {
+	r := &repeat{pool: p, note: *note, first: note.Caller, on: to, caller: note.Caller, release: func() {}}
+	r.again = func(to *incarnation, note peer.Note) (uint64, *wire.Error) {
+		if t, ok := r.first.(*turnCall); ok && t.key != 0 {
 			t.over()
-			if i.arb.waits.add(i, to, t.key) != nil {
-				return 0, nil, invalid("it would wait for itself")
+			if path := i.arb.waits.add(i, to, t.key); path != nil {
+				return 0, cycle(path)
+			}
+			if r.isOver() { // who gave it up has perhaps removed the edge that was there before
+				t.over()
+				return 0, errWithdrawn
 			}
 		}
 		id, err := i.askAgain(to, c, note)
 		if err == nil {
 			i.arb.ledger.local.add() // it is a new message
 		}
-		return id, r.first, err
+		return id, err
 	}
 	note.Caller = r
 	return r
@@ -289,12 +338,16 @@ func (i *incarnation) repeatable(p *pool, c *cell.Call, note *peer.Note) *repeat
 // askAgain is ask for the second time. The request itself may still be in the hands of a
 // handler that nobody hears any more.
 func (i *incarnation) askAgain(to *incarnation, c *cell.Call, note peer.Note) (uint64, *wire.Error) {
+	chained := i.arb.chained(i, note.Parent, to)
 	if to.session != nil {
 		buf := i.arb.buffers.get()
 		m, b, err := cell.Scope{Host: i}.Message(c.Target, c.Command, c.Argument, c.Deadline, (*buf)[:0])
 		var id uint64
 		if err == nil {
 			m.Sender, m.Ext = wire.Bytes(i.aid), secondAttempt()
+			if chained {
+				m.Flags |= wire.FlagChained
+			}
 			id, err = to.session.conn.Request(&m, note, peer.Charge{})
 		}
 		i.arb.buffers.put(buf, b)
@@ -309,6 +362,7 @@ func (i *incarnation) askAgain(to *incarnation, c *cell.Call, note peer.Note) (u
 	}
 	r := to.cell.Spec().NewRequest()
 	r.Command, r.Value, r.Sender, r.Deadline, r.Attempt = c.Command, l.Value, l.Sender, l.Deadline, 2
+	r.Chained = chained
 	id, err := to.local.Add(note)
 	if err != nil {
 		return 0, err
@@ -319,10 +373,4 @@ func (i *incarnation) askAgain(to *incarnation, c *cell.Call, note peer.Note) (u
 		return 0, err
 	}
 	return id, nil
-}
-
-// firstPlace is where a repeat is in flight for the first time.
-type firstPlace struct {
-	*repeat
-	to *incarnation
 }

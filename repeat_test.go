@@ -26,6 +26,10 @@ var (
 	Reader = &actor.Kind[actor.None]{Name: "reader", Mode: actor.Concurrent(16), Handlers: []actor.Handler[actor.None]{
 		actor.Handle(Look, lookFor), actor.Handle(Change, lookFor), actor.Handle(Fall, fall), actor.Handle(Fell, fall),
 	}}
+	// Clerk is a reader that takes one after the other.
+	Clerk = &actor.Kind[actor.None]{Name: "clerk", Handlers: []actor.Handler[actor.None]{
+		actor.Handle(Look, lookFor), actor.Handle(Fall, fall),
+	}}
 )
 
 func lookFor(_ actor.None, ctx context.Context, d time.Duration) (int, error) {
@@ -51,9 +55,12 @@ func callersOf(w *world) map[string]context.Context {
 	}
 }
 
-func readers(w *world, in string) actor.Ref {
+func readers(w *world, in string) actor.Ref { return poolOf(w, Reader, in) }
+
+// poolOf starts three of a kind.
+func poolOf(w *world, kind actor.Behaviour, in string) actor.Ref {
 	policy := supervise.Policy{MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, MaxCrashes: -1}
-	pool, err := w.arb.Pool(w.ctx, Reader, actor.PoolArgs{Name: "readers", Workers: 3, Worker: actor.SpawnArgs{In: in, Restart: &policy}})
+	pool, err := w.arb.Pool(w.ctx, kind, actor.PoolArgs{Name: "readers", Workers: 3, Worker: actor.SpawnArgs{In: in, Restart: &policy}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -149,12 +156,70 @@ func TestIdempotentCancel(t *testing.T) {
 	}
 }
 
-// TestIdempotentKilled: while one worker of a pool of processes after the other is killed with -9
-// under load, no call of an idempotent command fails; of the others some do, and are told
-// why.
+// TestIdempotentQueued: the calls that wait in a worker which panics are made again, too.
+func TestIdempotentQueued(t *testing.T) {
+	for _, in := range []string{"goroutine", "process"} {
+		w := newWorld(t, func(o *arbiter.Options) { o.Kinds = append(o.Kinds, Clerk) })
+		pool := poolOf(w, Clerk, in)
+		for from, ctx := range callersOf(w) {
+			working := func(want int) func() bool {
+				return func() bool {
+					for n := range 3 {
+						one, err := actor.InspectActor.Call(w.ctx, actor.Arbiter, actor.To("readers/"+string(rune('1'+n))))
+						if err != nil || one.Info.State != "running" || one.Info.InFlight != want {
+							return false
+						}
+					}
+					return true
+				}
+			}
+			eventually(t, "all of them are idle", working(0))
+			var busy, looks []*actor.Pending[int]
+			for range 3 {
+				busy = append(busy, Look.Start(ctx, pool, 500*time.Millisecond))
+			}
+			eventually(t, "all of them are busy", working(1))
+			fallen := Fall.Start(ctx, pool, false)
+			for range 30 {
+				looks = append(looks, Look.Start(ctx, pool, 0))
+			}
+			for _, p := range busy {
+				if _, err := p.Wait(); err != nil {
+					t.Errorf("%s from %s: %v", in, from, err)
+				}
+			}
+			if n, err := fallen.Wait(); n != 2 || err != nil {
+				t.Errorf("%s from %s: it fell: %d, %v", in, from, n, err)
+			}
+			again := 0
+			for _, p := range looks {
+				n, err := p.Wait()
+				if err != nil {
+					t.Errorf("%s from %s: one that waited: %v", in, from, err)
+				}
+				if n == 2 {
+					again++
+				}
+			}
+			if t.Logf("%s from %s: %d of 30 were made again", in, from, again); again == 0 {
+				t.Error("none waited in the one that fell: nothing was shown")
+			}
+		}
+	}
+}
+
+// TestIdempotentKilled: while one worker of a pool after the other is killed under load,
+// processes with -9, no call of an idempotent command fails; of the others some do, and are
+// told why.
 func TestIdempotentKilled(t *testing.T) {
+	for _, in := range []string{"goroutine", "process"} {
+		t.Run(in, func(t *testing.T) { testIdempotentKilled(t, in) })
+	}
+}
+
+func testIdempotentKilled(t *testing.T, in string) {
 	w := newWorld(t, func(o *arbiter.Options) { o.Kinds = append(o.Kinds, Reader) })
-	pool := readers(w, "process")
+	pool := readers(w, in)
 	var calls, again, down atomic.Int64
 	var each [8]atomic.Int64 // calls of each caller
 	over, stop := context.WithCancel(context.Background())
@@ -201,7 +266,13 @@ func TestIdempotentKilled(t *testing.T) {
 			pid = one.Info.PID
 			return err == nil && one.Info.State == "running" && one.Info.InFlight > 0
 		})
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		var err error
+		if in == "process" {
+			err = syscall.Kill(pid, syscall.SIGKILL)
+		} else {
+			_, err = w.arb.Kill(w.ctx, name)
+		}
+		if err != nil {
 			t.Error(err)
 		}
 		// Until what it had is answered by another, which is not to die as well.

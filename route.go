@@ -200,13 +200,13 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 		}
 	}
 	m.Flags &^= wire.FlagTurn | wire.FlagChained
-	if parent != 0 && cell.Mode(l.to.mode.Load()) == cell.Interleaved && s.arb.waitsAbove(s.inc, parent, l.to) {
+	if s.arb.chained(s.inc, parent, l.to) {
 		m.Flags |= wire.FlagChained
 	}
 	note := peer.Note{Caller: l, ID: own, Deadline: s.arb.deadline(m.Millis), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn}
 	var again *repeat
 	if p := l.to.pooledAs(m.Target); p != nil && l.to.repeats(m.Command) {
-		again = s.repeatable(p, m, &note)
+		again = s.repeatable(p, l, m, &note)
 	}
 	// Noted before it is sent: the reply may come before Request returns.
 	s.mu.Lock()
@@ -232,12 +232,10 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 		return
 	}
 	id, err := s.forward(l, m, note, charge)
-	if err != nil {
-		again.forget()
+	if id == 0 {
 		s.counts.refused.Add(1)
-		if s.answered(own) {
-			m.ID = own
-			s.fail(own, err)
+		if err != nil {
+			note.Caller.Failed(own, err) // which may be to make it again
 		}
 		return
 	}
@@ -249,7 +247,7 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 	s.mu.Unlock()
 }
 
-// forward hands a call to its target.
+// forward hands a call to its target. An id of 0 without an error is that of ask.
 func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.Charge) (uint64, *wire.Error) {
 	if to := l.to.session; to != nil {
 		id, err := to.conn.Request(m, note, charge)
@@ -272,8 +270,7 @@ func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.
 	}
 	if err != nil {
 		charge.Return()
-		l.to.local.Take(id)
-		return 0, at(err, l.to)
+		return 0, at(untold(l.to, id, err), l.to)
 	}
 	s.use(l)
 	return id, nil

@@ -37,8 +37,10 @@ func NoAck() CommandOption { return func(o *commandOptions) { o.noAck = true } }
 // dies, too. Attempt tells the handler. It is the kind that has the command who says so,
 // by Handle. Without it nothing is ever sent again.
 //
-// Between actors of one process the second handler gets the argument as the first one
-// left it.
+// Between actors of one process the second handler gets the very argument the first one
+// had, as that left it; and that one may still be at work on it, if its actor was killed or
+// took too long: a goroutine cannot be ended from outside. So a handler of such a command
+// must not change its argument.
 func Idempotent() CommandOption { return func(o *commandOptions) { o.idempotent = true } }
 
 // Doc describes the command in a line, for people and tools.
