@@ -56,7 +56,7 @@ func (t *Toll) Take(ch Charge) Charge {
 		return ch
 	}
 	t.stop(messages, bytes, mostMessages, mostBytes)
-	if t.again.messages.Load() >= int64(w.Messages) || t.again.bytes.Load()+cost > int64(w.Bytes)+int64(ch.From.options.MaxMessage) {
+	if t.again.messages.Load() >= int64(w.Messages) || t.again.bytes.Load() >= int64(w.Bytes) {
 		return ch
 	}
 	t.again.add(1, cost)
