@@ -152,17 +152,21 @@ func FuzzClose(f *testing.F) {
 	}
 	f.Add(uint16(1000), "\xff")
 	f.Fuzz(func(t *testing.T, code uint16, reason string) {
-		payload := ws.NewCloseFrameBody(ws.StatusCode(code), reason)
+		said := reason
+		if len(said) > ws.MaxControlFramePayloadSize-2 {
+			said = "" // they look at the length of a close frame elsewhere
+		}
+		payload := ws.NewCloseFrameBody(ws.StatusCode(code), said)
 		ours, text, err := frame.ParseClose(payload)
 		theirs := ws.CheckCloseFrameData(ws.ParseCloseFrameData(payload))
 		if code >= 1012 && code <= 1014 || code >= 5000 {
 			theirs = err
 		}
 		if (err == nil) != (theirs == nil) {
-			t.Fatalf("%d %q: we say %v, they say %v", code, reason, err, theirs)
+			t.Fatalf("%d %q: we say %v, they say %v", code, said, err, theirs)
 		}
-		if err == nil && (uint16(ours) != code || text != reason) {
-			t.Fatalf("%d %q was read as %d %q", code, reason, ours, text)
+		if err == nil && (uint16(ours) != code || text != said) {
+			t.Fatalf("%d %q was read as %d %q", code, said, ours, text)
 		}
 		payload = frame.AppendClose(nil, frame.CloseCode(code), reason)
 		if len(payload) == 0 {
