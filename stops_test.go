@@ -161,19 +161,19 @@ func (h *stuckHouse) quickly(to actor.Ref, size int) {
 	}
 }
 
-// TestManyStuckTargets: also where several are stuck, and flooded by one, that one has room
+// TestManyStuckTargets: also where many are stuck, and flooded by one, that one has room
 // for others, whatever the size of what it sends them.
 func TestManyStuckTargets(t *testing.T) {
 	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
 		h := stuckIn(t, arb)
-		for range 3 {
+		for range 8 {
 			h.flood(h.stick(arb.Spawn(Soaker)), 300)
 		}
 		far, err := arb.Join(Soaker, actor.JoinOptions{}).Ref(arb.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, size := range []int{0, 10_000} {
+		for _, size := range []int{0, 10_000, 100_000, 400_000, 2_000_000} {
 			h.quickly(far, size)
 		}
 		h.release()

@@ -29,10 +29,7 @@ func (ch Charge) Return() {
 		ch.From.credit(1, uint64(ch.Cost))
 	}
 	if ch.toll != nil {
-		if ch.From == nil {
-			ch.toll.again.add(-1, -int64(ch.Cost))
-		}
-		ch.toll.pass(1, uint64(ch.Cost))
+		ch.toll.pass(1, uint64(ch.Cost), ch.From == nil)
 	}
 }
 
@@ -70,10 +67,7 @@ func (d debts) pay() {
 			d[i].to.credit(d[i].messages, d[i].bytes)
 		}
 		if d[i].toll != nil {
-			if d[i].to == nil {
-				d[i].toll.again.add(-int64(d[i].messages), -int64(d[i].bytes))
-			}
-			d[i].toll.pass(d[i].messages, d[i].bytes)
+			d[i].toll.pass(d[i].messages, d[i].bytes, d[i].to == nil)
 		}
 	}
 }

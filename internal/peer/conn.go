@@ -65,6 +65,7 @@ type Conn struct {
 	limit   int           // bytes of a message we send
 	offered wire.Features // by the hello of the other end
 	stops   bool          // the other end heeds xoff
+	tolled  tally         // what is charged to its window and to a Toll
 
 	// Unsent, if set before use, is called for each one-way request that the profile of
 	// the other end has no image of, with its sender. It must not block.
@@ -361,6 +362,9 @@ func (c *Conn) takePiece(h Handler) error {
 func (c *Conn) roomFor(size int) *wire.Error {
 	if !c.room.receive(wire.Cost(size)) {
 		return wire.Errorf(wire.CodeProtocol, "a request beyond the window of %d messages, %d bytes", c.room.window.Messages, c.room.window.Bytes)
+	}
+	if c.room.owing(1) { // the more is in use, the sooner that is
+		c.room.due.Store(true) // the reader flushes when it has nothing more
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func (o *outbox) fits(cost int) bool {
 // fits is the rule of a window, the same at both ends: there is room for one more
 // message, and either for its bytes, or less than half of the bytes is in use. So
 // one that is larger than the window passes too; and because the receiver says
-// what it has taken at half the window, it always will.
+// what it has taken before that and what is stuck are half the window, it always will.
 func fits(w wire.Window, messages, bytes, cost uint64) bool {
 	return messages < max(w.Messages, 1) && (bytes+cost <= w.Bytes || bytes <= w.Bytes/2)
 }

@@ -11,10 +11,14 @@ import (
 // target, so that a target which is stuck has no more than a part of the sender's window, and
 // the sender goes on with others.
 //
-// Up to a quarter of what others leave of the window nothing is done. Then the sender is
-// told to send no more (xoff), and what it sends until it has read that takes no room of its
-// window, up to one window in all. When half of the quarter is left it may go on (xon). A
-// sender that goes on all the same uses up its own window, as if there were no toll.
+// All tolls of a sender may take three eighths of its window: each half of what the others
+// leave of these. Beyond that the sender is told to send no more (xoff), and what it sends
+// until it has read that takes no room of its window, up to one window in all. When half of
+// the part is left it may go on (xon). A sender that goes on all the same uses up its own
+// window, as if there were no toll.
+//
+// Three eighths, because with the eighth that is left to the half of the window, and is
+// told of in time (room.due), large messages pass whatever is stuck.
 //
 // The methods may be called from any goroutine, but Take: that is for the sender's reader.
 type Toll struct {
@@ -46,17 +50,16 @@ func (t *Toll) Take(ch Charge) Charge {
 	w, cost := ch.From.room.window, int64(ch.Cost)
 	messages, bytes := t.all.add(1, cost)
 	ch.toll = t
-	usedMessages, usedBytes := ch.From.Charged() // this one, too
-	part := func(window, used uint64, own, again int64) int64 {
-		return (int64(window) - max(0, int64(used)-(own-again))) / 4
-	}
-	mostMessages := part(w.Messages, usedMessages, messages, t.again.messages.Load())
-	mostBytes := part(w.Bytes, usedBytes, bytes, t.again.bytes.Load())
+	part := func(window uint64, tolled, own int64) int64 { return max(0, int64(window)*3/8-(tolled-own)) / 2 }
+	mostMessages := part(w.Messages, ch.From.tolled.messages.Load(), messages-1-t.again.messages.Load())
+	mostBytes := part(w.Bytes, ch.From.tolled.bytes.Load(), bytes-cost-t.again.bytes.Load())
 	if messages <= max(1, mostMessages) && bytes <= mostBytes {
+		ch.From.tolled.add(1, cost)
 		return ch
 	}
 	t.stop(messages, bytes, mostMessages, mostBytes)
 	if t.again.messages.Load() >= int64(w.Messages) || t.again.bytes.Load() >= int64(w.Bytes) {
+		ch.From.tolled.add(1, cost)
 		return ch
 	}
 	t.again.add(1, cost)
@@ -82,9 +85,14 @@ func (t *Toll) stop(messages, bytes, mostMessages, mostBytes int64) {
 	}
 }
 
-// pass takes off what messages took that have been written, begun or dropped. No lock may
-// be held.
-func (t *Toll) pass(messages, bytes uint64) {
+// pass takes off what messages took that have been written, begun or dropped; again says
+// that the sender had their room again before. No lock may be held.
+func (t *Toll) pass(messages, bytes uint64, again bool) {
+	of := &t.From.tolled
+	if again {
+		of = &t.again
+	}
+	of.add(-int64(messages), -int64(bytes))
 	t.all.add(-int64(messages), -int64(bytes))
 	if t.off.Load() && t.low() {
 		t.resume()
@@ -143,7 +151,7 @@ func (t *tolled) Started() { t.From.Started() }
 
 func (t *tolled) Credit(cost int) {
 	t.From.Credit(cost)
-	(*Toll)(t).pass(1, uint64(cost))
+	(*Toll)(t).pass(1, uint64(cost), false)
 }
 
 // early is that of one that is charged to a Toll alone: the sender has its room again.
@@ -153,6 +161,5 @@ func (t *early) Started() { t.From.Started() }
 
 func (t *early) Credit(cost int) {
 	t.From.Dismiss(cost)
-	t.again.add(-1, -int64(cost))
-	(*Toll)(t).pass(1, uint64(cost))
+	(*Toll)(t).pass(1, uint64(cost), true)
 }

@@ -23,8 +23,8 @@ type room struct {
 }
 
 // Credit gives back the room of one request whose wire.Cost, as it was received,
-// is cost. At a quarter of the window the other end is told, by a credit frame on the
-// control lane. It never waits. It ends what Admit began, too; for a message that went
+// is cost. When that is owing the other end is told, by a credit frame on the control
+// lane. It never waits. It ends what Admit began, too; for a message that went
 // elsewhere Charge.Return does the same.
 func (c *Conn) Credit(cost int) {
 	c.purse.count(-cost)
@@ -35,28 +35,36 @@ func (c *Conn) credit(messages, bytes uint64) {
 	r := &c.room
 	r.messages.Add(messages)
 	r.bytes.Add(bytes)
-	if r.behind(4) && r.due.CompareAndSwap(false, true) {
+	if r.owing(1) && r.due.CompareAndSwap(false, true) {
 		c.FlushSoon()
 	}
 }
 
-// behind reports whether an n-th of the window was given back and not yet told. A
-// credit frame may be under way at that moment; then one more is told than needed.
-func (r *room) behind(n uint64) bool {
-	return r.messages.Load()-r.toldMessages.Load() >= max(1, r.window.Messages/n) ||
-		r.bytes.Load()-r.toldBytes.Load() >= max(1, r.window.Bytes/n)
+// owing reports whether so much of the window was given back and not told yet that it is
+// time to tell: a quarter, or as much as would make a half of it with what is in use, if
+// that is less, but a sixteenth at least; of all these an n-th. A credit frame may be
+// under way at that moment; then one more is told than needed.
+//
+// With what is stuck, three eighths at most (Toll), what is not told stays below the half,
+// up to which the other end sends a message of any size.
+func (r *room) owing(n uint64) bool {
+	messages, bytes := r.messages.Load(), r.bytes.Load()
+	w := r.window.Bytes
+	used := min(w/2, r.receivedBytes.Load()-bytes)
+	return messages-r.toldMessages.Load() >= max(1, r.window.Messages/4/n) ||
+		bytes-r.toldBytes.Load() >= max(1, min(w/4, max(w/16, w/2-used))/n)
 }
 
 // Started counts one request's handler as begun. The other end is told with the
 // next credit.
 func (c *Conn) Started() { c.room.started.Add(1) }
 
-// grantLocked queues a credit frame if one is due, or if a quarter of the window
-// was given back and something is written anyway.
+// grantLocked queues a credit frame if one is due, or if half of that was given back and
+// something is written anyway.
 func (c *Conn) grantLocked() {
 	r, o := &c.room, &c.out
 	if !r.due.Load() {
-		if o.lanes[Control].head == nil && o.lanes[Reply].head == nil && o.lanes[Data].head == nil || !r.behind(8) {
+		if o.lanes[Control].head == nil && o.lanes[Reply].head == nil && o.lanes[Data].head == nil || !r.owing(2) {
 			return
 		}
 	}
