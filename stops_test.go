@@ -176,6 +176,18 @@ func TestManyStuckTargets(t *testing.T) {
 		for _, size := range []int{0, 10_000, 100_000, 400_000, 2_000_000} {
 			h.quickly(far, size)
 		}
+		// Nothing is answered here, with which room might be told of.
+		began := time.Now()
+		for n := range 20 {
+			size := []int{80_000, 80_000, 80_000, 900_000}[n%4]
+			if err := SoakTell.Send(h.ctx, far, parcel("one way", uint64(n)+1, size)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("20 messages, small and large, to another took %v", took)
+		}
 		h.release()
 		time.Sleep(time.Minute)
 		if n := len(arb.DeadLetters()); n > 0 {
