@@ -196,7 +196,7 @@ func TestManyStuckTargets(t *testing.T) {
 	})
 }
 
-// TestStuckAndLarge: one is stuck, and flooded: large messages to others do not wait for
+// TestStuckAndLarge: many are stuck, and flooded: large messages to others do not wait for
 // what neither end has a reason to say.
 func TestStuckAndLarge(t *testing.T) {
 	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
@@ -205,18 +205,22 @@ func TestStuckAndLarge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.flood(h.stick(arb.Spawn(Soaker)), 300)
+		for range 8 {
+			h.flood(h.stick(arb.Spawn(Soaker)), 300)
+		}
 		busy, err := arb.Join(Soaker, actor.JoinOptions{}).Ref(arb.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		h.stick(busy)
 		for _, size := range []int{100_000, 300_000, 400_000, 500_000, 2_000_000} {
-			one := SoakEcho.Start(h.ctx, busy, make([]byte, min(size, 400_000)))
-			synctest.Wait()
-			h.quickly(far, size)
-			one.Cancel()
-			synctest.Wait()
+			for _, part := range []int{100_000, 200_000, 240_000, 400_000} {
+				one := SoakEcho.Start(h.ctx, busy, make([]byte, part))
+				synctest.Wait()
+				h.quickly(far, size)
+				one.Cancel()
+				synctest.Wait()
+			}
 		}
 		h.release()
 		time.Sleep(time.Minute)
