@@ -33,9 +33,26 @@ var (
 	arbiters = flag.Int("arbiters", 6, "how many arbiters TestArbiterKilledAnywhere kills")
 )
 
-// resting is how many goroutines wait for work, at most, in an arbiter, and in a member: see
-// cell.Commons.
-const resting = 16
+// goroutines is how many there are, but for those that wait for some actor's work, of
+// which an arbiter or a member may have none or some (cell.Commons).
+func goroutines() int {
+	stacks := make([]byte, 1<<20)
+	for {
+		n := runtime.Stack(stacks, true)
+		if n < len(stacks) {
+			stacks = stacks[:n]
+			break
+		}
+		stacks = make([]byte, 2*len(stacks))
+	}
+	count := 0
+	for one := range strings.SplitSeq(string(stacks), "\n\n") {
+		if !strings.Contains(one, "cell.(*Commons).worker") {
+			count++
+		}
+	}
+	return count
+}
 
 // eager is a policy that starts again soon and never gives up.
 var eager = supervise.Policy{MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond, MaxCrashes: -1}
@@ -181,16 +198,16 @@ func TestWorkersKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	remote := member.Context(t.Context())
-	settle := func() (goroutines, descriptors int) {
+	settle := func() (running, descriptors int) {
 		runtime.GC()
-		return runtime.NumGoroutine(), fds()
+		return goroutines(), fds()
 	}
 	// The first restart makes what later ones share.
 	first := w.workers("web")[0]
 	_ = syscall.Kill(first.PID, syscall.SIGKILL)
 	within(t, 20*time.Second, "a pool of its size", func() bool { return len(w.workers("web")) == size && w.workers("web")[0].PID != first.PID })
 	within(t, 5*time.Second, "rest", func() bool { a, b := settle(); c, d := settle(); return a == c && b == d })
-	goroutines, descriptors := settle()
+	before, descriptors := settle()
 
 	local, distant := &deaths{}, &deaths{}
 	calls := []*load{loaded(w.ctx, 4, double(pool)), loaded(remote, 4, double(pool))}
@@ -236,9 +253,9 @@ func TestWorkersKilled(t *testing.T) {
 		calls[0].total.Load()+calls[1].total.Load(), down)
 
 	within(t, 20*time.Second, "a pool of its size", func() bool { return len(w.workers("web")) == size })
-	within(t, 10*time.Second, fmt.Sprintf("%d goroutines and %d descriptors again", goroutines, descriptors), func() bool {
+	within(t, 10*time.Second, fmt.Sprintf("%d goroutines and %d descriptors again", before, descriptors), func() bool {
 		g, d := settle()
-		return g <= goroutines+2*resting && d <= descriptors // the arbiter's and the member's
+		return g <= before && d <= descriptors
 	})
 	if g, d := settle(); t.Failed() {
 		t.Logf("%d goroutines, %d descriptors", g, d)

@@ -211,7 +211,11 @@ func TestBombs(t *testing.T) {
 		var out []byte
 		took, bytes, err = spent(func() (err error) { out, err = Append(nil, v, limits); return err })
 		t.Logf("%-50s %8d bytes: written in %5.1f ms, %5.1f MB: %.90v", "", len(out), took.Seconds()*1e3, bytes/1e6, err)
-		if bytes > 2*float64(limits.Memory) && !raceEnabled { // which throws some of math/big's scratch away
+		most := 2 * float64(limits.Memory)
+		if raceEnabled { // it throws away what sync.Pool is given, math/big's scratch too
+			most *= 1.25
+		}
+		if bytes > most {
 			t.Errorf("%s: writing took %.1f MB", c.name, bytes/1e6)
 		}
 		if took > 5*time.Second {
