@@ -92,7 +92,7 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 	if p := to.pooledAs(wire.Bytes(c.Target)); p != nil && to.repeats(wire.Bytes(c.Command)) {
 		where = i.repeatable(p, to, c, &note)
 	}
-	id, err := i.ask(to, s, c, note, chained)
+	id, err := i.ask(to, s, c, note, chained, 1)
 	if err != nil {
 		note.Caller.Failed(0, at(err, to)) // which may be to make it again: then there is something to take back
 	} else if id != 0 {
@@ -106,16 +106,20 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 // localKey keeps the keys of local calls apart from the ids of sessions' calls.
 const localKey = 1 << 63
 
-// ask hands a call to its target. It is chained if the target waits, further up, for
-// this very call. An id of 0 without an error says that the target does not have it, and
+// ask hands a call to its target, for the first time or, with attempt 2, once more: then
+// the argument may still be in the hands of a handler that nobody hears any more. It is
+// chained if the target waits, further up, for this very call. An id of 0 without an error says that the target does not have it, and
 // that somebody else who took the note of it tells the caller, or makes it again.
-func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer.Note, chained bool) (uint64, *wire.Error) {
+func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer.Note, chained bool, attempt uint8) (uint64, *wire.Error) {
 	if to.session != nil {
 		buf := i.arb.buffers.get()
 		m, b, err := s.Message(c.Target, c.Command, c.Argument, c.Deadline, (*buf)[:0])
 		var id uint64
 		if err == nil {
 			m.Sender, m.Ext = wire.Bytes(i.aid), nil
+			if attempt > 1 {
+				m.Ext = secondAttempt()
+			}
 			m.Flags &^= wire.FlagTurn
 			if chained {
 				m.Flags |= wire.FlagChained
@@ -136,7 +140,7 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 	if err != nil {
 		return 0, err
 	}
-	l.ID, l.Chained = id, chained
+	l.ID, l.Chained, l.Attempt = id, chained, attempt
 	if err := to.cell.Take(c.Command, &l); err != nil {
 		return 0, untold(to, id, err)
 	}

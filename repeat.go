@@ -325,52 +325,12 @@ func (i *incarnation) repeatable(p *pool, to *incarnation, c *cell.Call, note *p
 				return 0, errWithdrawn
 			}
 		}
-		id, err := i.askAgain(to, c, note)
-		if err == nil {
+		id, err := i.ask(to, cell.Scope{Host: i}, c, note, i.arb.chained(i, note.Parent, to), 2)
+		if err == nil && id != 0 {
 			i.arb.ledger.local.add() // it is a new message
 		}
 		return id, err
 	}
 	note.Caller = r
 	return r
-}
-
-// askAgain is ask for the second time. The request itself may still be in the hands of a
-// handler that nobody hears any more.
-func (i *incarnation) askAgain(to *incarnation, c *cell.Call, note peer.Note) (uint64, *wire.Error) {
-	chained := i.arb.chained(i, note.Parent, to)
-	if to.session != nil {
-		buf := i.arb.buffers.get()
-		m, b, err := cell.Scope{Host: i}.Message(c.Target, c.Command, c.Argument, c.Deadline, (*buf)[:0])
-		var id uint64
-		if err == nil {
-			m.Sender, m.Ext = wire.Bytes(i.aid), secondAttempt()
-			if chained {
-				m.Flags |= wire.FlagChained
-			}
-			id, err = to.session.conn.Request(&m, note, peer.Charge{})
-		}
-		i.arb.buffers.put(buf, b)
-		if err == nil {
-			to.session.conn.FlushSoon()
-		}
-		return id, err
-	}
-	l := c.Letter(i.aid)
-	if err := i.arb.encodeAll(&l); err != nil {
-		return 0, err
-	}
-	r := to.cell.Spec().NewRequest()
-	r.Command, r.Value, r.Sender, r.Deadline, r.Attempt = c.Command, l.Value, l.Sender, l.Deadline, 2
-	r.Chained = chained
-	id, err := to.local.Add(note)
-	if err != nil {
-		return 0, err
-	}
-	r.ID = id
-	if err := to.cell.Deliver(r); err != nil {
-		to.local.Take(id)
-		return 0, err
-	}
-	return id, nil
 }

@@ -16,6 +16,7 @@ type Letter struct {
 	ID       uint64    // among the calls in flight on the target; 0: one-way
 	Deadline time.Time // zero: none
 	Chained  bool      // see Request
+	Attempt  uint8     // see Request
 	Waits    bool      // where there is no room its sender waits for some: that is no refusal
 
 	cmd     *Command
@@ -40,7 +41,7 @@ func (l *Letter) open(blank *Request) *Request {
 	}
 	*blank = Request{
 		Command: l.cmd.Name, Value: l.Value, Sender: l.Sender, ID: l.ID, Deadline: l.Deadline,
-		Chained: l.Chained, Size: l.size, cmd: l.cmd,
+		Chained: l.Chained, Attempt: l.Attempt, Size: l.size, cmd: l.cmd,
 	}
 	return blank
 }
