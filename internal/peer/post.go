@@ -170,20 +170,13 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 	_, cost := classOf(Data, m)
 	o := &c.out
 	o.mu.Lock()
-	if err := o.refusal(); err != nil {
+	err := c.postLocked(m, size, cost)
+	if err != ErrFull {
 		o.mu.Unlock()
+		if err == ErrBudget { // at once: who waited would be told of room here, and not of room elsewhere
+			return wire.Errorf(wire.CodeOverloaded, "%v", err).NotStarted()
+		}
 		return err
-	}
-	if !c.purse.affords(Data, m, size) {
-		c.purse.budget.refuse() // at once: who waited would be told of room here, and not of room elsewhere
-		o.mu.Unlock()
-		return wire.Errorf(wire.CodeOverloaded, "%v", ErrBudget).NotStarted()
-	}
-	if cost == 0 || o.waiters.empty() && o.free(cost) {
-		o.place++
-		o.appendData(m, size, cost, Charge{}, 0)
-		o.mu.Unlock()
-		return nil
 	}
 	w := &waiter{m: *m, size: size, cost: cost, done: ctx.Done(), ready: make(chan error, 1)}
 	o.waiters.push(w)
@@ -203,16 +196,26 @@ func (c *Conn) PostNow(m *wire.Message) error {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	err := c.postLocked(m, size, cost)
+	if err == ErrFull {
+		o.stats.full++
+	}
+	return err
+}
+
+// postLocked queues m, of class Data, if there is room for it now and nobody waits for
+// that.
+func (c *Conn) postLocked(m *wire.Message, size, cost int) error {
+	o := &c.out
 	if err := o.refusal(); err != nil {
 		return err
-	}
-	if !o.waiters.empty() || !o.free(cost) {
-		o.stats.full++
-		return ErrFull
 	}
 	if !c.purse.affords(Data, m, size) {
 		c.purse.budget.refuse()
 		return ErrBudget
+	}
+	if cost != 0 && (!o.waiters.empty() || !o.free(cost)) {
+		return ErrFull
 	}
 	o.place++
 	o.appendData(m, size, cost, Charge{}, 0)
