@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -29,7 +30,7 @@ var (
 	relayAsk = actor.NewCommand[actor.Ref, int]("relay")
 )
 
-// newRepeats starts it. What a worker's inbox holds is bounded by room.
+// newRepeats starts it, in a bubble of synctest. What a worker's inbox holds is bounded by room.
 func newRepeats(t *testing.T, room actor.Limits) *repeats {
 	r := &repeats{t: t, began: make(chan int, 16), answer: make(chan struct{})}
 	worker := &actor.Kind[struct{}]{Name: "worker", Mode: actor.Interleaved, Inbox: room, Handlers: []actor.Handler[struct{}]{
@@ -74,6 +75,7 @@ func (r *repeats) settle() {
 	})
 }
 
+// until waits until ok holds, in virtual time.
 func (r *repeats) until(what string, ok func() bool) {
 	r.t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
@@ -144,153 +146,163 @@ func (r *repeats) kill(on *incarnation) {
 // TestRepeatWaits: a call that was made again leaves no wait behind, in any mode; the caller
 // that keeps its turn waits for the second worker meanwhile.
 func TestRepeatWaits(t *testing.T) {
-	for _, mode := range []actor.Mode{actor.Serial, actor.Interleaved, actor.Concurrent(4)} {
-		r := newRepeats(t, actor.Limits{})
-		for where, who := range r.askers(mode) {
-			r.answer = make(chan struct{})
-			p := askPool.Start(r.ctx, who, actor.None{})
-			<-r.began
-			on, _ := r.inFlight()
-			r.kill(on)
-			if n := <-r.began; n != 2 {
-				t.Errorf("%v, %s: attempt %d", mode, where, n)
+	synctest.Test(t, func(t *testing.T) {
+		for _, mode := range []actor.Mode{actor.Serial, actor.Interleaved, actor.Concurrent(4)} {
+			r := newRepeats(t, actor.Limits{})
+			for where, who := range r.askers(mode) {
+				r.answer = make(chan struct{})
+				p := askPool.Start(r.ctx, who, actor.None{})
+				<-r.began
+				on, _ := r.inFlight()
+				r.kill(on)
+				if n := <-r.began; n != 2 {
+					t.Errorf("%v, %s: attempt %d", mode, where, n)
+				}
+				want := 0
+				if mode == actor.Serial {
+					want = 1
+				}
+				if n := r.edges(who); n != want {
+					t.Errorf("%v, %s: %d waits while it is with the second, want %d", mode, where, n, want)
+				}
+				close(r.answer)
+				if n, err := p.Wait(); n != 2 || err != nil {
+					t.Errorf("%v, %s: %d, %v", mode, where, n, err)
+				}
+				r.until("no wait is left", func() bool { return r.edges(who) == 0 || t.Failed() })
+				r.settle()
 			}
-			want := 0
-			if mode == actor.Serial {
-				want = 1
-			}
-			if n := r.edges(who); n != want {
-				t.Errorf("%v, %s: %d waits while it is with the second, want %d", mode, where, n, want)
-			}
-			close(r.answer)
-			if n, err := p.Wait(); n != 2 || err != nil {
-				t.Errorf("%v, %s: %d, %v", mode, where, n, err)
-			}
-			r.until("no wait is left", func() bool { return r.edges(who) == 0 || t.Failed() })
-			r.settle()
 		}
-	}
+	})
 }
 
 // TestRepeatGivenUp: a call that is given up while it is being made again leaves no wait
 // behind, and nobody works on it: whether that is before it is sent or just after.
 func TestRepeatGivenUp(t *testing.T) {
-	for _, sent := range []bool{false, true} {
-		r := newRepeats(t, actor.Limits{})
-		for where, who := range r.askers(actor.Serial) {
-			p := askPool.Start(r.ctx, who, actor.None{})
-			<-r.began
-			on, again := r.inFlight()
-			send := again.again
-			again.again = func(to *incarnation, note peer.Note) (id uint64, err *wire.Error) {
-				if sent {
-					id, err = send(to, note)
-				}
-				r.given()
-				r.until("it is given up", again.isOver)
-				if !sent {
-					id, err = send(to, note)
-				}
-				return id, err
-			}
-			r.kill(on)
-			if _, err := p.Wait(); err == nil {
-				t.Errorf("%s: it was answered", where)
-			}
-			r.until("no worker has it", func() bool {
-				for _, name := range []string{"pool/1", "pool/2"} {
-					if i := r.arb.registry.get(name); i == nil || i.calls().Len() > 0 {
-						return false
-					}
-				}
-				return true
-			})
-			if n := r.edges(who); n != 0 {
-				t.Errorf("given up, sent %v, %s: %d waits are left", sent, where, n)
-			}
-			for len(r.began) > 0 {
+	synctest.Test(t, func(t *testing.T) {
+		for _, sent := range []bool{false, true} {
+			r := newRepeats(t, actor.Limits{})
+			for where, who := range r.askers(actor.Serial) {
+				p := askPool.Start(r.ctx, who, actor.None{})
 				<-r.began
+				on, again := r.inFlight()
+				send := again.again
+				again.again = func(to *incarnation, note peer.Note) (id uint64, err *wire.Error) {
+					if sent {
+						id, err = send(to, note)
+					}
+					r.given()
+					r.until("it is given up", again.isOver)
+					if !sent {
+						id, err = send(to, note)
+					}
+					return id, err
+				}
+				r.kill(on)
+				if _, err := p.Wait(); err == nil {
+					t.Errorf("%s: it was answered", where)
+				}
+				r.until("no worker has it", func() bool {
+					for _, name := range []string{"pool/1", "pool/2"} {
+						if i := r.arb.registry.get(name); i == nil || i.calls().Len() > 0 {
+							return false
+						}
+					}
+					return true
+				})
+				if n := r.edges(who); n != 0 {
+					t.Errorf("given up, sent %v, %s: %d waits are left", sent, where, n)
+				}
+				for len(r.began) > 0 {
+					<-r.began
+				}
+				r.settle()
 			}
-			r.settle()
 		}
-	}
+	})
 }
 
 // TestRepeatAnsweredAtOnce: the second answer finds the road from the second worker, however
 // early it comes: by the first one nobody would flush it.
 func TestRepeatAnsweredAtOnce(t *testing.T) {
-	r := newRepeats(t, actor.Limits{})
-	who := r.askers(actor.Serial)["elsewhere"]
-	p := askPool.Start(r.ctx, who, actor.None{})
-	<-r.began
-	on, again := r.inFlight()
-	send := again.again
-	again.again = func(to *incarnation, note peer.Note) (uint64, *wire.Error) {
-		id, err := send(to, note)
-		again.mu.Lock()
-		if l, ok := again.caller.(*link); !ok || l.to != to {
-			t.Errorf("it was sent to %s, and is answered by %v", to.label(), again.caller)
+	synctest.Test(t, func(t *testing.T) {
+		r := newRepeats(t, actor.Limits{})
+		who := r.askers(actor.Serial)["elsewhere"]
+		p := askPool.Start(r.ctx, who, actor.None{})
+		<-r.began
+		on, again := r.inFlight()
+		send := again.again
+		again.again = func(to *incarnation, note peer.Note) (uint64, *wire.Error) {
+			id, err := send(to, note)
+			again.mu.Lock()
+			if l, ok := again.caller.(*link); !ok || l.to != to {
+				t.Errorf("it was sent to %s, and is answered by %v", to.label(), again.caller)
+			}
+			again.mu.Unlock()
+			return id, err
 		}
-		again.mu.Unlock()
-		return id, err
-	}
-	r.kill(on)
-	<-r.began
-	close(r.answer)
-	if n, err := p.Wait(); n != 2 || err != nil {
-		t.Errorf("%d, %v", n, err)
-	}
+		r.kill(on)
+		<-r.began
+		close(r.answer)
+		if n, err := p.Wait(); n != 2 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	})
 }
 
 // TestRepeatRefused: a call that a worker refuses because it is just ending goes to another
 // one, as one that it had does.
 func TestRepeatRefused(t *testing.T) {
-	r := newRepeats(t, actor.Limits{})
-	close(r.answer)
-	ending := r.arb.registry.get("pool/1")
-	ending.calls().End(func(n peer.Note) *wire.Error { return ending.downError(&wire.Death{Cause: wire.CauseKilled}, n) })
-	for where, who := range r.askers(actor.Serial) {
-		again := 0
-		for range 6 {
-			n, err := askPool.Call(r.ctx, who, actor.None{})
-			if err != nil {
-				t.Fatalf("%s: %v", where, err)
+	synctest.Test(t, func(t *testing.T) {
+		r := newRepeats(t, actor.Limits{})
+		close(r.answer)
+		ending := r.arb.registry.get("pool/1")
+		ending.calls().End(func(n peer.Note) *wire.Error { return ending.downError(&wire.Death{Cause: wire.CauseKilled}, n) })
+		for where, who := range r.askers(actor.Serial) {
+			again := 0
+			for range 6 {
+				n, err := askPool.Call(r.ctx, who, actor.None{})
+				if err != nil {
+					t.Fatalf("%s: %v", where, err)
+				}
+				<-r.began
+				if n == 2 {
+					again++
+				}
 			}
-			<-r.began
-			if n == 2 {
-				again++
+			if again == 0 {
+				t.Errorf("%s: none was refused: nothing was shown", where)
+			}
+			if n := r.edges(who); n != 0 {
+				t.Errorf("%s: %d waits are left", where, n)
 			}
 		}
-		if again == 0 {
-			t.Errorf("%s: none was refused: nothing was shown", where)
+		if a := r.arb.account(); !a.Balanced() {
+			t.Errorf("the account: %v", a)
 		}
-		if n := r.edges(who); n != 0 {
-			t.Errorf("%s: %d waits are left", where, n)
-		}
-	}
-	if a := r.arb.account(); !a.Balanced() {
-		t.Errorf("the account: %v", a)
-	}
+	})
 }
 
 // TestRepeatChained: a second worker that waits for the very call is given it as one that may
 // exceed its room, though the first one was not.
 func TestRepeatChained(t *testing.T) {
-	r := newRepeats(t, actor.Limits{Messages: 1})
-	for where, who := range r.askers(actor.Serial) {
-		r.answer = make(chan struct{})
-		p := relayAsk.Start(r.ctx, actor.To("pool/2"), who)
-		<-r.began
-		on, _ := r.inFlight()
-		if on.label() != "pool/1" {
-			t.Fatalf("%s: %s has it, which is not idle", where, on.label())
+	synctest.Test(t, func(t *testing.T) {
+		r := newRepeats(t, actor.Limits{Messages: 1})
+		for where, who := range r.askers(actor.Serial) {
+			r.answer = make(chan struct{})
+			p := relayAsk.Start(r.ctx, actor.To("pool/2"), who)
+			<-r.began
+			on, _ := r.inFlight()
+			if on.label() != "pool/1" {
+				t.Fatalf("%s: %s has it, which is not idle", where, on.label())
+			}
+			r.kill(on)
+			close(r.answer)
+			if n, err := p.Wait(); n != 2 || err != nil {
+				t.Fatalf("%s: %d, %v", where, n, err)
+			}
+			<-r.began
+			r.settle()
 		}
-		r.kill(on)
-		close(r.answer)
-		if n, err := p.Wait(); n != 2 || err != nil {
-			t.Fatalf("%s: %d, %v", where, n, err)
-		}
-		<-r.began
-		r.settle()
-	}
+	})
 }
