@@ -24,6 +24,7 @@ func TestUsage(t *testing.T) {
 		errs []string
 	}{
 		{"pss", []string{`no command "pss"`, "[usage]", "ps"}},
+		{"scael", []string{`no command "scael"; did you mean "scale"?`}},
 		{"ps --alll", []string{"--alll", "[usage]"}},
 		{"ps extra", []string{"[usage]"}},
 		{"call", []string{"[usage]"}},

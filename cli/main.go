@@ -7,6 +7,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -165,9 +166,19 @@ func (a *app) unknownCommand(of *cobra.Command, name string) error {
 	p := usage("there is no command %q", name)
 	of.SuggestionsMinimumDistance = 2
 	if near := of.SuggestionsFor(name); len(near) > 0 {
-		p.text += fmt.Sprintf("; did you mean %q?", near[0])
+		// All are as near; who types "scael" means scale and not call.
+		likely := slices.MaxFunc(near, func(a, b string) int { return cmp.Compare(samePrefix(a, name), samePrefix(b, name)) })
+		p.text += fmt.Sprintf("; did you mean %q?", likely)
 	}
 	return p.hint("see what there is", of.CommandPath()+" --help")
+}
+
+// samePrefix returns with how many bytes that are the same a and b begin.
+func samePrefix(a, b string) (n int) {
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // arguments says how many a command takes: from least to most, or without a bound
