@@ -45,7 +45,7 @@ func (s *session) linkAs(to *incarnation, address string) *link {
 		s.sweepLinks()
 	}
 	l := &link{from: s, to: to, name: address}
-	l.toll.From, l.toll.Target = s.conn, address
+	l.backlog.From, l.backlog.Target = s.conn, address
 	s.links[address] = l
 	return l
 }
@@ -301,7 +301,7 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 	m.ID, m.Millis = 0, 0
 	var err *wire.Error
 	if !accept && l.name == string(m.Target) { // who is told to stop must know whom for, and be one that waits
-		charge = l.toll.Take(charge)
+		charge = l.backlog.Take(charge)
 	}
 	if to := l.to.session; to != nil {
 		if e := to.conn.Post(peer.Data, m, charge); e != nil {

@@ -62,13 +62,13 @@ type Member struct {
 // joined is a member's one connection and one life. Immutable once made, but for
 // what mu guards.
 type joined struct {
-	member *Member
-	conn   *peer.Conn
-	cell   *cell.Cell
-	hello  *wire.Welcome
-	ran    chan struct{} // closed when the reader has ended
-	self   peer.Calls    // calls to itself that are not part of a turn
-	stops  stops
+	member  *Member
+	conn    *peer.Conn
+	cell    *cell.Cell
+	hello   *wire.Welcome
+	ran     chan struct{} // closed when the reader has ended
+	self    peer.Calls    // calls to itself that are not part of a turn
+	stopped stopped
 
 	mu      sync.Mutex
 	watches map[uint64]*cell.Watch

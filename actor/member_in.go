@@ -23,9 +23,9 @@ func (j *joined) Receive(c *peer.Conn, m *wire.Message) {
 	case wire.KindStop:
 		j.cell.Stop(string(m.Body), 0)
 	case wire.KindXoff:
-		j.stops.stop(string(m.Target))
+		j.stopped.add(string(m.Target))
 	case wire.KindXon:
-		j.stops.resume(string(m.Target))
+		j.stopped.remove(string(m.Target))
 	case wire.KindNotify, wire.KindGoodbye:
 		// The heartbeat has done its work by arriving; a goodbye is followed by the
 		// end of the connection.

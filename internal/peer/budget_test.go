@@ -111,8 +111,9 @@ func budgetOfWhatIsRead(t *testing.T, pieces int) {
 	missing := make(chan [2]int, 1)
 	e.on = func(c *Conn, m *wire.Message) {
 		charge := c.Charge(m)
-		missing <- [2]int{c.Missing() + len(m.Body), charge.Cost - wire.Cost(m.Size()-len(m.Body))}
+		seen := [2]int{c.Missing() + len(m.Body), charge.Cost - wire.Cost(m.Size()-len(m.Body))}
 		charge.Return()
+		missing <- seen
 	}
 	var o outcome
 	id, err := e.Request(request("ask", 10), Note{Caller: &o, ID: 7}, Charge{})

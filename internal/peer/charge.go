@@ -7,9 +7,9 @@ import "github.com/arbiter-go/arbiter/internal/wire"
 // nobody's. Each one is to be given back once: by Post or Request, whose it is as
 // soon as they are called, whatever they return, or by Return.
 type Charge struct {
-	From *Conn
-	Cost int   // wire.Cost of the message as it came
-	toll *Toll // it is charged to, too; nil: none
+	From    *Conn
+	Cost    int      // wire.Cost of the message as it came
+	backlog *Backlog // it is charged to, too; nil: none
 }
 
 // Charge returns what m takes in the window of c's other end. It is to be asked
@@ -28,15 +28,15 @@ func (ch Charge) Return() {
 	if ch.From != nil {
 		ch.From.credit(1, uint64(ch.Cost))
 	}
-	if ch.toll != nil {
-		ch.toll.pass(1, uint64(ch.Cost), ch.From == nil)
+	if ch.backlog != nil {
+		ch.backlog.pass(1, uint64(ch.Cost), ch.From == nil)
 	}
 }
 
 // debt is what a chunk owes to one sender: the charges of its messages, summed.
 type debt struct {
-	to       *Conn // nil: it has its room again
-	toll     *Toll // nil: none
+	to       *Conn    // nil: it has its room again
+	backlog  *Backlog // nil: none
 	messages uint64
 	bytes    uint64
 }
@@ -47,17 +47,17 @@ type debts []debt
 // add adds the charge ch. Few senders take turns in a chunk, so the last few
 // entries are looked at, not all.
 func (d debts) add(ch Charge) debts {
-	if ch.From == nil && ch.toll == nil {
+	if ch.From == nil && ch.backlog == nil {
 		return d
 	}
 	for i := len(d) - 1; i >= max(0, len(d)-4); i-- {
-		if d[i].to == ch.From && d[i].toll == ch.toll {
+		if d[i].to == ch.From && d[i].backlog == ch.backlog {
 			d[i].messages++
 			d[i].bytes += uint64(ch.Cost)
 			return d
 		}
 	}
-	return append(d, debt{ch.From, ch.toll, 1, uint64(ch.Cost)})
+	return append(d, debt{ch.From, ch.backlog, 1, uint64(ch.Cost)})
 }
 
 // pay gives everything back. No lock may be held.
@@ -66,8 +66,8 @@ func (d debts) pay() {
 		if d[i].to != nil {
 			d[i].to.credit(d[i].messages, d[i].bytes)
 		}
-		if d[i].toll != nil {
-			d[i].toll.pass(d[i].messages, d[i].bytes, d[i].to == nil)
+		if d[i].backlog != nil {
+			d[i].backlog.pass(d[i].messages, d[i].bytes, d[i].to == nil)
 		}
 	}
 }

@@ -59,13 +59,13 @@ const DefaultMaxMessage = 16 << 20
 // but the handshake and Run, which are for one goroutine, in this order.
 type Conn struct {
 	// static once the handshake is over
-	t       Transport
-	options Options
-	log     *slog.Logger
-	limit   int           // bytes of a message we send
-	offered wire.Features // by the hello of the other end
-	stops   bool          // the other end heeds xoff
-	tolled  tally         // what is charged to its window and to a Toll
+	t          Transport
+	options    Options
+	log        *slog.Logger
+	limit      int           // bytes of a message we send
+	offered    wire.Features // by the hello of the other end
+	xoff       bool          // the other end heeds xoff
+	backlogged tally         // what is charged to its window and to a Backlog
 
 	// Unsent, if set before use, is called for each one-way request that the profile of
 	// the other end has no image of, with its sender. It must not block.

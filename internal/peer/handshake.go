@@ -10,7 +10,7 @@ import (
 )
 
 // features are what a Conn can do if the other end can as well.
-const features = wire.FeaturePieces | wire.FeatureStops
+const features = wire.FeaturePieces | wire.FeatureXoff
 
 // maxHello is the largest first message, in bytes: whoever sends it is not known
 // yet.
@@ -140,7 +140,7 @@ func drain(t Transport) {
 func (c *Conn) open(window wire.Window, common wire.Features) {
 	c.in.frames.SetLimit(c.options.MaxMessage)
 	c.in.pieces.agreed = common&wire.FeaturePieces != 0
-	c.stops = common&wire.FeatureStops != 0
+	c.xoff = common&wire.FeatureXoff != 0
 	o := &c.out
 	o.mu.Lock()
 	o.window = window

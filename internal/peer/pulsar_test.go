@@ -361,6 +361,7 @@ func TestPulsarNotSaid(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Flush()
+		synctest.Wait() // the reader may have taken the turn to write
 		e := r.errs[1]
 		if e == nil || e.Code != wire.CodeNotEncodable || e.Started != wire.StartedNo || !bytes.Contains([]byte(e.Message), []byte("args[1]")) {
 			t.Errorf("the call ended with %+v", e)

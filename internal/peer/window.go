@@ -45,7 +45,7 @@ func (c *Conn) credit(messages, bytes uint64) {
 // that is less, but a sixteenth at least; of all these an n-th. A credit frame may be
 // under way at that moment; then one more is told than needed.
 //
-// With what is stuck, three eighths at most (Toll), what is not told stays below the half,
+// With what is stuck, three eighths at most (Backlog), what is not told stays below the half,
 // up to which the other end sends a message of any size.
 func (r *room) owing(n uint64) bool {
 	messages, bytes := r.messages.Load(), r.bytes.Load()

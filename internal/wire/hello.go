@@ -8,12 +8,12 @@ const (
 )
 
 // Features are bits both ends may offer; what both offer is in use: FeaturePieces,
-// FeatureStops. Others are skipped.
+// FeatureXoff. Others are skipped.
 type Features uint64
 
-// FeatureStops says that an end which is told xoff sends its target no more one-way
+// FeatureXoff says that an end which is told xoff sends its target no more one-way
 // messages until it is told xon.
-const FeatureStops Features = 1 << 1
+const FeatureXoff Features = 1 << 1
 
 // Window is how much data an end lets the other have under way: messages and
 // bytes (as Cost counts them) that were sent and not yet taken.

@@ -10,34 +10,34 @@ import (
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// maxStops is how many targets are remembered that nothing is to be sent to.
-const maxStops = 1 << 12
+// maxStopped is how many targets are remembered that nothing is to be sent to.
+const maxStopped = 1 << 12
 
-// stops are the targets that the arbiter wants no more one-way messages for, for now,
+// stopped are the targets that the arbiter wants no more one-way messages for, for now,
 // because too many of this actor's wait for them already: so there is always room on
 // the way for what goes to others.
-type stops struct {
+type stopped struct {
 	any atomic.Bool // there are some
 
 	mu sync.Mutex
 	of map[string]chan struct{} // by target; closed when it may go on
 }
 
-// stop notes that nothing more is to be sent to target.
-func (s *stops) stop(target string) {
+// add notes that nothing more is to be sent to target.
+func (s *stopped) add(target string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.of == nil {
 		s.of = make(map[string]chan struct{})
 	}
-	if s.of[target] == nil && len(s.of) < maxStops {
+	if s.of[target] == nil && len(s.of) < maxStopped {
 		s.of[target] = make(chan struct{})
 		s.any.Store(true)
 	}
 }
 
-// resume ends that.
-func (s *stops) resume(target string) {
+// remove ends that.
+func (s *stopped) remove(target string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if on := s.of[target]; on != nil {
@@ -47,8 +47,8 @@ func (s *stops) resume(target string) {
 	}
 }
 
-// stopped returns what is closed when messages to target may go on; nil: they may.
-func (s *stops) stopped(target string) <-chan struct{} {
+// until returns what is closed when messages to target may go on; nil: they may.
+func (s *stopped) until(target string) <-chan struct{} {
 	if !s.any.Load() {
 		return nil
 	}
@@ -60,7 +60,7 @@ func (s *stops) stopped(target string) <-chan struct{} {
 // mayGoOn waits until one-way messages to target may go on, or ctx ends, if wait is set. It
 // returns the context to go on with, which has a limit then, and what ends it.
 func (j *joined) mayGoOn(ctx context.Context, target string, wait bool) (context.Context, context.CancelFunc, *wire.Error) {
-	on := j.stops.stopped(target)
+	on := j.stopped.until(target)
 	if on == nil {
 		return ctx, nil, nil
 	}
@@ -71,7 +71,7 @@ func (j *joined) mayGoOn(ctx context.Context, target string, wait bool) (context
 	if _, limited := ctx.Deadline(); !limited {
 		ctx, cancel = context.WithTimeout(ctx, peer.WaitLimit)
 	}
-	for ; on != nil; on = j.stops.stopped(target) {
+	for ; on != nil; on = j.stopped.until(target) {
 		select {
 		case <-on:
 		case <-j.ran:
