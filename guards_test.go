@@ -28,7 +28,7 @@ const guardTime = 3 * time.Minute
 // a line that begins with "Test:", which package and tests are to notice.
 func TestGuards(t *testing.T) {
 	if !*guards {
-		t.Skip("it runs tests some thirty times: -guards")
+		t.Skip("it runs tests some forty times: -guards")
 	}
 	only := regexp.MustCompile(*guardsOf)
 	patches, err := filepath.Glob("testdata/guards/*.patch")
@@ -45,6 +45,22 @@ func TestGuards(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) { unguarded(t, tree, path) })
+	}
+}
+
+// TestGuardsFit: the patches fit the code as it is, so that a change takes its guard along.
+func TestGuardsFit(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("no git to apply patches with")
+	}
+	patches, err := filepath.Glob("testdata/guards/*.patch")
+	if err != nil || len(patches) == 0 {
+		t.Fatalf("no guards: %v", err)
+	}
+	for _, path := range patches {
+		if out, err := exec.Command("git", "apply", "--check", path).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", path, err, out)
+		}
 	}
 }
 
