@@ -73,15 +73,17 @@ func (b *Backlog) Take(ch Charge) Charge {
 // link to who had the name before may have told it to go on.
 func (b *Backlog) stop(messages, bytes, mostMessages, mostBytes int64) {
 	w := b.From.room.window
+	var cut error
 	b.mu.Lock()
 	if !b.off.Load() || bytes-b.toldBytes > int64(w.Bytes/4) || messages-b.toldMessages > int64(w.Messages/4) {
 		b.lowest.messages.Store(max(0, mostMessages/2))
 		b.lowest.bytes.Store(max(0, mostBytes/2))
 		b.off.Store(true)
 		b.toldMessages, b.toldBytes = messages, bytes
-		b.say(wire.KindXoff)
+		cut = b.say(wire.KindXoff)
 	}
 	b.mu.Unlock()
+	b.cutOff(cut)
 	if b.low() {
 		b.resume() // whoever made it so may not have seen that it was told
 	}
@@ -109,21 +111,32 @@ func (b *Backlog) low() bool {
 func (b *Backlog) resume() {
 	b.mu.Lock()
 	on := b.off.Load() && b.low()
+	var cut error
 	if on {
 		b.off.Store(false)
-		b.say(wire.KindXon)
+		cut = b.say(wire.KindXon)
 	}
 	b.mu.Unlock()
+	b.cutOff(cut)
 	if on {
 		b.From.FlushSoon()
 	}
 }
 
-// say tells the sender. One that leaves so much of what it is told unread that there is no
-// room for more is cut off: it would wait for ever.
-func (b *Backlog) say(kind wire.Kind) {
+// say tells the sender. It returns for what that is to be cut off: see cutOff.
+func (b *Backlog) say(kind wire.Kind) error {
 	err := b.From.Post(Control, &wire.Message{Kind: kind, Target: []byte(b.Target)}, Charge{})
 	if err == ErrFull || err == ErrBudget {
+		return err
+	}
+	return nil
+}
+
+// cutOff ends the connection of a sender that leaves so much of what it is told unread that
+// there is no room for more: it would wait for ever. No lock may be held, since what waited
+// to be written to it is given back, to backlogs as well: to this one, if it has sent to itself.
+func (b *Backlog) cutOff(err error) {
+	if err != nil {
 		b.From.Close(err)
 	}
 }
