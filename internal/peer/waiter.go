@@ -80,11 +80,15 @@ func (c *Conn) wait(ctx context.Context, w *waiter) error {
 	select {
 	case err = <-w.ready:
 	case <-ctx.Done():
+		var owed debts
 		c.out.mu.Lock()
 		if w.queued {
 			c.out.waiters.remove(w, errOver)
+			owed = c.releaseLocked() // those behind it may fit where it did not
 		}
 		c.out.mu.Unlock()
+		owed.pay()
+		c.Flush()
 		err = <-w.ready
 	}
 	if err == errOver {

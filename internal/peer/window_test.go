@@ -305,3 +305,28 @@ func TestWaiterGivesUp(t *testing.T) {
 		})
 	}
 }
+
+// Who gives up at the head of those who wait lets those behind it go that fit: nothing else
+// may come for long that would.
+func TestWaiterMakesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{}, wire.Window{Messages: 100, Bytes: 3000})
+		mustPost(t, e.Conn, Data, oneWay("stuck", 1500)) // more than half, so that large has to wait
+		e.Flush()
+		p.next()
+		impatient := within(t, time.Second)
+		gaveUp, sent := make(chan error, 1), make(chan error, 1)
+		go func() { gaveUp <- e.PostWait(impatient, oneWay("large", 2000)) }()
+		synctest.Wait()
+		go func() { sent <- e.PostWait(t.Context(), oneWay("small", 10)) }()
+		synctest.Wait()
+		wantCode(t, <-gaveUp, wire.CodeDeadline)
+		began := time.Now()
+		if err := <-sent; err != nil || time.Since(began) > 0 {
+			t.Fatalf("what was behind who gave up: %v, after %v, want it sent at once", err, time.Since(began))
+		}
+		if l := p.next(); l.command != "small" {
+			t.Errorf("%q is sent, want what was behind who gave up", l.command)
+		}
+	})
+}
