@@ -294,3 +294,27 @@ func TestReproachWhileWriting(t *testing.T) {
 		})
 	}
 }
+
+// Room that comes when the goodbye was written is nobody's: who waited for it is told that
+// nothing was sent.
+func TestWaiterAfterGoodbye(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1000})
+		mustPost(t, e.Conn, Data, oneWay("first", 10))
+		e.Flush()
+		p.next()
+		ended := make(chan error, 1)
+		go func() { ended <- e.PostWait(t.Context(), oneWay("late", 10)) }()
+		synctest.Wait()
+		go func() { _ = e.Goodbye(t.Context(), &wire.Death{Cause: wire.CauseStopped}) }()
+		if l := p.next(); l.kind != wire.KindGoodbye {
+			t.Fatalf("%v is written, want the goodbye", l)
+		}
+		credit := wire.Credit{Messages: 1, Bytes: uint64(wire.Cost(oneWay("first", 10).Size()))}
+		m := credit.Message(new([16]byte))
+		p.say(&m)
+		synctest.Wait()
+		_ = p.pipe.Close()
+		wantCode(t, <-ended, wire.CodeClosed)
+	})
+}

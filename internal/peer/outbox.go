@@ -241,7 +241,7 @@ func (c *Conn) releaseLocked() (owed debts) {
 		}
 		o.held.done(o.pool)
 	}
-	for o.open && !o.waiters.empty() {
+	for o.open && !o.parted && !o.waiters.empty() { // nothing follows the goodbye
 		w := o.waiters.head
 		if w.over() {
 			o.waiters.remove(w, errOver)
