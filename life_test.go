@@ -17,6 +17,8 @@ import (
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/wire"
 	"github.com/arbiter-go/arbiter/supervise"
 )
 
@@ -676,6 +678,44 @@ func TestWatchesEndWithTheWatcher(t *testing.T) {
 	if n := w.inspect(t, v).Watchers; n != 0 {
 		t.Errorf("%d of the dead still watch", n)
 	}
+}
+
+// TestManyWatchesEndWithTheWatcher: so are very many of one actor, and not those of others.
+func TestManyWatchesEndWithTheWatcher(t *testing.T) {
+	t.Parallel()
+	const many = 10_000
+	w := quietWorld(t)
+	v, other, witness := w.spawn(Victim), w.spawn(Victim), w.spawn(Witness)
+	for _, to := range []actor.Ref{v, other} {
+		if _, err := WatchIt.Call(w.ctx, witness, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := w.raw()
+	r.join()
+	targets := []string{v.AID, other.AID}
+	go func() {
+		for n := range many {
+			m := wire.Message{Kind: wire.KindWatch, ID: uint64(n) + 1, Target: []byte(targets[min(n%100, 1)])}
+			if _, err := r.c.Write(frame.AppendFrame(nil, frame.Binary, m.Append(nil))); err != nil {
+				return // the reader says so
+			}
+		}
+	}()
+	for range many {
+		if m, err := r.next(); err != nil || m.Kind != wire.KindReply {
+			t.Fatalf("a watch is answered %v, %v", m.Kind, err)
+		}
+	}
+	if a, b := w.inspect(t, v).Watchers, w.inspect(t, other).Watchers; a+b != many+2 {
+		t.Errorf("%d and %d watchers, want %d in all", a, b, many+2)
+	}
+	began := time.Now()
+	_ = r.c.Close()
+	eventually(t, "the dead one's are taken off", func() bool {
+		return w.inspect(t, v).Watchers == 1 && w.inspect(t, other).Watchers == 1
+	})
+	t.Logf("%d watches were taken off after %v", many, time.Since(began))
 }
 
 // TestInboxBytesWithin: messages between actors of one process count with their

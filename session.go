@@ -201,14 +201,17 @@ func (s *session) withdraw() {
 	s.conn.Dismiss(s.paid*callCost + len(watching)*watchCost)
 	s.paid = 0
 	s.mu.Unlock()
-	for id, a := range all {
-		if a.turn {
-			s.arb.waits.remove(s.inc, id)
-		}
+	// What there may be tens of thousands of in one place is taken off there at once.
+	s.arb.waits.forget(s.inc)
+	for _, a := range all {
 		s.takeBack(a)
 	}
-	for id, to := range watching {
-		to.removeWatcher(func(w watcher) bool { return w.by == s.inc && w.id == id })
+	watched := make(map[*incarnation]bool)
+	for _, to := range watching {
+		watched[to] = true
+	}
+	for to := range watched {
+		to.removeWatcher(func(w watcher) bool { return w.by == s.inc })
 	}
 }
 

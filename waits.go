@@ -75,6 +75,13 @@ func (w *waits) remove(from *incarnation, key uint64) {
 	}
 }
 
+// forget forgets all edges of from, which has ended.
+func (w *waits) forget(from *incarnation) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	from.waitsFor = nil
+}
+
 // cycle is the error of a call that would have closed a circle.
 func cycle(path []string) *wire.Error {
 	text := "the wait could never end: "

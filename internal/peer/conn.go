@@ -252,12 +252,12 @@ func (c *Conn) lost(n Note, err error) *wire.Error {
 	return e
 }
 
-// settle waits until nobody writes any more.
+// settle waits until nobody writes any more, and all that was not written is told.
 func (c *Conn) settle() {
 	o := &c.out
 	o.mu.Lock()
 	left := o.shutLocked()
-	for o.flushing {
+	for o.flushing || o.clearing > 1 { // the one is its own
 		o.idle.Wait()
 	}
 	o.mu.Unlock()

@@ -152,10 +152,17 @@ func (c *Conn) nextChunk(k *chunk) *chunk {
 	if next == nil {
 		c.restLocked()
 	}
+	cut := k != nil && k.off < len(k.b) // the outbox was shut between two of its pieces
+	if cut {
+		o.clearing++
+	}
 	o.mu.Unlock()
 	owed.pay()
 	if k != nil {
 		c.written(k)
+	}
+	if cut {
+		c.cleared()
 	}
 	return next
 }

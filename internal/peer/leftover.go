@@ -65,9 +65,10 @@ func tellLost(b []byte, tell func(m *wire.Message)) {
 	}
 }
 
-// shutLocked ends the outbox: it takes everything out, for clear.
+// shutLocked ends the outbox: it takes everything out, for clear, which is to be called.
 func (o *outbox) shutLocked() (left leftover) {
 	o.shut = true
+	o.clearing++
 	for _, k := range [...]*chunk{o.first, o.final} {
 		if k != nil {
 			left.chunks.push(k)
@@ -114,4 +115,14 @@ func (l *leftover) clear(c *Conn) {
 	for k := l.chunks.pop(); k != nil; k = l.chunks.pop() {
 		c.written(k)
 	}
+	c.cleared()
+}
+
+// cleared ends one clearing.
+func (c *Conn) cleared() {
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.clearing--
+	o.idle.Broadcast()
 }

@@ -1,10 +1,12 @@
 package peer
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,4 +113,57 @@ func TestTrusting(t *testing.T) {
 			t.Errorf("%d beats in an hour", n)
 		}
 	})
+}
+
+// Run returns when all that was lost is told, whoever tells it: what comes later would be
+// nobody's.
+func TestRunWaitsForLost(t *testing.T) {
+	for _, how := range []string{"closed", "cannot be written"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				told := make(chan struct{})
+				var lost lostOnes
+				e, p := byHandOver(t, Options{Lost: func(m *wire.Message) { <-told; lost.add(m) }}, wire.Window{Messages: 100, Bytes: 1 << 20},
+					func(p *PipeEnd) Transport { return &brokenAt{p, "cannot"} })
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					if how == "closed" {
+						mustPost(t, e.Conn, Data, oneWay("waits", 10))
+						e.Close(nil)
+						return
+					}
+					mustPost(t, e.Conn, Data, oneWay("cannot", 10))
+					e.Flush()
+				}()
+				synctest.Wait()
+				_ = p.pipe.Close() // the reader has nothing more
+				synctest.Wait()
+				select {
+				case <-e.ran:
+					t.Error("Run has returned, and what was lost is not told yet")
+				default:
+				}
+				close(told)
+				<-ended
+				_ = e.why()
+				if n := len(lost.have); n != 1 {
+					t.Errorf("%d are lost, want 1", n)
+				}
+			})
+		})
+	}
+}
+
+// brokenAt takes nothing that has word in it.
+type brokenAt struct {
+	*PipeEnd
+	word string
+}
+
+func (b *brokenAt) TryWrite(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(b.word)) {
+		return 0, syscall.EPIPE
+	}
+	return b.PipeEnd.TryWrite(p)
 }

@@ -65,7 +65,7 @@ type outbox struct {
 	limits Limits
 
 	mu   sync.Mutex // everything below
-	idle sync.Cond  // of mu: flushing became false while shut
+	idle sync.Cond  // of mu: flushing became false while shut, or clearing less
 
 	shut     bool // nothing more is taken; what there was is dropped
 	leaving  bool // a goodbye or a refusal is queued: nothing more is taken
@@ -74,6 +74,7 @@ type outbox struct {
 	open     bool // the handshake is over
 	piece    int  // bytes of the pieces in which what is large goes; 0: it goes whole
 	flushing bool // somebody writes; only who set it takes chunks
+	clearing int  // how many are about to tell what was not written, and pay for it
 
 	first *chunk // a frame of the handshake: before everything, and before open
 	final *chunk // the goodbye: after everything but held data

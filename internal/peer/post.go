@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/arbiter-go/arbiter/internal/frame"
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -182,7 +183,7 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 	o.waiters.push(w)
 	o.mu.Unlock()
 	c.Flush()
-	return waitError(c.wait(ctx, w))
+	return waitError(c.wait(ctx, w, time.Now().Add(WaitLimit)))
 }
 
 // PostNow posts m as data if the other end's window has room for it and nobody waits for
@@ -258,7 +259,11 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 	o.waiters.push(w)
 	o.mu.Unlock()
 	c.Flush()
-	if e := c.wait(ctx, w); e != nil {
+	limit := n.Deadline
+	if limit.IsZero() {
+		limit = time.Now().Add(WaitLimit)
+	}
+	if e := c.wait(ctx, w, limit); e != nil {
 		if _, status := c.calls.Take(id); status == Found {
 			return 0, wire.AsError(waitError(e), wire.CodeClosed).With(wire.StartedNo)
 		}

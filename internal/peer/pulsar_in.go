@@ -401,12 +401,16 @@ func (p *Pulsar) fill(m *wire.Message, r *wire.PulsarMessage, q *question) *wire
 		m.Flags |= wire.FlagArgs
 		m.Body, err = r.AppendArgs(p.room[:0], m.Codec)
 	}
+	if len(q.aid) > 255 || len(q.name) > 255 { // they are kept until it is answered
+		err = wire.Errorf(wire.CodeInvalid, "a name of more than 255 bytes")
+	}
 	if err == nil && m.Size() > p.options.MaxMessage {
 		err = wire.Errorf(wire.CodeTooLarge, "the message has %d bytes, and the limit is %d", m.Size(), p.options.MaxMessage)
 	}
 	if err == nil {
 		return nil
 	}
+	q.aid, q.name = "", ""
 	p.odd(&p.counts.refused, "a message that goes nowhere", "command", r.Command, "target", r.Target, "error", err)
 	return wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedNo)
 }

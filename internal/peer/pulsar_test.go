@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -446,6 +447,56 @@ func TestPulsarFlood(t *testing.T) {
 			c.in.flood.Store(true) // as the timer does, when there were too many
 			one()
 			wantCode(t, <-ended, wire.CodeProtocol)
+		})
+	}
+}
+
+// TestPulsarKeepsLittle: what is remembered of a question until it is answered is not as long
+// as its asker likes. Its room is the asker's again long before.
+func TestPulsarKeepsLittle(t *testing.T) {
+	long := strings.Repeat("x", 1<<16)
+	for _, c := range []struct {
+		command string
+		args    []any
+		kwargs  map[string]any
+	}{
+		{"kill_actor", []any{long}, nil},
+		{"kill_actor", []any{"short"}, nil},
+		{"spawn", []any{nil}, map[string]any{"name": long}},
+		{"spawn", []any{nil}, map[string]any{"aid": long}},
+		{"spawn", []any{nil}, map[string]any{"aid": "short", "name": "short"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			arbiter, actor, p := pulsarPair(t, DefaultPipe, 0)
+			var silent, other mirror
+			var wg sync.WaitGroup
+			wg.Go(func() { _ = arbiter.Run(&silent) })
+			wg.Go(func() { _ = actor.Run(&other) })
+			body, err := wire.EncodeArgs(wire.CodecCBOR, nil, c.args, c.kwargs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := wire.Message{Kind: wire.KindRequest, Flags: wire.FlagArgs, Codec: wire.CodecCBOR, Target: []byte("arbiter"), Command: []byte(c.command), Body: body}
+			if _, err := actor.Request(&m, Note{Caller: newResults()}, Charge{}); err != nil {
+				t.Fatal(err)
+			}
+			actor.Flush()
+			synctest.Wait()
+			p.asked.mu.Lock()
+			for _, q := range p.asked.open {
+				if kept := len(q.aid) + len(q.name); kept > 2*255 {
+					t.Errorf("%s: %d bytes are kept until it is answered", c.command, kept)
+				}
+			}
+			open := len(p.asked.open)
+			p.asked.mu.Unlock()
+			refused := len(body) > 1<<16
+			if asked := len(silent.kinds()) > 0 && silent.kinds()[len(silent.kinds())-1] == wire.KindRequest; asked == refused || open > 0 == refused {
+				t.Errorf("%s of %d bytes: asked for is %v, and %d wait for an answer", c.command, len(body), asked, open)
+			}
+			arbiter.Close(nil)
+			actor.Close(nil)
+			wg.Wait()
 		})
 	}
 }

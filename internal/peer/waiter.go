@@ -65,15 +65,16 @@ func (q *waiters) remove(w *waiter, err error) {
 // errOver says that the context of a waiter has ended; that says why.
 var errOver = errors.New("nobody waits any more")
 
-// WaitLimit is how long PostWait and RequestWait wait for room where their context
-// has no deadline: two that wait for each other's room would wait for ever.
+// WaitLimit is how long PostWait and RequestWait wait for room where neither their context
+// nor the call has a deadline: two that wait for each other's room would wait for ever.
 const WaitLimit = 30 * time.Second
 
-// wait waits until w, which is queued, was posted, or ctx ends.
-func (c *Conn) wait(ctx context.Context, w *waiter) error {
+// wait waits until w, which is queued, was posted, or ctx ends; if that has no deadline, until
+// limit.
+func (c *Conn) wait(ctx context.Context, w *waiter, limit time.Time) error {
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, WaitLimit)
+		ctx, cancel = context.WithDeadline(ctx, limit)
 		defer cancel()
 	}
 	var err error

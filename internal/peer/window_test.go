@@ -330,3 +330,24 @@ func TestWaiterMakesWay(t *testing.T) {
 		}
 	})
 }
+
+// A call that waits for room waits no longer than its deadline, where its context has none:
+// its caller is told then, and is to have that.
+func TestRequestWaitsUntilDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1000})
+		mustPost(t, e.Conn, Data, oneWay("first", 10))
+		e.Flush()
+		p.next()
+		var o outcome
+		began := time.Now()
+		_, err := e.RequestWait(t.Context(), request("late", 10), Note{Caller: &o, ID: 1, Deadline: began.Add(time.Second)})
+		if took := time.Since(began); took > time.Second+minSweep {
+			t.Errorf("it has waited for %v, and its deadline was after 1s", took)
+		}
+		if err == nil { // else nobody is told but who has called
+			err = wantCode(t, o.of(t, 1), wire.CodeDeadline)
+		}
+		wantCode(t, err, wire.CodeDeadline)
+	})
+}
