@@ -10,15 +10,6 @@ import (
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// isOwn reports whether a monitor answers command itself.
-func isOwn[T string | []byte](command T) bool {
-	switch string(command) {
-	case "ping", "info", "config", "stop", "commands", "notify":
-		return true
-	}
-	return false
-}
-
 // pick returns the worker a message is for, whose gate was entered: leave is to be
 // called once it was handed over. It is nil if there is nobody.
 func (p *pool) pick(key string) *incarnation {
@@ -149,7 +140,7 @@ func (a *Arbiter) find(address, command string) (to *incarnation, entered bool, 
 			return nil, false, needsOneWay(to.pool)
 		}
 	}
-	if to.pool == nil || key == "" && isOwn(command) {
+	if to.pool == nil || key == "" && cell.IsInPlace(command) {
 		to, entered = a.enter(to, wire.Bytes(address))
 		return to, entered, nil
 	}

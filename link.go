@@ -16,7 +16,7 @@ type link struct {
 	to   *incarnation
 	name string // as what from's calls are noted in errors
 
-	backlog peer.Backlog // of from's one-way messages on their way to to
+	backlog peer.Backlog // of from's messages on their way to to
 
 	// Whoever reads a connection flushes the others it wrote to when it has nothing
 	// more to read. Each of these is owned by one reader.

@@ -67,7 +67,7 @@ func (s *session) toPool(l *link, m *wire.Message, charge peer.Charge) {
 	var key string
 	var all bool
 	if l != nil {
-		if p = l.to.pool; isOwn(m.Command) {
+		if p = l.to.pool; cell.IsInPlace(m.Command) {
 			s.route(l, m, charge)
 			return
 		}
@@ -91,6 +91,9 @@ func (s *session) toPool(l *link, m *wire.Message, charge peer.Charge) {
 	if w == nil {
 		s.refuse(m, charge, p.nobody())
 		return
+	}
+	if l != nil {
+		charge = s.held(l, m, charge, m.Flags&wire.FlagOneWay == 0)
 	}
 	s.route(s.linkTo(w), m, charge)
 	w.gate.leave()
@@ -231,7 +234,7 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 		}
 		return
 	}
-	id, err := s.forward(l, m, note, charge)
+	id, err := s.forward(l, m, note, s.held(l, m, charge, true))
 	if id == 0 {
 		s.counts.refused.Add(1)
 		if err != nil {
@@ -264,7 +267,9 @@ func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.
 	m.ID = id
 	err = errMemory(wire.StartedNo)
 	if s.conn.Admit(charge.Cost) == nil {
-		if err = l.to.cell.Put(l.to.cell.Receive(m, s.conn, charge.Cost)); err != nil {
+		r := l.to.cell.Receive(m, s.conn, charge.Cost)
+		r.Room = charge.Source()
+		if err = l.to.cell.Put(r); err != nil {
 			s.conn.Dismiss(charge.Cost)
 		}
 	}
@@ -274,6 +279,16 @@ func (s *session) forward(l *link, m *wire.Message, note peer.Note, charge peer.
 	}
 	s.use(l)
 	return id, nil
+}
+
+// held charges m to what waits for its target. Who is told to send no more must know whom
+// for. The arbiter itself is never stuck, and is to hear whoever asks it for an end of
+// something.
+func (s *session) held(l *link, m *wire.Message, charge peer.Charge, call bool) peer.Charge {
+	if l.name != string(m.Target) || call && l.to == s.arb.self {
+		return charge
+	}
+	return l.backlog.Take(charge, call)
 }
 
 // use notes that something went to l: see Dry.
@@ -300,9 +315,7 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 	m.Flags = m.Flags&^(wire.FlagAccept|wire.FlagTurn|wire.FlagChained) | wire.FlagOneWay
 	m.ID, m.Millis = 0, 0
 	var err *wire.Error
-	if !accept && l.name == string(m.Target) { // who is told to stop must know whom for, and be one that waits
-		charge = l.backlog.Take(charge)
-	}
+	charge = s.held(l, m, charge, accept)
 	if to := l.to.session; to != nil {
 		if e := to.conn.Post(peer.Data, m, charge); e != nil {
 			err = postError(e)

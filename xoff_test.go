@@ -101,6 +101,55 @@ func TestStuckTargetLeavesRoom(t *testing.T) {
 	}
 }
 
+// TestStuckCalls: whose calls wait for a target that is stuck, as many as would fill its
+// window ten times, goes on with others as if nothing were. When the target goes on all of
+// them are answered.
+func TestStuckCalls(t *testing.T) {
+	for _, place := range []string{"goroutine", "member", "pool"} {
+		t.Run(place, func(t *testing.T) {
+			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+				h := stuckIn(t, arb)
+				stuck, other := h.place(place)
+				ctx, cancel := context.WithTimeout(h.ctx, time.Hour)
+				defer cancel()
+				const calls = 1000
+				ends := make(chan error, calls)
+				for range calls {
+					go func() {
+						_, err := SoakEcho.Call(ctx, stuck, make([]byte, 10_000))
+						ends <- err
+					}()
+				}
+				synctest.Wait()
+				for _, size := range []int{0, 10_000, 400_000, 2_000_000} {
+					h.quickly(other, size)
+				}
+				began := time.Now()
+				if place == "goroutine" {
+					if _, err := actor.Ping.Call(h.ctx, stuck, actor.None{}); err != nil || time.Since(began) > 0 {
+						t.Errorf("ping, which is answered in place, after %v: %v", time.Since(began), err)
+					}
+				}
+				short, cancelShort := context.WithTimeout(h.ctx, time.Minute)
+				defer cancelShort()
+				if _, err := SoakEcho.Call(short, stuck, nil); !errors.Is(err, actor.ErrDeadline) || time.Since(began) < time.Minute {
+					t.Errorf("after %v, a call that has a minute: %v", time.Since(began), err)
+				}
+				if n := len(ends); n > 0 {
+					t.Errorf("%d calls have ended, and their target is stuck: %v", n, <-ends)
+				}
+				h.release()
+				for range calls {
+					if err := <-ends; err != nil {
+						t.Error(err)
+					}
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
 // stuckHouse is a member, with a context of its own, and who is stuck until release.
 type stuckHouse struct {
 	*arbitertest.Arbiter
@@ -119,6 +168,26 @@ func stuckIn(t *testing.T, arb *arbitertest.Arbiter) *stuckHouse {
 	h.held, h.release = context.WithCancel(h.ctx)
 	t.Cleanup(h.release)
 	return h
+}
+
+// place starts two actors, of which the first is stuck until release.
+func (h *stuckHouse) place(kind string) (stuck, other actor.Ref) {
+	put := func(name string) (ref actor.Ref) {
+		var err error
+		switch kind {
+		case "goroutine":
+			ref = h.Spawn(Soaker)
+		case "member":
+			ref, err = h.Join(Soaker, actor.JoinOptions{}).Ref(h.Context())
+		case "pool":
+			ref, err = h.Pool(h.Context(), Soaker, actor.PoolArgs{Name: name, Workers: 1})
+		}
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		return ref
+	}
+	return h.stick(put("stuck")), put("other")
 }
 
 // stick has who is stuck until release.

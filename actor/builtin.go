@@ -92,16 +92,16 @@ type RunArgs struct {
 // builtins makes the commands of every actor. None of them uses the state.
 func builtins() map[string]*cell.Command {
 	commands := make(map[string]*cell.Command)
-	add := func(inPlace bool, h Handler[None]) {
-		h.command.InPlace = inPlace
+	add := func(h Handler[None]) {
+		h.command.InPlace = cell.IsInPlace(h.command.Name)
 		commands[h.command.Name] = h.command
 	}
-	add(true, Handle(Ping, func(None, context.Context, None) (string, error) { return "pong", nil }))
-	add(false, Handle(Echo, func(_ None, _ context.Context, v any) (any, error) { return v, nil }))
-	add(true, Handle(GetInfo, func(_ None, ctx context.Context, _ None) (Info, error) { return infoOfCell(cellOf(ctx)), nil }))
-	add(true, Handle(Config, config))
-	add(false, Handler[None]{&cell.Command{CommandInfo: infoOf(Run), Run: run}})
-	add(true, Handle(Stop, func(_ None, ctx context.Context, _ None) (None, error) {
+	add(Handle(Ping, func(None, context.Context, None) (string, error) { return "pong", nil }))
+	add(Handle(Echo, func(_ None, _ context.Context, v any) (any, error) { return v, nil }))
+	add(Handle(GetInfo, func(_ None, ctx context.Context, _ None) (Info, error) { return infoOfCell(cellOf(ctx)), nil }))
+	add(Handle(Config, config))
+	add(Handler[None]{&cell.Command{CommandInfo: infoOf(Run), Run: run}})
+	add(Handle(Stop, func(_ None, ctx context.Context, _ None) (None, error) {
 		reason := "asked to"
 		if from, ok := Caller(ctx); ok {
 			reason = fmt.Sprintf("asked to by %s", from)
@@ -109,10 +109,10 @@ func builtins() map[string]*cell.Command {
 		cellOf(ctx).Stop(reason, 0)
 		return None{}, nil
 	}))
-	add(true, Handle(ListCommands, func(_ None, ctx context.Context, _ None) ([]CommandInfo, error) {
+	add(Handle(ListCommands, func(_ None, ctx context.Context, _ None) ([]CommandInfo, error) {
 		return describe(cellOf(ctx).Spec()), nil
 	}))
-	add(true, Handle(Notify, func(None, context.Context, None) (float64, error) {
+	add(Handle(Notify, func(None, context.Context, None) (float64, error) {
 		return float64(time.Now().UnixNano()) / 1e9, nil
 	}))
 	return commands

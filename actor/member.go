@@ -268,6 +268,7 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 		return nil, fmt.Errorf("cannot join the arbiter at %q: %w", m.address, err)
 	}
 	j := &joined{member: m, conn: conn, hello: welcome, ran: make(chan struct{})}
+	conn.Held = j.stopped.has
 	conn.Unsent = func(_ string, e *wire.Error) { j.undelivered(e) }
 	j.cell = cell.New(spec, m, context.WithoutCancel(ctx), welcome.AID, welcome.Name, m.log)
 	birth := cell.Birth{

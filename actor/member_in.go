@@ -24,6 +24,7 @@ func (j *joined) Receive(c *peer.Conn, m *wire.Message) {
 		j.cell.Stop(string(m.Body), 0)
 	case wire.KindXoff:
 		j.stopped.add(string(m.Target))
+		c.Sift()
 	case wire.KindXon:
 		j.stopped.remove(string(m.Target))
 	case wire.KindNotify, wire.KindGoodbye:

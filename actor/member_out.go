@@ -32,7 +32,7 @@ func (m *Member) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 			msg.Flags |= wire.FlagAccept
 		}
 		var id uint64
-		id, failed = j.conn.RequestWait(ctx, &msg, peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command})
+		id, failed = j.ask(ctx, &msg, c, s.Turn == nil && !cell.IsInPlace(c.Command))
 		if failed == nil {
 			j.conn.Flush()
 			if !c.Placed(j, id) {
@@ -43,6 +43,24 @@ func (m *Member) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 	m.putBuffer(buf, b)
 	if failed != nil {
 		c.Failed(0, failed)
+	}
+}
+
+// ask posts the call c once there is room for it and, if it may be held back, messages to its
+// target are not.
+func (j *joined) ask(ctx context.Context, m *wire.Message, c *cell.Call, holds bool) (id uint64, failed *wire.Error) {
+	h := hold{target: c.Target, deadline: c.Deadline}
+	defer h.end()
+	for {
+		if holds {
+			if ctx, failed = h.wait(ctx, j); failed != nil {
+				return 0, failed
+			}
+		}
+		id, failed = j.conn.RequestWait(ctx, m, peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command, Holds: holds})
+		if failed != peer.ErrHeld {
+			return id, failed
+		}
 	}
 }
 
@@ -126,34 +144,55 @@ func (m *Member) send(ctx context.Context, s cell.Scope, target, command string,
 	if j.isSelf(target) {
 		return j.cell.Take(command, &cell.Letter{Value: v, Sender: j.cell.AID()})
 	}
-	ctx, cancel, stopped := j.mayGoOn(ctx, target, wait)
-	if cancel != nil {
-		defer cancel()
-	}
-	if stopped != nil {
-		return stopped
-	}
 	buf := m.buffers.Get().(*[]byte)
 	// Without a deadline: the caller's is for having room, not for the handler.
 	msg, b, failed := s.Message(target, command, v, time.Time{}, (*buf)[:0])
 	if failed == nil {
 		msg.Flags |= wire.FlagOneWay
-		var err error
 		if wait {
-			err = j.conn.PostWait(ctx, &msg)
+			failed = j.tell(ctx, target, &msg)
 		} else {
-			err = j.conn.PostNow(&msg)
+			failed = j.tryTell(target, &msg)
 		}
-		if errors.Is(err, peer.ErrFull) {
-			failed = wire.Errorf(wire.CodeOverloaded, "there is no room on the way to the arbiter").NotStarted()
-		} else if err != nil {
-			failed = wire.AsError(err, wire.CodeClosed).With(wire.StartedNo)
-		} else {
+		if failed == nil {
 			j.conn.FlushSoon() // whoever sends one way usually sends more
 		}
 	}
 	m.putBuffer(buf, b)
 	return failed
+}
+
+// tell posts a one-way message once there is room for it and messages to its target are not
+// held back.
+func (j *joined) tell(ctx context.Context, target string, m *wire.Message) (failed *wire.Error) {
+	h := hold{target: target}
+	defer h.end()
+	for {
+		if ctx, failed = h.wait(ctx, j); failed != nil {
+			return failed
+		}
+		switch err := j.conn.PostWait(ctx, m); err {
+		case nil:
+			return nil
+		case peer.ErrHeld:
+		default:
+			return wire.AsError(err, wire.CodeClosed).With(wire.StartedNo)
+		}
+	}
+}
+
+// tryTell is tell for who does not wait.
+func (j *joined) tryTell(target string, m *wire.Message) *wire.Error {
+	if j.stopped.until(target) != nil {
+		return peer.ErrHeld
+	}
+	err := j.conn.PostNow(m)
+	if errors.Is(err, peer.ErrFull) {
+		return wire.Errorf(wire.CodeOverloaded, "there is no room on the way to the arbiter").NotStarted()
+	} else if err != nil {
+		return wire.AsError(err, wire.CodeClosed).With(wire.StartedNo)
+	}
+	return nil
 }
 
 // Commons returns what there is to share; the member has one actor.

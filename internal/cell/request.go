@@ -1,6 +1,7 @@
 package cell
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -65,7 +66,8 @@ type Request struct {
 	Granted  bool   // its sender had the room before it sent: it may exceed the bound
 	Size     int    // what it is charged to the inbox
 	Source   Source // the connection it came by; nil if it did not
-	Cost     int    // what Source gets back once the request is started or dropped
+	Room     Source // who is told instead of Source that it is started or dropped; nil: Source is
+	Cost     int    // what that gets back then
 	Attempt  uint8  // how often a pool has made this call, with this time; 0: once
 	Nested   bool   // a call the actor makes to itself: it has no ID, and is answered all the same
 
@@ -122,8 +124,9 @@ func (r *Request) pay(begins bool) {
 		return
 	}
 	r.paid = true
+	to := cmp.Or(r.Room, r.Source)
 	if begins {
-		r.Source.Started()
+		to.Started()
 	}
-	r.Source.Credit(r.Cost)
+	to.Credit(r.Cost)
 }

@@ -83,6 +83,15 @@ type Command struct {
 	Run    func(ctx context.Context, state any, r *Request) (Value, error)
 }
 
+// IsInPlace reports whether command is one of those that every actor has and answers in place.
+func IsInPlace[T string | []byte](command T) bool {
+	switch string(command) {
+	case "ping", "info", "config", "stop", "commands", "notify":
+		return true
+	}
+	return false
+}
+
 // CommandInfos lists the commands in no particular order.
 func (s *Spec) CommandInfos() []wire.CommandInfo {
 	infos := make([]wire.CommandInfo, 0, len(s.Commands))

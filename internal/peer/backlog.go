@@ -7,15 +7,19 @@ import (
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// Backlog counts what the one-way messages take that one sender has on their way to one
-// target, so that a target which is stuck has no more than a part of the sender's window, and
-// the sender goes on with others.
+// Backlog counts what the messages take that one sender has on their way to one target, so
+// that a target which is stuck has no more than a part of the sender's window, and the sender
+// goes on with others.
 //
 // All backlogs of a sender may take three eighths of its window: each half of what the others
 // leave of these. Beyond that the sender is told to send no more (xoff), and what it sends
 // until it has read that takes no room of its window, up to one window in all. When half of
 // the part is left it may go on (xon). A sender that goes on all the same uses up its own
 // window, as if there were no backlog.
+//
+// For a call the sender is not told before there is a quarter of a window more than the part:
+// where the target's inbox is the narrower, that refuses it at once. A call that an
+// actor makes in a handler is sent all the same: it may be what the target waits for.
 //
 // Three eighths, because with the eighth that is left to the half of the window, and is
 // told of in time (room.due), large messages pass whatever is stuck.
@@ -41,9 +45,9 @@ func (t *tally) add(messages, bytes int64) (int64, int64) {
 	return t.messages.Add(messages), t.bytes.Add(bytes)
 }
 
-// Take charges a one-way message, of which ch is what it takes of the sender's window, to
-// b. It returns the Charge to go on with.
-func (b *Backlog) Take(ch Charge) Charge {
+// Take charges a message, of which ch is what it takes of the sender's window, to b; call
+// says that somebody waits for the outcome. It returns the Charge to go on with.
+func (b *Backlog) Take(ch Charge, call bool) Charge {
 	if ch.From == nil || !ch.From.xoff {
 		return ch
 	}
@@ -59,8 +63,11 @@ func (b *Backlog) Take(ch Charge) Charge {
 		ch.From.backlogged.add(1, cost)
 		return ch
 	}
-	b.stop(messages, bytes, mostMessages, mostBytes)
-	if b.again.messages.Load() >= int64(w.Messages) || b.again.bytes.Load() >= int64(w.Bytes) {
+	again := wire.Window{Messages: uint64(b.again.messages.Load()), Bytes: uint64(b.again.bytes.Load())}
+	if !call || again.Messages >= w.Messages/4 || again.Bytes >= w.Bytes/4 {
+		b.stop(messages, bytes, mostMessages, mostBytes)
+	}
+	if again.Messages >= w.Messages || again.Bytes >= w.Bytes {
 		ch.From.backlogged.add(1, cost)
 		return ch
 	}

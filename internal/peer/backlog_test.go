@@ -23,7 +23,7 @@ func TestBacklogOfOneself(t *testing.T) {
 		// The first is charged, and gives so much back that it could go on.
 		for _, cost := range []int{15_000, 5_000} {
 			e.room.receive(cost)
-			ch := b.Take(Charge{From: e.Conn, Cost: cost})
+			ch := b.Take(Charge{From: e.Conn, Cost: cost}, false)
 			_ = e.Post(Data, oneWay("m", 10), ch)
 		}
 	}()

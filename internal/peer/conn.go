@@ -67,6 +67,9 @@ type Conn struct {
 	xoff       bool          // the other end heeds xoff
 	backlogged tally         // what is charged to its window and to a Backlog
 
+	// Held, if set before use, reports whether no messages are to go to target for now: who
+	// waits for room with one, and may be held back, is told ErrHeld. It must not block.
+	Held func(target []byte) bool
 	// Unsent, if set before use, is called for each one-way request that the profile of
 	// the other end has no image of, with its sender. It must not block.
 	Unsent func(sender string, e *wire.Error)

@@ -77,6 +77,14 @@ func (c *Conn) gatherLocked() {
 	}
 }
 
+// Sift looks again at who waits for room: of what they want to post some may be Held now.
+func (c *Conn) Sift() {
+	c.out.mu.Lock()
+	owed := c.releaseLocked()
+	c.out.mu.Unlock()
+	owed.pay()
+}
+
 // FlushSoon makes sure that what is queued will be written, by a goroutine of the
 // connection's own: what is posted until that runs goes along.
 func (c *Conn) FlushSoon() {

@@ -162,7 +162,8 @@ func (c *Conn) refused(n Note) *wire.Error {
 }
 
 // PostWait posts m as data once the other end's window has room for it. It waits
-// until ctx ends, which is then the error, or the connection does.
+// until ctx ends, which is then the error, or the connection does, or messages to its
+// target are Held: then it is to wait for that, with ErrHeld.
 func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 	size, failed := c.check(m)
 	if failed != nil {
@@ -179,7 +180,7 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 		}
 		return err
 	}
-	w := &waiter{m: *m, size: size, cost: cost, done: ctx.Done(), ready: make(chan error, 1)}
+	w := &waiter{m: *m, size: size, cost: cost, holds: true, done: ctx.Done(), ready: make(chan error, 1)}
 	o.waiters.push(w)
 	o.mu.Unlock()
 	c.Flush()
@@ -255,7 +256,7 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 		o.mu.Unlock()
 		return id, nil
 	}
-	w := &waiter{m: *m, size: size, cost: cost, call: id, done: ctx.Done(), ready: make(chan error, 1)}
+	w := &waiter{m: *m, size: size, cost: cost, call: id, holds: n.Holds, done: ctx.Done(), ready: make(chan error, 1)}
 	o.waiters.push(w)
 	o.mu.Unlock()
 	c.Flush()
@@ -265,6 +266,9 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 	}
 	if e := c.wait(ctx, w, limit); e != nil {
 		if _, status := c.calls.Take(id); status == Found {
+			if e == error(ErrHeld) {
+				return 0, ErrHeld
+			}
 			return 0, wire.AsError(waitError(e), wire.CodeClosed).With(wire.StartedNo)
 		}
 		// Its Caller was told already.
@@ -275,8 +279,8 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 // waitError says why there was no room.
 func waitError(err error) error {
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, err == error(ErrHeld):
+		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return wire.Errorf(wire.CodeDeadline, "there was no room on the way before the deadline").NotStarted()
 	case errors.Is(err, ErrClosed):

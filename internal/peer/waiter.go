@@ -14,6 +14,7 @@ type waiter struct {
 	m          wire.Message // valid while it is queued
 	size, cost int
 	call       uint64          // its id in Calls; 0: none
+	holds      bool            // it is told ErrHeld if its target is Held
 	done       <-chan struct{} // of its context
 	ready      chan error      // of one: posted (nil), or why not; sent by who removes it
 	queued     bool
@@ -61,6 +62,10 @@ func (q *waiters) remove(w *waiter, err error) {
 	w.prev, w.next, w.queued = nil, nil, false
 	w.ready <- err
 }
+
+// ErrHeld says that too many messages wait for the target of one that waited for room: see
+// Conn.Held.
+var ErrHeld = wire.Errorf(wire.CodeOverloaded, "too many messages wait for it on the way").NotStarted()
 
 // errOver says that the context of a waiter has ended; that says why.
 var errOver = errors.New("nobody waits any more")

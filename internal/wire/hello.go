@@ -11,7 +11,7 @@ const (
 // FeatureXoff. Others are skipped.
 type Features uint64
 
-// FeatureXoff says that an end which is told xoff sends its target no more one-way
+// FeatureXoff says that an end which is told xoff sends its target no more
 // messages until it is told xon.
 const FeatureXoff Features = 1 << 1
 
