@@ -1,6 +1,8 @@
 package arbiter_test
 
 import (
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path"
@@ -176,5 +178,29 @@ func TestPages(t *testing.T) {
 	}
 	if links < 40 || names < 100 || within < 10 {
 		t.Errorf("the pages have %d links, %d names of files and tests, and say %d times what is in a file: fewer than there were", links, names, within)
+	}
+}
+
+// TestPackageComments: each package says what it is.
+func TestPackageComments(t *testing.T) {
+	said := make(map[string]bool)
+	for file := range readTree(t).files {
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly|parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := path.Dir(file)
+		said[dir] = said[dir] || f.Doc != nil
+	}
+	if len(said) < 20 {
+		t.Fatalf("%d packages: they were not looked for where they are", len(said))
+	}
+	for dir, is := range said {
+		if !is {
+			t.Errorf("the package in %s has no comment that says what it is", dir)
+		}
 	}
 }
