@@ -56,8 +56,12 @@ func (s *session) notify(m *wire.Message) {
 			wanted = p.Wanted()
 		}
 	}
+	uncounted := info.Accepted == 0 && info.Started == 0
+	if uncounted {
+		info.Accepted, info.Started = s.counted()
+	}
 	s.mu.Lock()
-	s.beat, s.beatAt = info, now
+	s.beat, s.beatAt, s.uncounted = info, now, uncounted
 	if known {
 		s.used, s.wanted, s.usedAt = used, wanted, now
 	}
@@ -115,6 +119,14 @@ func (s *session) markLocked(now time.Time) {
 	}
 }
 
+// counted is how many messages the actor was sent, and how many of them it has begun, as
+// its connection knows: for who does not count, as a small client need not, and may never
+// say anything of itself.
+func (s *session) counted() (accepted, started uint64) {
+	a := s.conn.Account()
+	return a.Taken, a.Started
+}
+
 // queueAge is how long the oldest message that was sent to the actor and not
 // started has waited, as far as its heartbeats tell.
 func (s *session) queueAge() time.Duration {
@@ -141,8 +153,11 @@ func (s *session) checkBudget(info *actor.Info) {
 // describe adds to info what is known of the other end.
 func (s *session) describe(info *actor.Info) {
 	s.mu.Lock()
-	beat := s.beat
+	beat, uncounted := s.beat, s.uncounted
 	s.mu.Unlock()
+	if uncounted {
+		beat.Accepted, beat.Started = s.counted() // by now
+	}
 	at := s.conn.Info()
 	info.PID = at.PID
 	if beat.PID != 0 {

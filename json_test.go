@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -637,4 +638,67 @@ func TestTypistPool(t *testing.T) {
 			t.Errorf("%d: %v", n, m)
 		}
 	}
+}
+
+// TestTypistUncounted: of one who never says how many messages it has handled it is taken
+// that those it was sent are, as far as it refused none; so a pool recycles it, too.
+func TestTypistUncounted(t *testing.T) {
+	w := newWorld(t)
+	p := w.typist()
+	p.join(`,"name":"hand"`)
+	info := func() actor.Info {
+		t.Helper()
+		i, err := actor.InspectActor.Call(w.ctx, actor.Arbiter, actor.To("hand"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i.Info
+	}
+	for n := range 3 {
+		answered := make(chan error, 1)
+		go func() {
+			_, err := actor.Call[any](w.ctx, actor.To("hand"), "add", n)
+			answered <- err
+		}()
+		m := p.await("add")
+		answer := `"result":1`
+		if n == 2 {
+			answer = `"error":{"code":"invalid","message":"no","started":false}`
+		}
+		p.say(`{"command":"callback","ack":%q,`+answer+`}`, m["ack"])
+		if err := <-answered; (err != nil) != (n == 2) {
+			t.Error(err)
+		}
+	}
+	if i := info(); i.Accepted != 3 || i.Started != 2 {
+		t.Errorf("it was sent 3 messages and refused one: %d accepted, %d started", i.Accepted, i.Started)
+	}
+	p.say(`{"command":"notify","info":{"accepted":9,"started":8}}`)
+	p.say(`{"command":"ping","target":"arbiter","ack":"1"}`)
+	p.await("callback")
+	if i := info(); i.Accepted != 9 || i.Started != 8 {
+		t.Errorf("it says 9 and 8 itself: %d accepted, %d started", i.Accepted, i.Started)
+	}
+
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	web, err := actor.Pool(w.ctx, actor.PoolArgs{Name: "web", Workers: 1, Recycle: actor.Recycle{Messages: 5, Jitter: -1},
+		Worker: actor.SpawnArgs{In: "exec", Run: []string{exe}, Env: []string{envTypist + "=fd"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if _, err := actor.Call[any](w.ctx, web, "settings"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	within(t, 30*time.Second, "a worker that has handled 5 messages was recycled", func() bool {
+		list, err := actor.Events.Call(w.ctx, actor.Arbiter, actor.EventsArgs{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(list, func(e actor.Event) bool { return e.Type == "recycling" && strings.Contains(e.Text, "it has handled ") })
+	})
 }

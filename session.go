@@ -35,17 +35,18 @@ type session struct {
 	letters *letters                    // those that the end of conn found on their way
 	counts  sessionCounts               // written by the reader
 
-	mu       sync.Mutex // guards what follows
-	asked    map[uint64]asked
-	paid     int // calls that are counted in the budget: see affordCallLocked
-	watching map[uint64]*incarnation
-	gone     bool          // withdraw was called
-	bye      *wire.Death   // what its goodbye said
-	beat     actor.Info    // what its last heartbeat said
-	beatAt   time.Time     // when it came
-	used     proc.Usage    // what its process had used by then
-	wanted   time.Duration // see proc.Process.Wanted
-	usedAt   time.Time
+	mu        sync.Mutex // guards what follows
+	asked     map[uint64]asked
+	paid      int // calls that are counted in the budget: see affordCallLocked
+	watching  map[uint64]*incarnation
+	gone      bool          // withdraw was called
+	bye       *wire.Death   // what its goodbye said
+	beat      actor.Info    // what its last heartbeat said
+	beatAt    time.Time     // when it came
+	uncounted bool          // it did not say how many messages it has had
+	used      proc.Usage    // what its process had used by then
+	wanted    time.Duration // see proc.Process.Wanted
+	usedAt    time.Time
 
 	unsent, unstarted marks // see markLocked
 }

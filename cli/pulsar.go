@@ -114,6 +114,6 @@ It ends when it is stopped, or the arbiter does.`,
 	}
 	cmd.Flags().StringVar(&at, "pulsar", "", "the `ADDRESS` of the arbiter's mailbox, host:port")
 	cmd.Flags().StringVar(&aid, "aid", "", "the `AID` to be known by")
-	cmd.Flags().StringVar(&name, "name", "", "what it says it is called (default actor)")
+	cmd.Flags().StringVar(&name, "name", "", "the `NAME` it says it has (default actor)")
 	return cmd
 }

@@ -20,10 +20,12 @@ func (a *app) upCommand() *cobra.Command {
 		Use:   "up",
 		Short: "run an arbiter until it is interrupted",
 		Long: `Runs an arbiter on its control socket until it is interrupted (exit code 130), or
-stopped by SIGTERM or by the command stop (0). Actors join by actor.Serve, or by
-websocket with --listen, or are spawned of the kinds of this program. With -o json it prints where it listens.`,
+stopped by SIGTERM or by the command stop (0). Actors join by actor.Serve or an SDK,
+with --listen over TCP and by websocket, too, or are spawned: of the kinds of this
+program, or as programs of their own. With -o json it prints where it listens.`,
 		Example: `  $0 up
   $0 call arbiter spawn kind=renderer in=process    # from another terminal
+  $0 call arbiter spawn run='["python3", "worker.py"]' name=thumbs
   ARBITER_TOKEN=sesame $0 up --listen 127.0.0.1:7978
   $0 up --pulsar 127.0.0.1:7979 --pulsar-aids a1,a2`,
 		Args:        a.arguments(0, 0),

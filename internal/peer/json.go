@@ -169,7 +169,7 @@ func (j *jsonTransport) Read(b []byte) (int, error) {
 func (j *jsonTransport) more() error {
 	if j.notify {
 		j.notify = false
-		m := (&wire.Text{}).Info(j.hello.PID, j.requests.Load())
+		m := (&wire.Text{}).Info(j.hello.PID)
 		j.put(&m)
 		return nil
 	}
@@ -351,7 +351,7 @@ func (j *jsonTransport) takeText(payload []byte) error {
 			j.put(&wire.Message{Kind: wire.KindUnwatch, ID: id})
 		}
 	case "notify":
-		m := t.Info(j.hello.PID, j.requests.Load())
+		m := t.Info(j.hello.PID)
 		j.put(&m)
 	case "undelivered":
 		if e := t.Error(); e != nil {

@@ -23,8 +23,7 @@ type jsonOut struct {
 	welcome bool          // the welcome was written
 	aid     string        // the peer's, as the welcome says
 
-	code     atomic.Uint32 // of the close frame; 0: as the goodbye has it
-	requests atomic.Uint64 // that were written
+	code atomic.Uint32 // of the close frame; 0: as the goodbye has it
 }
 
 // TryWrite takes native frames as far as their translation can be written without
@@ -213,7 +212,6 @@ func (j *jsonTransport) sayRequest(m *wire.Message) {
 	}
 	switch {
 	case e == nil:
-		j.requests.Add(1)
 		j.frame(text)
 	case oneWay:
 		j.conn.fates.back.Add(1)

@@ -84,7 +84,7 @@ func TestTextErrors(t *testing.T) {
 // A heartbeat's milliseconds are nanoseconds of the native one; what is not of its
 // type is left out.
 func TestTextInfo(t *testing.T) {
-	m := text(t, `{"command":"notify","info":{"inbox":3,"since":1.5,"cpu":2,"rss":-1,"accepted":"x","handling":"add","extra":{"$x":1}}}`).Info(9, 0)
+	m := text(t, `{"command":"notify","info":{"inbox":3,"since":1.5,"cpu":2,"rss":-1,"accepted":"x","handling":"add","extra":{"$x":1}}}`).Info(9)
 	var got map[string]any
 	if err := Decode(m.Codec, m.Body, &got); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestTextInfo(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	if m := text(t, `{"command":"notify"}`).Info(0, 0); m.Codec != CodecNone || len(m.Body) != 0 {
+	if m := text(t, `{"command":"notify"}`).Info(0); m.Codec != CodecNone || len(m.Body) != 0 {
 		t.Errorf("nothing is %+v", m)
 	}
 }
@@ -167,7 +167,7 @@ func FuzzText(f *testing.F) {
 		if out := AppendTextGoodbye(nil, x.Death()); !json.Valid(out) {
 			t.Fatalf("%s became %s", b, out)
 		}
-		if m := x.Info(3, 7); !m.Fits() || CheckCBOR(m.Body, Limits{}) != nil {
+		if m := x.Info(3); !m.Fits() || CheckCBOR(m.Body, Limits{}) != nil {
 			t.Fatalf("%s became %x", b, m.Body)
 		}
 		if body, err := x.Result(l); err == nil && CheckCBOR(body, l) != nil {

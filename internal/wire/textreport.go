@@ -225,16 +225,12 @@ var infoFields = [...]struct {
 }
 
 // Info reads how the actor is, as the body of a native heartbeat. pid is that of its
-// hello, 0: not known, and started how many requests it was sent, which stands for
-// those it has started where it does not count. What cannot be read is left out.
-func (t *Text) Info(pid int, started uint64) Message {
+// hello, 0: not known. What cannot be read is left out.
+func (t *Text) Info(pid int) Message {
 	m := Message{Kind: KindNotify}
 	info := make(map[string]any)
 	if pid > 0 {
 		info["pid"] = pid
-	}
-	if started > 0 {
-		info["started"] = started
 	}
 	if raw := t.raw("info"); raw != nil && raw[0] == '{' {
 		if members, fault := membersOf(raw); fault == nil {
