@@ -249,7 +249,7 @@ func connectionDeath(err error) *wire.Death {
 	var e *wire.Error
 	switch {
 	case errors.Is(err, peer.ErrSilent):
-		return &wire.Death{Cause: wire.CauseHeartbeat, Reason: err.Error()}
+		return &wire.Death{Cause: wire.CauseHeartbeat, Reason: "nothing came over its connection any more"}
 	case errors.As(err, &e) && e.Code == wire.CodeProtocol:
 		return &wire.Death{Cause: wire.CauseProtocol, Reason: e.Message}
 	case err != nil:

@@ -72,6 +72,22 @@ func (d *dead) find(aid string) *obituary {
 	return d.people[aid]
 }
 
+// named returns the aid of who bore that name last, of those that are remembered, or "".
+func (d *dead) named(name string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for n := range maxDead {
+		aid := d.order[(d.next+maxDead-1-n)%maxDead]
+		if aid == "" {
+			break
+		}
+		if o := d.people[aid]; o != nil && o.label == name {
+			return aid
+		}
+	}
+	return ""
+}
+
 func (d *dead) letter(l actor.DeadLetter) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -220,11 +220,16 @@ func (a *Arbiter) inspect(_ context.Context, target actor.Ref) (actor.Inspection
 		}
 		out.Spawn = &s.args
 	default:
-		d := a.dead.find(name)
+		d, aid := a.dead.find(name), name
 		if d == nil {
-			return out, a.unknownActor(name)
+			if aid = a.dead.named(name); aid == "" {
+				return out, a.unknownActor(name)
+			}
+			if d = a.dead.find(aid); d == nil { // forgotten meanwhile
+				return out, a.unknownActor(name)
+			}
 		}
-		out.Info = actor.Info{AID: name, Name: d.label, State: cell.Terminated.String()}
+		out.Info = actor.Info{AID: aid, Name: d.label, State: cell.Terminated.String()}
 		if d.death.Cause == wire.CauseStopped {
 			out.Info.State = cell.Closed.String()
 		}

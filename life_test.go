@@ -323,6 +323,56 @@ func TestKilledByCommand(t *testing.T) {
 	}
 }
 
+// Who has ended is found by the name people know, the last of those that had it, and
+// calls to its aid say who that was.
+func TestInspectTheDead(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	for life := range 2 {
+		v := w.spawn(Victim, actor.Name("ada"))
+		if i := w.inspect(t, actor.To("ada")); i.Death != nil || i.Info.AID != v.AID {
+			t.Errorf("life %d: alive it is %+v", life, i.Info)
+		}
+		if _, err := w.arb.Kill(w.ctx, v); err != nil {
+			t.Fatal(err)
+		}
+		for _, by := range []actor.Ref{actor.To("ada"), {AID: v.AID}} {
+			i := w.inspect(t, by)
+			if i.Info.AID != v.AID || i.Info.Name != "ada" || i.Info.State != "terminated" || i.Death == nil || i.Death.Cause != actor.CauseKilled || len(i.Events) == 0 {
+				t.Errorf("life %d by %v: %+v, %+v", life, by, i.Info, i.Death)
+			}
+		}
+	}
+	if _, err := actor.InspectActor.Call(w.ctx, actor.Arbiter, actor.To("eve")); !errors.Is(err, actor.ErrUnknownActor) {
+		t.Errorf("who never was is %v", err)
+	}
+}
+
+// Errors name who was called as people know them, also those the caller's end makes.
+func TestErrorsNameTheTarget(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	for _, place := range []actor.SpawnOption{actor.Goroutine(), actor.Process()} {
+		v := w.spawn(Victim, place, actor.Name("ada"))
+		ctx, cancel := context.WithTimeout(w.ctx, 50*time.Millisecond)
+		_, err := Block.Call(ctx, v, actor.None{})
+		cancel()
+		var e *actor.Error
+		if !errors.As(err, &e) || e.Code != actor.Deadline || e.Target != "ada" || !strings.HasPrefix(err.Error(), `call block on "ada": `) {
+			t.Errorf("the deadline: %v", err)
+		}
+		ctx, cancel = context.WithCancel(w.ctx)
+		p := Block.Start(ctx, v, actor.None{})
+		cancel()
+		if _, err := p.Wait(); !errors.As(err, &e) || e.Code != actor.Canceled || e.Target != "ada" {
+			t.Errorf("canceled: %v", err)
+		}
+		if _, err := w.arb.Kill(w.ctx, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestNotAgain: an actor that says so is not started again, whatever the policy, in
 // every place and language.
 func TestNotAgain(t *testing.T) {

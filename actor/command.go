@@ -106,7 +106,7 @@ func (c Command[In, Out]) Call(ctx context.Context, target Ref, in In) (Out, err
 	}
 	var out Out
 	if e != nil {
-		return out, errorOf(e, target.label(), c.name)
+		return out, errorOf(e, target.address(), target.label(), c.name)
 	}
 	return out, nil
 }
@@ -118,7 +118,7 @@ func (c Command[In, Out]) Call(ctx context.Context, target Ref, in In) (Out, err
 func (c Command[In, Out]) Send(ctx context.Context, target Ref, in In) error {
 	to := target.address()
 	if err := cell.SendIn(ctx, to, c.name, &typed[In]{in}); err != nil {
-		return errorOf(err, target.label(), c.name)
+		return errorOf(err, to, target.label(), c.name)
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func (c Command[In, Out]) Send(ctx context.Context, target Ref, in In) error {
 func (c Command[In, Out]) TrySend(ctx context.Context, target Ref, in In) error {
 	to := target.address()
 	if err := cell.TrySendIn(ctx, to, c.name, &typed[In]{in}); err != nil {
-		return errorOf(err, target.label(), c.name)
+		return errorOf(err, to, target.label(), c.name)
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (c Command[In, Out]) TrySend(ctx context.Context, target Ref, in In) error 
 func (p *Pending[Out]) Wait() (out Out, err error) {
 	v, e := p.call.Wait(p.ctx)
 	if e != nil {
-		return out, errorOf(e, p.label, p.call.Command)
+		return out, errorOf(e, p.call.Target, p.label, p.call.Command)
 	}
 	if p.noAck {
 		return out, nil
@@ -152,7 +152,7 @@ func result[Out any](v cell.Value, label, command string) (Out, error) {
 	out, err := take[Out](v, nil)
 	if err != nil {
 		e := wire.AsError(err, wire.CodeInvalid)
-		return out, errorOf(&wire.Error{Code: e.Code, Started: wire.StartedYes, Message: "its result does not fit: " + e.Message}, label, command)
+		return out, errorOf(&wire.Error{Code: e.Code, Started: wire.StartedYes, Message: "its result does not fit: " + e.Message}, label, label, command)
 	}
 	return out, nil
 }
@@ -170,15 +170,11 @@ func (p *Pending[Out]) Cancel() { p.call.Cancel() }
 //
 //	n, err := actor.Call[int](ctx, "tally", "add", 5)
 func Call[Out any, T Target](ctx context.Context, target T, command string, args ...any) (Out, error) {
-	to := addressOf(target)
-	label := to
-	if r, ok := any(target).(Ref); ok {
-		label = r.label()
-	}
+	to, label := addressOf(target), labelOf(target)
 	v, e := cell.Ask(ctx, to, command, argumentsOf(args), false)
 	if e != nil {
 		var out Out
-		return out, errorOf(e, label, command)
+		return out, errorOf(e, to, label, command)
 	}
 	return result[Out](v, label, command)
 }
@@ -188,7 +184,7 @@ func Call[Out any, T Target](ctx context.Context, target T, command string, args
 func Send[T Target](ctx context.Context, target T, command string, args ...any) error {
 	to := addressOf(target)
 	if err := cell.SendIn(ctx, to, command, argumentsOf(args)); err != nil {
-		return errorOf(err, to, command)
+		return errorOf(err, to, labelOf(target), command)
 	}
 	return nil
 }
@@ -197,7 +193,7 @@ func Send[T Target](ctx context.Context, target T, command string, args ...any) 
 func TrySend[T Target](ctx context.Context, target T, command string, args ...any) error {
 	to := addressOf(target)
 	if err := cell.TrySendIn(ctx, to, command, argumentsOf(args)); err != nil {
-		return errorOf(err, to, command)
+		return errorOf(err, to, labelOf(target), command)
 	}
 	return nil
 }

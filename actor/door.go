@@ -14,4 +14,4 @@ func (o JoinOptions) Over(t peer.Transport) JoinOptions {
 
 // Told returns how a caller of command is told that target failed with e. It is for the
 // arbiter, which sends itself no message to spawn: nobody else can name a wire.Error.
-func Told(e *wire.Error, target, command string) error { return errorOf(e, target, command) }
+func Told(e *wire.Error, target, command string) error { return errorOf(e, target, target, command) }

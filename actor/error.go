@@ -210,12 +210,16 @@ func (e *DownError) Error() string {
 	quiet := e.Death
 	quiet.Stderr = nil
 	b.WriteString(": " + quiet.String())
+	comma := ""
+	if e.Reason != "" {
+		comma = "," // a reason is a sentence of its own
+	}
 	switch {
 	case e.Cause == CauseStart:
 	case e.Err.Started == StartedYes:
-		b.WriteString(" while handling it")
+		b.WriteString(comma + " while handling it")
 	case e.Err.Started == StartedNo:
-		b.WriteString(" before the handler started")
+		b.WriteString(comma + " before the handler started")
 	}
 	if n := len(e.Stderr); n > 0 && e.Cause != CausePanic { // which has said it in the reason, and then logged its stack
 		fmt.Fprintf(&b, "; last line: %q", e.Stderr[n-1])
@@ -226,8 +230,9 @@ func (e *DownError) Error() string {
 // Unwrap returns Err.
 func (e *DownError) Unwrap() error { return e.Err }
 
-// errorOf returns e as users see it.
-func errorOf(e *wire.Error, target, command string) error {
+// errorOf returns e as users see it: command was sent to address, whom they know as
+// label.
+func errorOf(e *wire.Error, address, label, command string) error {
 	if e == nil {
 		return nil
 	}
@@ -235,8 +240,8 @@ func errorOf(e *wire.Error, target, command string) error {
 		Code: Code(e.Code), App: e.App, Message: e.Message, Target: e.Target, Command: e.Command,
 		Started: Started(e.Started), Path: e.Path,
 	}
-	if err.Target == "" {
-		err.Target = target
+	if err.Target == "" || err.Target == address {
+		err.Target = label
 	}
 	if err.Command == "" {
 		err.Command = command

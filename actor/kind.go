@@ -249,7 +249,7 @@ func (k *Kind[S]) hooks(spec *cell.Spec) {
 	}
 	if k.Undelivered != nil {
 		spec.Undelivered = func(ctx context.Context, state any, e *wire.Error) {
-			err := errorOf(e, "", "")
+			err := errorOf(e, "", "", "")
 			var plain *Error
 			if d, ok := err.(*DownError); ok {
 				plain = d.Err

@@ -263,7 +263,7 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 		conn.Close(err)
 		var e *wire.Error
 		if errors.As(err, &e) {
-			return nil, errorOf(e, "arbiter", "hello")
+			return nil, errorOf(e, "arbiter", "arbiter", "hello")
 		}
 		return nil, fmt.Errorf("cannot join the arbiter at %q: %w", m.address, err)
 	}

@@ -76,6 +76,13 @@ func addressOf[T Target](t T) string {
 	return fmt.Sprint(t) // a named string type
 }
 
+func labelOf[T Target](t T) string {
+	if r, ok := any(t).(Ref); ok {
+		return r.label()
+	}
+	return addressOf(t)
+}
+
 // ValidName reports whether name may name an actor: 1 to 64 of the characters
 // A-Z a-z 0-9 _ . - are allowed, and "arbiter" and "monitor" are taken.
 func ValidName(name string) error {

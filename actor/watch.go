@@ -38,7 +38,7 @@ func Watch(ctx context.Context, target Ref, f func(ctx context.Context, e Ended)
 		go f(ctx, e)
 	}
 	if err := s.Host.Watch(ctx, s, to, w); err != nil {
-		return Watching{}, errorOf(err, target.label(), "watch")
+		return Watching{}, errorOf(err, target.address(), target.label(), "watch")
 	}
 	return Watching{s.Host, w}, nil
 }

@@ -57,7 +57,9 @@ func Main(m *testing.M, kinds ...actor.Behaviour) {
 }
 
 // Run runs f as a test in virtual time (see testing/synctest) with an arbiter of
-// kinds. Only goroutine actors and members that Join live in virtual time.
+// kinds. Only goroutine actors and members that Join live in virtual time. A goroutine
+// that outlives the test is synctest's to tell, which panics with its stack ("deadlock:
+// main bubble goroutine has exited"), and so ends the whole test program.
 func Run(t *testing.T, f func(t *testing.T, a *Arbiter), kinds ...actor.Behaviour) {
 	synctest.Test(t, func(t *testing.T) {
 		f(t, start(t, kinds))

@@ -131,8 +131,13 @@ func (a *app) explainJoin(address, origin string, err error) error {
 		return a.explainRefusal(address, err, e)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		p = &problem{exit: exitTimeout, code: "deadline", text: "the arbiter at " + address + " did not say hello within " + a.timeout.String()}
-		p.because("it hangs or is stopped, or what listens there is no arbiter")
 		p.hint("wait longer", a.again("--timeout", longer(a.timeout)))
+		if pid := pidAt(address); pid != 0 {
+			p.err = err
+			p.because("its process, pid %d, is there, but hangs or is stopped", pid)
+			return p.hint("let it go on, if it is stopped", fmt.Sprintf("kill -CONT %d", pid))
+		}
+		p.because("it hangs or is stopped, or what listens there is no arbiter")
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		p = noArbiter("nothing listens at %s", address).because("the arbiter that did has ended, or the address is wrong")
 	case errors.Is(err, fs.ErrPermission):
@@ -148,6 +153,21 @@ func (a *app) explainJoin(address, origin string, err error) error {
 		p.hint("talk to your own arbiter", "env -u "+origin+" "+a.again("", ""))
 	}
 	return p.hint("start one", a.program+" up")
+}
+
+// pidAt returns the process of the user's own arbiter whose control socket is at
+// address, or 0.
+func pidAt(address string) int {
+	list, err := arbiter.Instances()
+	if err != nil {
+		return 0
+	}
+	for _, i := range list {
+		if i.Address == address {
+			return i.PID
+		}
+	}
+	return 0
 }
 
 // explainRefusal says why the arbiter did not let us in.

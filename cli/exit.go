@@ -122,6 +122,8 @@ func (a *app) explainDown(err error, down *actor.DownError) *problem {
 	switch gaveUp := strings.HasPrefix(down.Reason, "given up: "); {
 	case down.Err.Started == actor.StartedNo && gaveUp:
 		p.hint("after fixing it", a.program+" start "+target).hint("full output", a.program+" logs "+target+" --since 2m")
+	case down.Err.Started == actor.StartedNo && down.Cause == actor.CauseStopped && down.Reason == "it has no workers":
+		p.hint("give it some", a.program+" scale "+target+"=1") // there is nobody to start
 	case down.Err.Started == actor.StartedNo && down.Cause == actor.CauseStopped:
 		p.hint("start it", a.program+" start "+target)
 	}

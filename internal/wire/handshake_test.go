@@ -320,10 +320,10 @@ func TestValidName(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
-	names := []string{"add", "tally", "reset", "Counter", "multiply", "", strings.Repeat("x", 300)}
+	names := []string{"add", "tally", "reset", "Counter", "multiply", "stop", "", strings.Repeat("x", 300)}
 	for name, want := range map[string]string{
 		"tali": "tally", "atd": "add", "dad": "add", "rest": "reset", "counter": "Counter", "multiplyer": "multiply", "mutliply": "multiply",
-		"zzzzz": "", "": "", "xy": "", "tally": "", strings.Repeat("x", 299): "",
+		"hop": "", "adn": "add", "rset": "reset", "zzzzz": "", "": "", "xy": "", "tally": "", strings.Repeat("x", 299): "",
 	} {
 		if got := Nearest(name, slices.Values(names)); got != want {
 			t.Errorf("%.20q: %q, want %q", name, got, want)

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -44,6 +45,9 @@ func locate(data []byte, t reflect.Type, err error) *FieldError {
 		return fault
 	}
 	fault.Reason = fmt.Sprintf("want %v, got %s", t, describeCBOR(data))
+	if t == reflect.TypeFor[time.Duration]() {
+		fault.Reason = "want a duration in nanoseconds, as a whole number, got " + describeCBOR(data)
+	}
 	if t.Kind() == reflect.Interface && t.NumMethod() == 0 {
 		// Everything fits an any but what cannot be a key of a Go map.
 		fault.Reason = "a map whose keys cannot be the keys of a Go map"

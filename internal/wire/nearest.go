@@ -7,8 +7,8 @@ import (
 )
 
 // Nearest returns the name among those given that is nearest to name, for a "did
-// you mean", or "" if none is near: at most 2 edits away, or a third of the
-// length of name if that is more. An edit inserts, removes or changes a
+// you mean", or "" if none is near: at most 2 edits away, 1 where name has no more
+// than three characters, or a third of the length of name if that is more. An edit inserts, removes or changes a
 // character, or swaps two neighbours; case does not count. Of several equally
 // near the first in the alphabet is returned, so the answer is always the same.
 func Nearest(name string, among iter.Seq[string]) string {
@@ -17,8 +17,8 @@ func Nearest(name string, among iter.Seq[string]) string {
 	}
 	want := []rune(strings.ToLower(name))
 	limit := max(2, len(want)/3)
-	if len(want) <= 2 {
-		limit = 1 // two edits of two letters are another word
+	if len(want) <= 3 {
+		limit = 1 // two edits of three letters are another word: stop is not hop
 	}
 	best, found := limit+1, ""
 	for candidate := range among {
