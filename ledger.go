@@ -31,6 +31,9 @@ type tally struct {
 
 func (t *tally) add() { t.parts[rand.Uint32()%uint32(len(t.parts))].n.Add(1) }
 
+// undo takes one back: of a part it may make less than nothing, and the sum is right.
+func (t *tally) undo() { t.parts[rand.Uint32()%uint32(len(t.parts))].n.Add(^uint64(0)) }
+
 func (t *tally) sum() (n uint64) {
 	for i := range t.parts {
 		n += t.parts[i].n.Load()

@@ -92,11 +92,13 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 	if p := to.pooledAs(wire.Bytes(c.Target)); p != nil && to.repeats(wire.Bytes(c.Command)) {
 		where = i.repeatable(p, to, c, &note)
 	}
+	i.arb.ledger.local.add() // first: its handler may be what asks for the account
 	id, err := i.ask(to, s, c, note, chained, 1)
+	if id == 0 {
+		i.arb.ledger.local.undo()
+	}
 	if err != nil {
 		note.Caller.Failed(0, at(err, to)) // which may be to make it again: then there is something to take back
-	} else if id != 0 {
-		i.arb.ledger.local.add()
 	}
 	if !c.Placed(where, id) {
 		i.withdraw(where, id)
