@@ -421,6 +421,11 @@ func outcomes(t *testing.T, w *world, put func() actor.Ref) {
 	expect("cancel", err, actor.ErrCanceled)
 	canceled, stop := context.WithCancel(ctx)
 	p = Block.Start(canceled, s, actor.None{})
+	// One is at work when it is taken back; the others may have been before they began.
+	eventually(t, "it is at work", func() bool {
+		info, err := actor.GetInfo.Call(ctx, s, actor.None{})
+		return err == nil && info.Handling == "block"
+	})
 	go stop()
 	_, err = p.Wait()
 	expect("cancel by ctx", err, actor.ErrCanceled)
