@@ -213,7 +213,8 @@ func newWorld(t *testing.T, change ...func(*arbiter.Options)) *world {
 		t.Fatal(err)
 	}
 	w.arb = arb
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	// No measure: some of these take seconds, and under the race detector on a busy machine ten times that.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	w.ctx = arb.Context(ctx)
 	t.Cleanup(func() {
 		cancel()
