@@ -205,6 +205,9 @@ func TestQuickExits(t *testing.T) {
 			}
 			ended := make(chan actor.Death, 1)
 			ref, err := w.arb.SpawnProgram(w.ctx, "/bin/sh", []string{"-c", e.script}, options...)
+			if err != nil && e.want.Cause != actor.CauseMemory { // so little may not do to begin
+				t.Errorf("%d: it has run, and is said not to have started: %v", n, err)
+			}
 			if err == nil {
 				_, err = actor.Watch(w.ctx, ref, func(_ context.Context, e actor.Ended) { ended <- e.Death })
 			}

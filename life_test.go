@@ -80,6 +80,7 @@ func TestStartBudget(t *testing.T) {
 	t.Parallel()
 	w := quietWorld(t)
 	limit := actor.StartTimeout(150 * time.Millisecond)
+	longer := actor.StartTimeout(2 * time.Second) // in which a busy machine has started a shell
 	never := actor.Extra(map[string]any{"start": "never"})
 	for name, spawn := range map[string]func(mark string) (actor.Ref, error){
 		"a constructor, in a goroutine": func(string) (actor.Ref, error) { return w.arb.Spawn(w.ctx, Victim, limit, never) },
@@ -87,14 +88,14 @@ func TestStartBudget(t *testing.T) {
 			return w.arb.Spawn(w.ctx, Victim, limit, never, actor.Process(), actor.Env("MARK="+mark))
 		},
 		"a program without a hello": func(mark string) (actor.Ref, error) {
-			return w.arb.SpawnProgram(w.ctx, "/bin/sh", []string{"-c", "echo still looking for the disk >&2; sleep 300"}, limit, actor.Env("MARK="+mark))
+			return w.arb.SpawnProgram(w.ctx, "/bin/sh", []string{"-c", "echo still looking for the disk >&2; sleep 300"}, longer, actor.Env("MARK="+mark))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mark := filepath.Base(t.TempDir()) + strconv.Itoa(int(time.Now().UnixNano()))
 			_, err := spawn(mark)
 			var down *actor.DownError
-			if !errors.As(err, &down) || down.Cause != actor.CauseStart || !strings.Contains(down.Reason, "not ready after 150ms") {
+			if !errors.As(err, &down) || down.Cause != actor.CauseStart || !strings.Contains(down.Reason, "not ready after ") {
 				t.Errorf("spawn: %v", err)
 			}
 			if strings.Contains(name, "program") && !strings.Contains(err.Error(), "looking for the disk") {
@@ -584,12 +585,16 @@ func TestBetweenLives(t *testing.T) {
 	t.Parallel()
 	w := quietWorld(t)
 	m := w.member(w.address("unix:"), Caller, actor.JoinOptions{})
-	restart := actor.Restart(supervise.Policy{MinBackoff: 200 * time.Millisecond, Jitter: -1})
-	for _, place := range []actor.SpawnOption{actor.Goroutine(), actor.Process()} {
+	// As long as it is to take: the next one is started by command.
+	restart := actor.Restart(supervise.Policy{MinBackoff: time.Hour, MaxBackoff: time.Hour, Jitter: -1})
+	for _, place := range []struct {
+		put  actor.SpawnOption
+		room int // how many are sent before it is started; a process says what it has room for
+	}{{actor.Goroutine(), 3}, {actor.Process(), 0}} {
 		for who, ctx := range map[string]context.Context{"the arbiter": w.ctx, "a member": m.Context(w.ctx)} {
 			w.arb.Logger().Info("next", "who", who)
 			name := fmt.Sprintf("s%d", time.Now().UnixNano())
-			first := w.spawn(Witness, place, actor.Name(name), restart) // which does one thing at a time
+			first := w.spawn(Witness, place.put, actor.Name(name), restart) // which does one thing at a time
 			to := actor.To(name)
 			if _, err := Die.Call(ctx, to, "panic"); !errors.Is(err, actor.ErrDown) {
 				t.Fatal(err)
@@ -597,14 +602,24 @@ func TestBetweenLives(t *testing.T) {
 			if s := w.inspect(t, to).Slots[0]; s.State != "waiting" || s.Waits <= 0 {
 				t.Errorf("its slot: %+v", s)
 			}
+			began := time.Now()
+			started := make(chan error, 1)
 			for n := range 5 {
+				if n == place.room {
+					go func() {
+						_, err := actor.StartActor.Call(w.ctx, actor.Arbiter, to)
+						started <- err
+					}()
+				}
 				if err := Record.Send(ctx, to, n); err != nil {
 					t.Fatal(err)
 				}
 			}
-			began := time.Now()
 			if n, err := Double.Call(ctx, to, 4); n != 8 || err != nil {
-				t.Errorf("%s: a call that waited: %d, %v", who, n, err)
+				t.Errorf("%s: a call behind those that waited: %d, %v", who, n, err)
+			}
+			if err := <-started; err != nil {
+				t.Fatal(err)
 			}
 			t.Logf("%s: answered after %v", who, time.Since(began))
 			if notes, err := Noted.Call(ctx, to, actor.None{}); err != nil || !slices.Equal(notes, []string{"0", "1", "2", "3", "4"}) {
@@ -780,10 +795,8 @@ func TestInboxBytesWithin(t *testing.T) {
 		info, err := actor.GetInfo.Call(w.ctx, v, actor.None{})
 		return err == nil && info.Handling == "block"
 	})
-	echo := func(arg any) error {
-		short, cancel := context.WithTimeout(w.ctx, 50*time.Millisecond)
-		defer cancel()
-		_, err := actor.Call[any](short, v, "echo", arg)
+	echo := func(ctx context.Context, arg any) error {
+		_, err := actor.Call[any](ctx, v, "echo", arg)
 		return err
 	}
 	half := strings.Repeat("x", 600<<10)
@@ -793,10 +806,12 @@ func TestInboxBytesWithin(t *testing.T) {
 	if _, err := actor.NewCommand[[]byte, any]("echo").Call(w.ctx, v, []byte(half)); !errors.Is(err, actor.ErrOverloaded) {
 		t.Errorf("a []byte too many: %v", err)
 	}
-	if err := echo(half); !errors.Is(err, actor.ErrOverloaded) {
+	if err := echo(w.ctx, half); !errors.Is(err, actor.ErrOverloaded) {
 		t.Errorf("an argument too many: %v", err)
 	}
-	if err := echo("small"); !errors.Is(err, actor.ErrDeadline) {
+	short, cancel := context.WithTimeout(w.ctx, 50*time.Millisecond)
+	defer cancel()
+	if err := echo(short, "small"); !errors.Is(err, actor.ErrDeadline) {
 		t.Errorf("a small one: %v", err)
 	}
 	busy.Cancel()

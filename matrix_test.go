@@ -503,12 +503,13 @@ func earlyEnd(t *testing.T, o *observation) {
 
 // missing has a program disappear, and then be started again.
 func missing(t *testing.T, o *observation) {
+	const backoff = 3 * time.Second // while it lasts two find who waits, and call and watch him
 	script := filepath.Join(t.TempDir(), "worker")
 	text := fmt.Sprintf("#!/bin/sh\nexec %q %q\n", python(t), workerPath(t))
 	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	first, err := o.m.arb.SpawnProgram(o.m.ctx, script, nil, actor.Name(o.name), actor.Restart(supervise.Policy{MinBackoff: time.Second, Jitter: -1, MaxCrashes: 2}))
+	first, err := o.m.arb.SpawnProgram(o.m.ctx, script, nil, actor.Name(o.name), actor.Restart(supervise.Policy{MinBackoff: backoff, Jitter: -1, MaxCrashes: 2}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -521,7 +522,7 @@ func missing(t *testing.T, o *observation) {
 		t.Fatal(err)
 	}
 	o.waitsFor(t, func(in actor.Inspection) bool { return in.Info.AID != first.AID && in.Info.State == "waiting" })
-	o.began = time.Now().Add(time.Second)
+	o.began = time.Now().Add(backoff)
 	o.pid = 0
 }
 

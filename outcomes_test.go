@@ -213,7 +213,8 @@ func newWorld(t *testing.T, change ...func(*arbiter.Options)) *world {
 		t.Fatal(err)
 	}
 	w.arb = arb
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	// No measure: some of these take seconds, and under the race detector on a busy machine ten times that.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	w.ctx = arb.Context(ctx)
 	t.Cleanup(func() {
 		cancel()
@@ -421,6 +422,11 @@ func outcomes(t *testing.T, w *world, put func() actor.Ref) {
 	expect("cancel", err, actor.ErrCanceled)
 	canceled, stop := context.WithCancel(ctx)
 	p = Block.Start(canceled, s, actor.None{})
+	// One is at work when it is taken back; the others may have been before they began.
+	eventually(t, "it is at work", func() bool {
+		info, err := actor.GetInfo.Call(ctx, s, actor.None{})
+		return err == nil && info.Handling == "block"
+	})
 	go stop()
 	_, err = p.Wait()
 	expect("cancel by ctx", err, actor.ErrCanceled)

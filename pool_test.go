@@ -343,10 +343,11 @@ func TestPoolScales(t *testing.T) {
 // TestPoolNamesTheWorker: who calls a pool, and is told of a worker's end, is told
 // which one it was, wherever that lives and however far the message came.
 func TestPoolNamesTheWorker(t *testing.T) {
+	const budget = 500 * time.Millisecond // more than a busy machine takes to send four messages
 	for _, in := range []string{"goroutine", "process"} {
 		t.Run(in, func(t *testing.T) {
 			w := newWorld(t)
-			pool, err := w.arb.Pool(w.ctx, Subject, actor.PoolArgs{Name: "web", Worker: actor.SpawnArgs{In: in, Budget: 100 * time.Millisecond}})
+			pool, err := w.arb.Pool(w.ctx, Subject, actor.PoolArgs{Name: "web", Worker: actor.SpawnArgs{In: in, Budget: budget}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -58,10 +58,12 @@ func silentProgram(i *incarnation) *cell.Spec {
 	return spec
 }
 
-// attend ends the actor when its process has ended.
+// attend ends the actor when its process has ended, and no sooner than it was ready: a
+// process that was started is no failed start, however soon it ends.
 func (p *program) attend() {
 	<-p.process.Exited()
 	within(lastWords, p.process.Done())
+	<-p.inc.ready.until() // or has ended otherwise
 	if p.inc.cell.State() == cell.Stopping {
 		return // the stop hook has seen it
 	}

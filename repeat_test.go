@@ -112,7 +112,7 @@ func TestIdempotentCancel(t *testing.T) {
 	w := newWorld(t, func(o *arbiter.Options) { o.Kinds = append(o.Kinds, Reader) })
 	pool := readers(w, "goroutine")
 	for from, ctx := range callersOf(w) {
-		limited, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+		limited, cancel := context.WithTimeout(ctx, time.Second) // until then it is to be seen where the call is
 		began := time.Now()
 		p := Look.Start(limited, pool, time.Minute)
 		busy := func() (n int, who string) {

@@ -485,15 +485,25 @@ func TestCrashLoop(t *testing.T) {
 			share := func(d time.Duration) float64 { return 100 * float64(d) / float64(took) }
 			t.Logf("%d starts in %v, and given up: %s", starts, took.Round(time.Millisecond), reason)
 			t.Logf("of a processor: the arbiter (and this test) %.2f %%, what it started %.2f %%", share(ownAfter-own), share(childrenAfter-children))
-			if starts > size*supervise.DefaultMaxCrashes || starts < supervise.DefaultMaxCrashes {
+			// One that has failed is started on until all others have, too. So no more starts
+			// are certain than there are waits in this time, each twice as long as the one before.
+			most := 1
+			for wait, sum := supervise.DefaultMinBackoff*4/5, time.Duration(0); sum+wait <= took; wait *= 2 {
+				sum += wait
+				most++
+			}
+			if starts > size*max(most, supervise.DefaultMaxCrashes) || starts < supervise.DefaultMaxCrashes {
 				t.Errorf("%d starts of %d workers", starts, size)
 			}
 			if !strings.Contains(reason, "5 crashes within 1m") {
 				t.Errorf("given up since %q", reason)
 			}
-			_, err = Double.Call(w.ctx, pool, 1)
 			var down *actor.DownError
-			if !errors.As(err, &down) || !strings.Contains(err.Error(), reason) || !slices.Contains(down.Stderr, test.last) {
+			eventually(t, "those that were left have ended", func() bool { // which the event does not wait for
+				_, err = Double.Call(w.ctx, pool, 1)
+				return errors.As(err, &down) && slices.Contains(down.Stderr, test.last)
+			})
+			if !strings.Contains(err.Error(), reason) {
 				t.Errorf("a call to it: %v (%+v)", err, down)
 			}
 			if !strings.Contains(w.log.String(), test.last) {

@@ -245,7 +245,7 @@ func TestDemoTellsWhatIsLost(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			d := w.demo("--no-chaos", "--for", "2s", "--workers", "2")
+			d := w.demo("--no-chaos", "--for", "4s", "--workers", "2") // in which one more program runs, too
 			if did := w.run(strings.Fields(test.args)...); did.code != exitOK {
 				t.Fatalf("%s: exit code %d\n%s", test.args, did.code, did.errors)
 			}

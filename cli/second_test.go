@@ -184,6 +184,11 @@ func TestLogs(t *testing.T) {
 	}
 	close(quit)
 	<-printed
+	fmt.Fprintln(pipe, "the last")
+	w.until("all is printed", func(map[string]actor.Info) bool {
+		last := result[[]actor.LogLine](w, "logs", "web/2", "-n", "1")
+		return len(last) == 1 && last[0].Text == "the last"
+	})
 	if code := f.end(t, os.Interrupt); code != exitInterrupted || gap > 1 && !strings.Contains(f.errs.String(), "missing") || strings.Contains(f.errs.String(), "error") {
 		t.Errorf("logs -f ended with exit code %d\n%s", code, f.errs)
 	}

@@ -71,7 +71,8 @@ func (w *world) command(args ...string) *exec.Cmd {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	// No measure: a host lives as long as its test, which on a busy machine starts dozens of programs.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	w.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.Env, cmd.Dir = w.env, w.dir
@@ -292,7 +293,7 @@ type told struct {
 // see it.
 func dead(t *testing.T, pid int) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); syscall.Kill(pid, 0) == nil && !zombie(pid); {
+	for end := time.Now().Add(20 * time.Second); syscall.Kill(pid, 0) == nil && !zombie(pid); {
 		if time.Now().After(end) {
 			t.Fatalf("the process %d is still there", pid)
 		}

@@ -122,10 +122,10 @@ func TestBeyondTheWindow(t *testing.T) {
 	})
 }
 
-// The window is granted again at half, in few frames, and never stops.
+// The window is granted again in few frames, at a quarter of it, and never stops.
 func TestCreditsFlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := strangers(Options{}, Options{Window: wire.Window{Messages: 10, Bytes: 1 << 20}})
+		a, b := strangers(Options{}, Options{Window: wire.Window{Messages: 40, Bytes: 1 << 20}})
 		taken := 0
 		b.on = func(c *Conn, m *wire.Message) {
 			taken++
@@ -147,11 +147,11 @@ func TestCreditsFlow(t *testing.T) {
 			t.Errorf("%d messages were taken, want %d", taken, n)
 		}
 		if credits := b.Stats().MessagesOut; credits > n/4 {
-			t.Errorf("%d frames went back for %d messages in a window of 10", credits, n)
+			t.Errorf("%d frames went back for %d messages in a window of 40", credits, n)
 		}
 		a.out.mu.Lock()
 		defer a.out.mu.Unlock()
-		if a.out.started < n-10 {
+		if a.out.started < n-10 { // a quarter of the window
 			t.Errorf("the other end is known to have started %d handlers, want nearly %d", a.out.started, n)
 		}
 	})

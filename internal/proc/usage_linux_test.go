@@ -82,10 +82,14 @@ func TestWanted(t *testing.T) {
 	spins := start(t, shell("while :; do :; done"))
 	waits := start(t, Spec{Path: "sleep", Args: []string{"60"}})
 	eventually(t, "the other one waits", func() bool { return usage(t, waits).State == 'S' })
-	before, still, began := spins.Wanted(), waits.Wanted(), time.Now()
-	eventually(t, "it wants", func() bool { return spins.Wanted()-before > 100*time.Millisecond })
-	if took, wanted := time.Since(began), spins.Wanted()-before; wanted < took/2 || wanted > 2*took {
-		t.Errorf("in %v the one that spins wanted %v", took, wanted)
+	still, before := waits.Wanted(), time.Now() // the first look lies between two moments, and so does the last
+	from := spins.Wanted()
+	began := time.Now()
+	eventually(t, "it wants", func() bool { return spins.Wanted()-from > 100*time.Millisecond })
+	least := time.Since(began)
+	wanted := spins.Wanted() - from
+	if most := time.Since(before); wanted < least/2 || wanted > 2*most {
+		t.Errorf("in %v to %v the one that spins wanted %v", least, most, wanted)
 	}
 	if now := waits.Wanted(); now != still {
 		t.Errorf("the one that waits wanted %v, and then %v", still, now)
