@@ -143,7 +143,7 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 		return 0, err
 	}
 	l.ID, l.Chained, l.Attempt = id, chained, attempt
-	if err := to.cell.Take(c.Command, &l); err != nil {
+	if err := to.cell.Take(c.Command, &l, i.cell); err != nil {
 		return 0, untold(to, id, err)
 	}
 	return id, nil
@@ -217,7 +217,7 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 		return err
 	}
 	l.Waits = wait == untilRoom && (to != i || s.Turn == nil) // or it would wait for itself
-	err := to.cell.Take(command, l)
+	err := to.cell.Take(command, l, i.cell)
 	if !l.Waits || err == nil || err.Code != wire.CodeOverloaded {
 		return err
 	}
@@ -230,14 +230,14 @@ func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope
 	for {
 		// Asked for before the try, so that room made in between is not missed.
 		room := to.cell.Room()
-		if err = to.cell.Take(command, l); err == nil || err.Code != wire.CodeOverloaded {
+		if err = to.cell.Take(command, l, i.cell); err == nil || err.Code != wire.CodeOverloaded {
 			return err
 		}
 		select {
 		case <-room:
 		case <-ctx.Done():
 			l.Waits = false
-			return to.cell.Take(command, l)
+			return to.cell.Take(command, l, i.cell)
 		}
 	}
 }
@@ -254,6 +254,9 @@ func (i *incarnation) TrySend(ctx context.Context, s cell.Scope, target, command
 
 // sendTo sends a one-way message to who has the address.
 func (i *incarnation) sendTo(ctx context.Context, s cell.Scope, target, command string, v cell.Value, wait waiting) *wire.Error {
+	if i.cell != nil && i.cell.Ended() { // Take looks again, where who is told of the end must see nothing later
+		return cell.ErrSenderEnded
+	}
 	if p := i.arb.allOf(target); p != nil {
 		return i.sendAll(ctx, s, p, command, v)
 	}

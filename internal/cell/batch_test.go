@@ -42,7 +42,7 @@ func deliver(c *Cell, id uint64, w string) *wire.Error {
 	if id%2 == 1 {
 		return c.Deliver(request(nil, id, "work", w))
 	}
-	return c.Take("work", &Letter{Value: word(w), ID: id})
+	return c.Take("work", &Letter{Value: word(w), ID: id}, nil)
 }
 
 // wantCounts compares what became of messages, and how many wait.
@@ -205,7 +205,7 @@ func TestLateInBatch(t *testing.T) {
 		c := newCell(g, nil)
 		deliver(c, 1, "a")
 		for id := uint64(2); id <= 3; id++ {
-			c.Take("work", &Letter{Value: word("b"), ID: id, Deadline: time.Now().Add(time.Duration(id) * time.Second)})
+			c.Take("work", &Letter{Value: word("b"), ID: id, Deadline: time.Now().Add(time.Duration(id) * time.Second)}, nil)
 		}
 		c.Start()
 		synctest.Wait()
