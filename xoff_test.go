@@ -109,14 +109,15 @@ func TestStuckCalls(t *testing.T) {
 		t.Run(place, func(t *testing.T) {
 			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
 				h := stuckIn(t, arb)
-				stuck, other := h.place(place)
-				ctx, cancel := context.WithTimeout(h.ctx, time.Hour)
+				var cancel context.CancelFunc
+				h.ctx, cancel = context.WithTimeout(h.ctx, 10*time.Minute) // if it fails, before long
 				defer cancel()
+				stuck, other := h.place(place)
 				const calls = 1000
 				ends := make(chan error, calls)
 				for range calls {
 					go func() {
-						_, err := SoakEcho.Call(ctx, stuck, make([]byte, 10_000))
+						_, err := SoakEcho.Call(h.ctx, stuck, make([]byte, 10_000))
 						ends <- err
 					}()
 				}
