@@ -89,9 +89,10 @@ func runChild(name string, kinds []actor.Behaviour) int {
 
 // Main is a whole main function: it starts an arbiter with the default options, a
 // control socket and kinds, calls run, stops the arbiter and exits: with 0 if run
-// returned nil, or the error of a ctx that a signal ended, and every actor stopped as
+// returned nil, or the error of a ctx that has ended, and every actor stopped as
 // asked; else with 1, and on standard error run's error, or who had to be killed. ctx is the
-// arbiter's own (see Arbiter.Context) and ends as that of SignalContext does.
+// arbiter's own (see Arbiter.Context) and ends as that of SignalContext does, and when
+// the arbiter has stopped, as after "arbiter stop arbiter".
 //
 // In a process the arbiter started as one of its actors Main runs that actor
 // instead.
@@ -108,12 +109,20 @@ func runMain(run func(ctx context.Context, arb *Arbiter) error, hook *ChildHook,
 		fmt.Fprintln(os.Stderr, "arbiter:", err)
 		return 1
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		<-arb.Done() // which Stop, below, sees to
+		cancel()
+	}()
 	err = run(arb.Context(ctx), arb)
 	code := 0
 	if stopErr := arb.Stop(context.WithoutCancel(ctx)); stopErr != nil {
 		fmt.Fprintln(os.Stderr, "arbiter:", stopErr)
 		code = 1 // what was killed has not finished what it had
 	}
+	<-ended
 	if err != nil && !(errors.Is(err, context.Canceled) && ctx.Err() != nil) {
 		fmt.Fprintln(os.Stderr, "arbiter:", err)
 		code = 1
