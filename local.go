@@ -118,7 +118,7 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 		m, b, err := s.Message(c.Target, c.Command, c.Argument, c.Deadline, (*buf)[:0])
 		var id uint64
 		if err == nil {
-			m.Sender, m.Ext = wire.Bytes(i.aid), nil
+			i.sign(&m)
 			if attempt > 1 {
 				m.Ext = secondAttempt()
 			}
@@ -187,12 +187,20 @@ const (
 	untilRoom                // its sender waits, until its context ends
 )
 
+// sign makes m one of i's.
+func (i *incarnation) sign(m *wire.Message) {
+	m.Sender, m.Ext = wire.Bytes(i.aid), nil
+	if i.cell != nil {
+		m.By = i.cell
+	}
+}
+
 // post queues a one-way message to an actor elsewhere. Flush is still to be called.
 func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, target, command string, v cell.Value, wait waiting) *wire.Error {
 	buf := i.arb.buffers.get()
 	m, b, failed := s.Message(target, command, v, time.Time{}, (*buf)[:0])
 	if failed == nil {
-		m.Sender, m.Ext = wire.Bytes(i.aid), nil
+		i.sign(&m)
 		m.Flags = m.Flags&^wire.FlagTurn | wire.FlagOneWay
 		var err error
 		switch wait {
@@ -254,9 +262,6 @@ func (i *incarnation) TrySend(ctx context.Context, s cell.Scope, target, command
 
 // sendTo sends a one-way message to who has the address.
 func (i *incarnation) sendTo(ctx context.Context, s cell.Scope, target, command string, v cell.Value, wait waiting) *wire.Error {
-	if i.cell != nil && i.cell.Ended() { // Take looks again, where who is told of the end must see nothing later
-		return cell.ErrSenderEnded
-	}
 	if p := i.arb.allOf(target); p != nil {
 		return i.sendAll(ctx, s, p, command, v)
 	}

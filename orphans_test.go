@@ -238,8 +238,8 @@ func container() {
 	}
 	arbiter.Main(func(ctx context.Context, arb *arbiter.Arbiter) error {
 		for range 5 {
-			// Its children's children are orphans at once, and end soon after.
-			if _, err := arb.SpawnProgram(ctx, "sh", []string{"-c", `for i in 1 2 3 4; do (sleep 0.05 & setsid sleep 0.1 &) ; done; sleep 600`}, actor.Silent()); err != nil {
+			// Its children's children are orphans at once, and end later, when all have been started.
+			if _, err := arb.SpawnProgram(ctx, "sh", []string{"-c", `for i in 1 2 3 4; do (sleep 1.1 & setsid sleep 1.2 &) ; done; sleep 600`}, actor.Silent()); err != nil {
 				return err
 			}
 		}
@@ -247,11 +247,11 @@ func container() {
 			return err
 		}
 		orphans, after := 0, time.Now()
-		for time.Since(after) < 3*time.Second {
+		for time.Since(after) < 30*time.Second { // they are there for a second, and then gone
 			here := 0
 			for _, pid := range pids() {
 				state, parent := procStat(pid)
-				if line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline"); parent == 1 && state != "Z" && bytes.HasPrefix(line, []byte("sleep\x000")) {
+				if line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline"); parent == 1 && state != "Z" && bytes.HasPrefix(line, []byte("sleep\x001")) {
 					here++
 				}
 			}

@@ -294,9 +294,6 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	return e
 }
 
-// ErrSenderEnded refuses what an actor sends that has ended, though its handler goes on.
-var ErrSenderEnded = wire.Errorf(wire.CodeClosed, "its sender has ended").NotStarted()
-
 // Take has l, a message of this process, delivered as Deliver does with a request. It is
 // sent by the actor by, if that is not nil, and refused once that has ended: nothing of an
 // actor's comes after c was told of its end.
@@ -313,7 +310,7 @@ func (c *Cell) Take(command string, l *Letter, by *Cell) *wire.Error {
 	defer c.mu.Unlock()
 	if by != nil && by.Ended() { // looked at with the lock that also who tells c of the end takes
 		c.counts.Refused++
-		return ErrSenderEnded
+		return wire.ErrSenderEnded
 	}
 	e := c.admitLocked(l, false)
 	if e == nil {

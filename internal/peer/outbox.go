@@ -248,6 +248,10 @@ func (c *Conn) releaseLocked() (owed debts) {
 			o.waiters.remove(w, errOver)
 			continue
 		}
+		if w.m.Late() {
+			o.waiters.remove(w, wire.ErrSenderEnded)
+			continue
+		}
 		if w.holds && c.Held != nil && c.Held(w.m.Target) {
 			o.waiters.remove(w, ErrHeld)
 			continue

@@ -45,7 +45,7 @@ func (c *Conn) Post(class Class, m *wire.Message, ch Charge) error {
 	class, cost := classOf(class, m)
 	o := &c.out
 	o.mu.Lock()
-	err := o.refusal()
+	err := o.refuses(m)
 	n := cost
 	if class < Data {
 		n = frame.BinaryHeaderSize(size) + size
@@ -94,6 +94,18 @@ func (o *outbox) refusal() error {
 	return nil
 }
 
+// refuses says why m is not taken. It is looked at with the lock that also who tells the
+// other end of the end of m's sender takes.
+func (o *outbox) refuses(m *wire.Message) error {
+	if err := o.refusal(); err != nil {
+		return err
+	}
+	if m.Late() {
+		return wire.ErrSenderEnded
+	}
+	return nil
+}
+
 // Request notes a call and posts m, whose ID it sets, as data. If it fails the
 // call is not noted, and n.Caller told nothing. ch is Request's from here on.
 //
@@ -123,6 +135,11 @@ func (c *Conn) Request(m *wire.Message, n Note, ch Charge) (id uint64, err *wire
 		ch.Return()
 		m.ID = id
 		return id, err
+	}
+	if m.Late() {
+		o.mu.Unlock()
+		ch.Return()
+		return 0, wire.ErrSenderEnded
 	}
 	owed, full := c.roomLocked(class, cost, m, size)
 	if full != nil {
@@ -209,7 +226,7 @@ func (c *Conn) PostNow(m *wire.Message) error {
 // that.
 func (c *Conn) postLocked(m *wire.Message, size, cost int) error {
 	o := &c.out
-	if err := o.refusal(); err != nil {
+	if err := o.refuses(m); err != nil {
 		return err
 	}
 	if !c.purse.affords(Data, m, size) {
@@ -279,7 +296,7 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 // waitError says why there was no room.
 func waitError(err error) error {
 	switch {
-	case err == nil, err == error(ErrHeld):
+	case err == nil, err == error(ErrHeld), err == error(wire.ErrSenderEnded):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return wire.Errorf(wire.CodeDeadline, "there was no room on the way before the deadline").NotStarted()
