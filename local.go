@@ -191,7 +191,7 @@ const (
 func (i *incarnation) sign(m *wire.Message) {
 	m.Sender, m.Ext = wire.Bytes(i.aid), nil
 	if i.cell != nil {
-		m.By = i.cell
+		m.Ended = i.cell.Over()
 	}
 }
 

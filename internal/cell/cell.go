@@ -139,6 +139,9 @@ func (c *Cell) Leaves() bool { return c.leaves.Load() }
 // Ended reports whether the actor has ended.
 func (c *Cell) Ended() bool { return c.ended.Load() }
 
+// Over returns what is true once the actor has ended.
+func (c *Cell) Over() *atomic.Bool { return &c.ended }
+
 // Counts returns what became of its messages so far.
 func (c *Cell) Counts() Counts {
 	c.mu.Lock()

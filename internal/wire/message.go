@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -104,18 +105,17 @@ type Message struct {
 	Ext     []byte // extensions: type u8, length u16, value; at most 65,535 bytes
 	Body    []byte
 	Tail    []byte // more of the body, where it is written from two places; Parse leaves it empty
-	By      Sender // the actor of this process that sends it, if any; not on the wire, and Parse leaves it as it is
+	// Ended, if not nil, is true once the actor of this process that sends it has ended: then
+	// it is not posted, for somebody may have been told. It is not on the wire, and Parse leaves
+	// it as it is.
+	Ended *atomic.Bool
 }
-
-// Sender is who sends a message. Nothing of it is posted once it has ended, for somebody
-// may have been told of that.
-type Sender interface{ Ended() bool }
 
 // ErrSenderEnded refuses what an actor sends that has ended, though its handler goes on.
 var ErrSenderEnded = Errorf(CodeClosed, "its sender has ended").NotStarted()
 
 // Late reports whether m's sender has ended.
-func (m *Message) Late() bool { return m.By != nil && m.By.Ended() }
+func (m *Message) Late() bool { return m.Ended != nil && m.Ended.Load() }
 
 // A MalformedError says why bytes are not a message.
 type MalformedError struct{ Reason string }
