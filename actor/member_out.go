@@ -56,6 +56,9 @@ func (j *joined) ask(ctx context.Context, m *wire.Message, c *cell.Call, holds b
 			if ctx, failed = h.wait(ctx, j); failed != nil {
 				return 0, failed
 			}
+			if h.cancel != nil {
+				m.Millis = cell.Millis(c.Deadline) // of which some has gone by
+			}
 		}
 		id, failed = j.conn.RequestWait(ctx, m, peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command, Holds: holds})
 		if failed != peer.ErrHeld {

@@ -261,6 +261,7 @@ func (c *Conn) releaseLocked() (owed debts) {
 		}
 		if w.call == 0 || c.calls.sent(w.call, o.place+1) { // else its Caller knows
 			o.place++
+			w.due()
 			o.appendData(&w.m, w.size, w.cost, Charge{}, w.call)
 		}
 		o.waiters.remove(w, nil)

@@ -273,7 +273,7 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 		o.mu.Unlock()
 		return id, nil
 	}
-	w := &waiter{m: *m, size: size, cost: cost, call: id, holds: n.Holds, done: ctx.Done(), ready: make(chan error, 1)}
+	w := &waiter{m: *m, size: size, cost: cost, call: id, deadline: n.Deadline, holds: n.Holds, done: ctx.Done(), ready: make(chan error, 1)}
 	o.waiters.push(w)
 	o.mu.Unlock()
 	c.Flush()

@@ -14,6 +14,7 @@ type waiter struct {
 	m          wire.Message // valid while it is queued
 	size, cost int
 	call       uint64          // its id in Calls; 0: none
+	deadline   time.Time       // of the call; zero: none
 	holds      bool            // it is told ErrHeld if its target is Held
 	done       <-chan struct{} // of its context
 	ready      chan error      // of one: posted (nil), or why not; sent by who removes it
@@ -45,6 +46,13 @@ func (q *waiters) push(w *waiter) {
 		q.head = w
 	}
 	q.tail = w
+}
+
+// due has the message say what remains of the time by now.
+func (w *waiter) due() {
+	if !w.deadline.IsZero() {
+		w.m.Millis = uint32(min(max(time.Until(w.deadline).Milliseconds(), 1), 1<<32-1))
+	}
 }
 
 // remove takes w out and tells it.

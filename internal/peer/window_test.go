@@ -351,3 +351,33 @@ func TestRequestWaitsUntilDeadline(t *testing.T) {
 		wantCode(t, err, wire.CodeDeadline)
 	})
 }
+
+// A call that has waited for room says what remains of its time then, not what there was
+// when it began to wait.
+func TestTimeOfWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1000})
+		mustPost(t, e.Conn, Data, oneWay("first", 10))
+		e.Flush()
+		p.next()
+		m := request("late", 10)
+		m.Millis = 30_000
+		go func() {
+			var o outcome
+			_, _ = e.RequestWait(t.Context(), m, Note{Caller: &o, ID: 1, Deadline: time.Now().Add(30 * time.Second)})
+		}()
+		time.Sleep(20 * time.Second)
+		p.take(1, oneWay("first", 10).Size())
+		_, b, err := p.frames.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got wire.Message
+		if err := got.Parse(b); err != nil {
+			t.Fatal(err)
+		}
+		if string(got.Command) != "late" || got.Millis != 10_000 {
+			t.Errorf("it is sent %q with %d ms, want what remains, 10 s", got.Command, got.Millis)
+		}
+	})
+}
