@@ -244,7 +244,7 @@ func (s *session) repeatable(p *pool, l *link, m *wire.Message, note *peer.Note)
 		// Before it is sent: the reply may come before hand returns.
 		r.answeredBy(&link{from: s, to: to, name: to.aid})
 		m := kept
-		m.Millis = cell.Millis(note.Deadline)
+		m.Millis = wire.Millis(note.Deadline)
 		m.Flags &^= wire.FlagChained
 		if s.arb.chained(s.inc, note.Parent, to) {
 			m.Flags |= wire.FlagChained

@@ -19,24 +19,9 @@ func TestStuckTargetLeavesRoom(t *testing.T) {
 	for _, place := range []string{"goroutine", "member"} {
 		t.Run(place, func(t *testing.T) {
 			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
-				put := func(kind actor.Behaviour) actor.Ref {
-					if place == "goroutine" {
-						return arb.Spawn(kind)
-					}
-					ref, err := arb.Join(kind, actor.JoinOptions{}).Ref(arb.Context())
-					if err != nil {
-						t.Fatal(err)
-					}
-					return ref
-				}
-				arb.Spawn(Judge, actor.Name("judge"))
-				stuck, other := put(Soaker), put(Soaker)
-				sender := arb.Join(Caller, actor.JoinOptions{})
-				ctx := sender.Context(arb.Context())
-				release, cancel := context.WithTimeout(ctx, 10*time.Hour)
-				defer cancel()
-				held := SoakHold.Start(release, stuck, time.Hour)
-				synctest.Wait()
+				h := stuckIn(t, arb)
+				ctx := h.ctx
+				stuck, other := h.place(place)
 
 				const messages, size = 1000, 10_000
 				flood := make(chan error, 1)
@@ -77,8 +62,7 @@ func TestStuckTargetLeavesRoom(t *testing.T) {
 					t.Fatalf("the flood has ended while its target was stuck: %v", err)
 				default:
 				}
-				cancel()
-				_, _ = held.Wait()
+				h.release()
 				if err := <-flood; err != nil {
 					t.Error(err)
 				}

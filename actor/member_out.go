@@ -57,7 +57,7 @@ func (j *joined) ask(ctx context.Context, m *wire.Message, c *cell.Call, holds b
 				return 0, failed
 			}
 			if h.cancel != nil {
-				m.Millis = cell.Millis(c.Deadline) // of which some has gone by
+				m.Millis = wire.Millis(c.Deadline) // of which some has gone by
 			}
 		}
 		id, failed = j.conn.RequestWait(ctx, m, peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command, Holds: holds})
@@ -253,7 +253,7 @@ func (m *Member) Watch(ctx context.Context, _ cell.Scope, target string, w *cell
 		deadline = d
 	}
 	answer := &watching{j: j, watch: w, ended: make(chan *wire.Error, 1)}
-	msg := wire.Message{Kind: wire.KindWatch, Target: []byte(target), Millis: cell.Millis(deadline)}
+	msg := wire.Message{Kind: wire.KindWatch, Target: []byte(target), Millis: wire.Millis(deadline)}
 	id, failed := j.conn.RequestWait(ctx, &msg, peer.Note{Caller: answer, Deadline: deadline, Command: "watch"})
 	if failed != nil {
 		return failed

@@ -29,7 +29,7 @@ func encode(v Value, buf []byte, codec wire.Codec) (e Encoded, tail []byte, err 
 // extensions and body are appended to buf, which it returns too: the message is
 // valid as long as nobody writes there or to v.
 func (s Scope) Message(target, command string, v Value, deadline time.Time, buf []byte) (wire.Message, []byte, *wire.Error) {
-	m := wire.Message{Kind: wire.KindRequest, Target: wire.Bytes(target), Command: wire.Bytes(command), Millis: Millis(deadline)}
+	m := wire.Message{Kind: wire.KindRequest, Target: wire.Bytes(target), Command: wire.Bytes(command), Millis: wire.Millis(deadline)}
 	if s.Turn != nil {
 		if s.Turn.Holds() {
 			m.Flags |= wire.FlagTurn
@@ -72,15 +72,6 @@ func (r *Request) Reply(v Value, buf []byte) (wire.Message, []byte, *wire.Error)
 	}
 	m.Codec, m.Body, m.Tail = e.Codec, e.Data[n:], tail
 	return m, e.Data, nil
-}
-
-// Millis is what remains until d, on the wire: at least 1 where there is a
-// deadline, 0 where there is none.
-func Millis(d time.Time) uint32 {
-	if d.IsZero() {
-		return 0
-	}
-	return uint32(min(max(time.Until(d).Milliseconds(), 1), 1<<32-1))
 }
 
 // Receive returns the request m, read from source, as it goes into c's inbox. It

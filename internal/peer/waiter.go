@@ -51,7 +51,7 @@ func (q *waiters) push(w *waiter) {
 // due has the message say what remains of the time by now.
 func (w *waiter) due() {
 	if !w.deadline.IsZero() {
-		w.m.Millis = uint32(min(max(time.Until(w.deadline).Milliseconds(), 1), 1<<32-1))
+		w.m.Millis = wire.Millis(w.deadline)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -116,6 +117,15 @@ var ErrSenderEnded = Errorf(CodeClosed, "its sender has ended").NotStarted()
 
 // Late reports whether m's sender has ended.
 func (m *Message) Late() bool { return m.Ended != nil && m.Ended.Load() }
+
+// Millis is what remains until d, on the wire: at least 1 where there is a
+// deadline, 0 where there is none.
+func Millis(d time.Time) uint32 {
+	if d.IsZero() {
+		return 0
+	}
+	return uint32(min(max(time.Until(d).Milliseconds(), 1), 1<<32-1))
+}
 
 // A MalformedError says why bytes are not a message.
 type MalformedError struct{ Reason string }
