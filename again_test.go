@@ -85,6 +85,17 @@ func (r *repeats) until(what string, ok func() bool) {
 	}
 }
 
+// begins waits until a handler of the pool begins, and returns which attempt it is.
+func (r *repeats) begins() (attempt int) {
+	r.t.Helper()
+	select {
+	case attempt = <-r.began:
+	case <-r.ctx.Done():
+		r.t.Fatal("no handler began")
+	}
+	return attempt
+}
+
 // askers are an actor of this process and one elsewhere, which ask the pool in their
 // handlers.
 func (r *repeats) askers(mode actor.Mode) map[string]actor.Ref {
@@ -152,10 +163,10 @@ func TestRepeatWaits(t *testing.T) {
 			for where, who := range r.askers(mode) {
 				r.answer = make(chan struct{})
 				p := askPool.Start(r.ctx, who, actor.None{})
-				<-r.began
+				r.begins()
 				on, _ := r.inFlight()
 				r.kill(on)
-				if n := <-r.began; n != 2 {
+				if n := r.begins(); n != 2 {
 					t.Errorf("%v, %s: attempt %d", mode, where, n)
 				}
 				want := 0
@@ -184,7 +195,7 @@ func TestRepeatGivenUp(t *testing.T) {
 			r := newRepeats(t, actor.Limits{})
 			for where, who := range r.askers(actor.Serial) {
 				p := askPool.Start(r.ctx, who, actor.None{})
-				<-r.began
+				r.begins()
 				on, again := r.inFlight()
 				send := again.again
 				again.again = func(to *incarnation, note peer.Note) (id uint64, err *wire.Error) {
@@ -229,7 +240,7 @@ func TestRepeatAnsweredAtOnce(t *testing.T) {
 		r := newRepeats(t, actor.Limits{})
 		who := r.askers(actor.Serial)["elsewhere"]
 		p := askPool.Start(r.ctx, who, actor.None{})
-		<-r.began
+		r.begins()
 		on, again := r.inFlight()
 		send := again.again
 		again.again = func(to *incarnation, note peer.Note) (uint64, *wire.Error) {
@@ -242,7 +253,7 @@ func TestRepeatAnsweredAtOnce(t *testing.T) {
 			return id, err
 		}
 		r.kill(on)
-		<-r.began
+		r.begins()
 		close(r.answer)
 		if n, err := p.Wait(); n != 2 || err != nil {
 			t.Errorf("%d, %v", n, err)
@@ -265,7 +276,7 @@ func TestRepeatRefused(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%s: %v", where, err)
 				}
-				<-r.began
+				r.begins()
 				if n == 2 {
 					again++
 				}
@@ -291,7 +302,7 @@ func TestRepeatChained(t *testing.T) {
 		for where, who := range r.askers(actor.Serial) {
 			r.answer = make(chan struct{})
 			p := relayAsk.Start(r.ctx, actor.To("pool/2"), who)
-			<-r.began
+			r.begins()
 			on, _ := r.inFlight()
 			if on.label() != "pool/1" {
 				t.Fatalf("%s: %s has it, which is not idle", where, on.label())
@@ -301,7 +312,7 @@ func TestRepeatChained(t *testing.T) {
 			if n, err := p.Wait(); n != 2 || err != nil {
 				t.Fatalf("%s: %d, %v", where, n, err)
 			}
-			<-r.began
+			r.begins()
 			r.settle()
 		}
 	})

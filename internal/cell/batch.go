@@ -84,7 +84,7 @@ func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
 		if !b.stages[i].CompareAndSwap(waits, next) {
 			continue
 		}
-		alive = c.handle(r, late, more || i+1 < b.n)
+		alive = c.handle(r, late, more || i+1 < b.n, &b.stages[i])
 		b.stages[i].CompareAndSwap(begun, over)
 		if c.awaited.Load() { // who waits for room is not to wait for all of the batch
 			c.mu.Lock()

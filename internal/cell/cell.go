@@ -36,6 +36,7 @@ type Cell struct {
 	sender atomic.Pointer[string] // of the last request that came over a connection
 	leaves atomic.Bool            // state is Stopping or later; written under mu
 	ended  atomic.Bool            // state is Closed or Terminated; likewise
+	told   told                   // what is answered, and charged to the inbox all the same
 
 	mu      sync.Mutex // guards what follows
 	state   State
@@ -350,8 +351,11 @@ func (c *Cell) pushLocked(l *Letter, granted bool) bool {
 	if c.inbox.Push(mailbox.Data, *l, l.size, c.spec.Inbox, force) {
 		return true
 	}
-	c.settleLocked() // what is over in a batch has not yet given its room back
-	return c.inbox.Push(mailbox.Data, *l, l.size, c.spec.Inbox, force)
+	// What is over has perhaps not yet given its room back. Who has the answer, and asks
+	// again, is not to find its own call in the way.
+	c.settleLocked()
+	n, bytes := c.told.sum()
+	return c.inbox.PushPast(n, bytes, *l, l.size, c.spec.Inbox)
 }
 
 // maxUrgent is how many messages of urgent commands a full inbox takes.

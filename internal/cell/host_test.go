@@ -18,6 +18,7 @@ type host struct {
 	lines  []string
 	start  func(s Scope, c *Call) // what Start does; nil: nothing
 	cancel []*Call
+	told   func(r *Request) // called when r is answered; nil: nothing is
 
 	commons *Commons // nil: nothing is shared
 }
@@ -68,10 +69,18 @@ func (h *host) Watch(context.Context, Scope, string, *Watch) *wire.Error { retur
 func (h *host) Unwatch(*Watch)                                           {}
 func (h *host) Commons() *Commons                                        { return h.commons }
 
-func (h *host) Reply(r *Request, v Value, _ bool) { h.add("reply %d %v", r.ID, v) }
+func (h *host) Reply(r *Request, v Value, _ bool) {
+	h.add("reply %d %v", r.ID, v)
+	if h.told != nil {
+		h.told(r)
+	}
+}
 
 func (h *host) Fail(r *Request, e *wire.Error, _ bool) {
 	h.add("fail %d %s started=%d", r.ID, e.Code, e.Started)
+	if h.told != nil {
+		h.told(r)
+	}
 }
 
 func (h *host) Ready(_ *Cell, err error) { h.add("ready %v", err) }

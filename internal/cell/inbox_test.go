@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,6 +162,81 @@ func TestDeliverRefuses(t *testing.T) {
 		counted(t, c)
 		close(g.open["a"])
 	})
+}
+
+// Who is told how a call ended, and asks again, has the room that call had: it is not
+// refused because of itself, however early it comes.
+func TestToldHasRoom(t *testing.T) {
+	late := func(r *Request) { r.Deadline = time.Now() }
+	for name, test := range map[string]struct {
+		room    int // of the inbox: all of it is used
+		command string
+		change  func(s *Spec)
+		each    func(r *Request)
+	}{
+		"serial":        {room: 1, command: "work"},
+		"in a batch":    {room: 64, command: "work"},
+		"failed":        {room: 1, command: "fail"},
+		"late":          {room: 1, command: "work", each: late},
+		"late, batched": {room: 64, command: "work", each: late},
+		"interleaved":   {room: 3, command: "work", change: func(s *Spec) { s.Mode = Interleaved }},
+		"concurrent":    {room: 3, command: "work", change: func(s *Spec) { s.Mode, s.Limit = Concurrent, 2 }},
+		"with a budget": {room: 3, command: "work", change: func(s *Spec) { s.Budget = time.Hour }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const calls = 1000
+				g := newGates("a")
+				close(g.open["a"])
+				c := newCell(g, func(s *Spec) {
+					s.Inbox.Messages = test.room
+					if test.change != nil {
+						test.change(s)
+					}
+				})
+				var id atomic.Uint64
+				ask := func() *wire.Error {
+					n := id.Add(1)
+					if n > calls {
+						return nil
+					}
+					r := request(nil, n, test.command, "a")
+					if test.each != nil {
+						test.each(r)
+					}
+					return c.Deliver(r)
+				}
+				var refused, told atomic.Int32
+				g.told = func(*Request) {
+					told.Add(1)
+					if e := ask(); e != nil && refused.Add(1) == 1 {
+						t.Error(e)
+					}
+				}
+				for range test.room {
+					if e := ask(); e != nil {
+						t.Fatal(e)
+					}
+				}
+				if e := c.Deliver(request(nil, calls+1, test.command, "a")); e == nil || e.Code != wire.CodeOverloaded {
+					t.Fatalf("it has more room than was thought: %v", e)
+				}
+				c.Start()
+				synctest.Wait()
+				if told.Load() != calls || refused.Load() != 0 {
+					t.Errorf("%d of %d were answered, %d refused", told.Load(), calls, refused.Load())
+				}
+				if _, messages, bytes := c.Inbox(); messages != 0 || bytes != 0 {
+					t.Errorf("%d messages, %d bytes are still charged", messages, bytes)
+				}
+				if n, bytes := c.told.sum(); n != 0 || bytes != 0 {
+					t.Errorf("%d messages, %d bytes are still told", n, bytes)
+				}
+				counted(t, c)
+				c.Kill(&wire.Death{Cause: wire.CauseKilled})
+			})
+		})
+	}
 }
 
 // A chained call overtakes what waits; those that overtake keep their order.

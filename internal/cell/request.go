@@ -75,6 +75,7 @@ type Request struct {
 
 	paid   bool
 	pooled bool // it is used again once its handler has ended
+	told   bool // it is in Cell.told
 	cmd    *Command
 
 	// Guarded by Cell.mu: those at work, and in which turn.

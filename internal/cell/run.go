@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -144,7 +145,7 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 			c.wakeLocked() // one goroutine starts the next
 		}
 		c.mu.Unlock()
-		alive := c.handle(r, late, more)
+		alive := c.handle(r, late, more, nil)
 		if t = nil; more {
 			t = new(Turn) // here, where no lock is held
 		}
@@ -152,10 +153,10 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 		c.unlinkLocked(r)
 		kept := c.leaveLocked(r.turn)
 		c.inbox.Release(r.Size)
-		if c.room != nil {
-			close(c.room)
-			c.room = nil
+		if r.told {
+			c.told.take(r.Size)
 		}
+		c.freeRoomLocked()
 		if !alive {
 			break
 		}
@@ -268,10 +269,12 @@ func (c *Cell) unlinkLocked(r *Request) {
 }
 
 // handle runs r's handler in its turn, unless it is too late for that, and tells
-// the outcome. It returns false if the handler took the actor with it.
-func (c *Cell) handle(r *Request, late, more bool) (alive bool) {
+// the outcome. It returns false if the handler took the actor with it. Where r is of a
+// batch, stage says where it is.
+func (c *Cell) handle(r *Request, late, more bool, stage *atomic.Uint32) (alive bool) {
 	if late {
 		r.pay(false)
+		c.ends(r, stage)
 		c.host.Fail(r, wire.Errorf(wire.CodeDeadline, "its time was up before the handler started").NotStarted(), more)
 		return true
 	}
@@ -300,6 +303,31 @@ func (c *Cell) handle(r *Request, late, more bool) (alive bool) {
 	}
 	v, err := r.cmd.Run(t, c.user, r)
 	finished = true
+	c.ends(r, stage)
 	c.answer(r, v, err, more)
 	return true
+}
+
+// ends notes that r is over, before its caller is told so.
+func (c *Cell) ends(r *Request, stage *atomic.Uint32) {
+	if stage != nil {
+		stage.CompareAndSwap(begun, over)
+	} else if r.ID != 0 {
+		r.told = true
+		c.told.add(r.Size)
+	}
+}
+
+// told sums the messages that are answered, or just being answered, and still charged to
+// the inbox: their number above, their bytes below.
+type told struct{ n atomic.Int64 }
+
+const oneTold = 1 << 40
+
+func (t *told) add(size int)  { t.n.Add(oneTold + int64(size)) }
+func (t *told) take(size int) { t.n.Add(-oneTold - int64(size)) }
+
+func (t *told) sum() (n, bytes int) {
+	sum := t.n.Load()
+	return int(sum / oneTold), int(sum % oneTold)
 }

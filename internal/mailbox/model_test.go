@@ -90,8 +90,18 @@ func run(steps []byte, l Limits) error {
 		}
 		var err error
 		switch step & 15 {
-		case 0, 1, 2, 3:
+		case 0, 1, 2:
 			err = same("push", item{}, q.Push(Data, it, it.size, l, false), item{}, m.push(Data, it, l, false))
+		case 3:
+			// As if what is away first, and fits in the nibble, had been released.
+			past := m.away[:min(arg, len(m.away))]
+			bytes := 0
+			for _, it := range past {
+				bytes += it.size
+			}
+			rest := model{control: m.control, front: m.front, data: m.data, away: m.away[len(past):]}
+			err = same("push past", item{}, q.PushPast(len(past), bytes, it, it.size, l), item{}, rest.push(Data, it, l, false))
+			m.data = rest.data
 		case 4:
 			err = same("forced push", item{}, q.Push(Data, it, it.size, l, true), item{}, m.push(Data, it, l, true))
 		case 5:

@@ -94,6 +94,17 @@ func (q *Queue[T]) Push(c Class, item T, size int, l Limits, force bool) bool {
 	return true
 }
 
+// PushPast is Push, of data and without force, as if n of the messages that are charged,
+// with so many bytes in all, had been released: those that their owner is done with.
+func (q *Queue[T]) PushPast(n, bytes int, item T, size int, l Limits) bool {
+	q.messages -= n
+	q.bytes -= bytes
+	ok := q.Push(Data, item, size, l, false)
+	q.messages += n
+	q.bytes += bytes
+	return ok
+}
+
 func (q *Queue[T]) room(size int, l Limits) bool {
 	l.Messages, l.Bytes = l.Bounds()
 	if q.messages >= l.Messages {
