@@ -155,7 +155,7 @@ func (m *Member) send(ctx context.Context, s cell.Scope, target, command string,
 		if wait {
 			failed = j.tell(ctx, target, &msg)
 		} else {
-			failed = j.tryTell(target, &msg)
+			failed = j.tryTell(&msg)
 		}
 		if failed == nil {
 			j.conn.FlushSoon() // whoever sends one way usually sends more
@@ -185,10 +185,7 @@ func (j *joined) tell(ctx context.Context, target string, m *wire.Message) (fail
 }
 
 // tryTell is tell for who does not wait.
-func (j *joined) tryTell(target string, m *wire.Message) *wire.Error {
-	if j.stopped.until(target) != nil {
-		return peer.ErrHeld
-	}
+func (j *joined) tryTell(m *wire.Message) *wire.Error {
 	err := j.conn.PostNow(m)
 	if errors.Is(err, peer.ErrFull) {
 		return wire.Errorf(wire.CodeOverloaded, "there is no room on the way to the arbiter").NotStarted()

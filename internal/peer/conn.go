@@ -68,7 +68,7 @@ type Conn struct {
 	backlogged tally         // what is charged to its window and to a Backlog
 
 	// Held, if set before use, reports whether no messages are to go to target for now: who
-	// waits for room with one, and may be held back, is told ErrHeld. It must not block.
+	// posts one that may be held back, or waits for room with it, is told ErrHeld. It must not block.
 	Held func(target []byte) bool
 	// Unsent, if set before use, is called for each one-way request that the profile of
 	// the other end has no image of, with its sender. It must not block.

@@ -3,6 +3,8 @@ package peer
 import (
 	"runtime"
 	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 const (
@@ -76,6 +78,11 @@ func (c *Conn) gatherLocked() {
 		}
 	}
 }
+
+// holds reports whether messages to m's target are Held. It is asked with the outbox's lock,
+// which whoever takes a credit needs as well: so nothing of the room that came behind the word
+// to send no more goes to that target, however long ago its sender began to post it.
+func (c *Conn) holds(m *wire.Message) bool { return c.Held != nil && c.Held(m.Target) }
 
 // Sift looks again at who waits for room: of what they want to post some may be Held now.
 func (c *Conn) Sift() {

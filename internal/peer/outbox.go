@@ -252,7 +252,7 @@ func (c *Conn) releaseLocked() (owed debts) {
 			o.waiters.remove(w, wire.ErrSenderEnded)
 			continue
 		}
-		if w.holds && c.Held != nil && c.Held(w.m.Target) {
+		if w.holds && c.holds(&w.m) {
 			o.waiters.remove(w, ErrHeld)
 			continue
 		}

@@ -205,7 +205,7 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 }
 
 // PostNow posts m as data if the other end's window has room for it and nobody waits for
-// that. It never waits: else the error is ErrFull, or as of Post.
+// that. It never waits: else the error is ErrFull, or as of Post, or ErrHeld.
 func (c *Conn) PostNow(m *wire.Message) error {
 	size, failed := c.check(m)
 	if failed != nil {
@@ -233,6 +233,9 @@ func (c *Conn) postLocked(m *wire.Message, size, cost int) error {
 		c.purse.budget.refuse()
 		return ErrBudget
 	}
+	if c.holds(m) {
+		return ErrHeld
+	}
 	if cost != 0 && (!o.waiters.empty() || !o.free(cost)) {
 		return ErrFull
 	}
@@ -253,6 +256,10 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 	if o.refusal() != nil {
 		o.mu.Unlock()
 		return 0, c.refused(n)
+	}
+	if n.Holds && c.holds(m) {
+		o.mu.Unlock()
+		return 0, ErrHeld
 	}
 	direct := cost == 0 || o.waiters.empty() && o.free(cost)
 	n.Sent = 0

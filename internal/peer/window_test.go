@@ -331,6 +331,46 @@ func TestWaiterMakesWay(t *testing.T) {
 	})
 }
 
+// What may be held back is not posted to who is Held, though there is room: that is the room
+// its sender was given for others, after the word to send no more. Its own may be long on the
+// way to the outbox, past where it was asked for that.
+func TestHeldIsNotPosted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{}, DefaultWindow)
+		e.Held = func(target []byte) bool { return string(target) == "held" }
+		to := func(m *wire.Message, target string) *wire.Message {
+			m.Target = []byte(target)
+			return m
+		}
+		held := func(what string, err error) {
+			t.Helper()
+			if err != error(ErrHeld) {
+				t.Errorf("%s: %v, want %v", what, err, ErrHeld)
+			}
+		}
+		var o outcome
+		held("PostWait", e.PostWait(t.Context(), to(oneWay("send", 10), "held")))
+		held("PostNow", e.PostNow(to(oneWay("try", 10), "held")))
+		_, err := e.RequestWait(t.Context(), to(request("call", 10), "held"), Note{Caller: &o, ID: 1, Holds: true})
+		held("RequestWait", err)
+		if n := e.Calls().Len(); n != 0 {
+			t.Errorf("%d calls are noted, of none that were posted", n)
+		}
+		if _, err := e.RequestWait(t.Context(), to(request("handler's", 10), "held"), Note{Caller: &o, ID: 2}); err != nil {
+			t.Errorf("a call that is not held back: %v", err)
+		}
+		if err := e.PostNow(to(oneWay("other", 10), "other")); err != nil {
+			t.Errorf("to another: %v", err)
+		}
+		e.Flush()
+		for _, want := range []string{"handler's", "other"} {
+			if l := p.next(); l.command != want {
+				t.Errorf("%q is sent, want %q", l.command, want)
+			}
+		}
+	})
+}
+
 // A call that waits for room waits no longer than its deadline, where its context has none:
 // its caller is told then, and is to have that.
 func TestRequestWaitsUntilDeadline(t *testing.T) {
