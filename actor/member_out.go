@@ -34,7 +34,7 @@ func (m *Member) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 		var id uint64
 		id, failed = j.ask(ctx, &msg, c, s.Turn == nil && !cell.IsInPlace(c.Command))
 		if failed == nil {
-			j.conn.Flush()
+			j.flush(c.Loose) // whoever starts calls usually starts more
 			if !c.Placed(j, id) {
 				j.forget(id)
 			}

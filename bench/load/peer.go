@@ -23,6 +23,7 @@ type Info struct {
 	Socket string // "tcp", "unix", or "process" for a Local
 	Hops   int    // 2: through a hub; 1: direct; 0: within a process
 	Ideal  bool   // others with the same Socket are compared with it
+	Aside  bool   // it is shown, and not held to the goals
 
 	// Missing says why there is nothing to measure yet; such a peer is listed only.
 	Missing string

@@ -15,13 +15,23 @@ import (
 )
 
 // arbiterPeer is arbiter itself: the hub is a program with an arbiter, echo and
-// caller are actors that join it, each in its own process.
-type arbiterPeer struct{ socket string }
+// caller are actors that join it, each in its own process. Its asks are Calls, of a
+// goroutine each; with start one goroutine keeps them under way by Start.
+type arbiterPeer struct {
+	socket string
+	start  bool
+}
 
 const arbiterToken = "bench"
 
 func (p arbiterPeer) Info() load.Info {
-	return load.Info{Name: "arbiter-" + p.socket, Socket: p.socket, Hops: 2, About: "arbiter over " + p.socket}
+	i := load.Info{Name: "arbiter-" + p.socket, Socket: p.socket, Hops: 2, About: "arbiter over " + p.socket}
+	if p.start {
+		i.Name += "-start"
+		i.About += ", with one goroutine that starts all asks"
+		i.Aside = true
+	}
+	return i
 }
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -76,7 +86,11 @@ func (p arbiterPeer) Dial(ctx context.Context, at load.Place, _ int) (load.Clien
 		m.Close()
 		return nil, err
 	}
-	return &arbiterClient{m, m.Context(context.Background())}, nil
+	c := &arbiterClient{m, m.Context(context.Background())}
+	if p.start {
+		return &arbiterStarter{c}, nil
+	}
+	return c, nil
 }
 
 type arbiterClient struct {
@@ -91,6 +105,38 @@ func (c *arbiterClient) Ask(ctx context.Context, body, _ []byte) ([]byte, error)
 func (c *arbiterClient) Tell(body []byte) error { return echoTell.Send(c.ctx, echoRef, body) }
 
 func (c *arbiterClient) Close() error { return c.m.Close() }
+
+// arbiterStarter keeps asks under way by Start, as who has many to make does, and waits for
+// them in their order.
+type arbiterStarter struct{ *arbiterClient }
+
+// Loop is that of load.Looper.
+func (c *arbiterStarter) Loop(ctx context.Context, n int, next func(slot int, reply []byte) []byte) error {
+	ctx = c.m.Context(ctx)
+	asks := make([]*actor.Pending[[]byte], n)
+	under := 0
+	start := func(slot int, body []byte) {
+		if asks[slot] = nil; body != nil {
+			asks[slot] = echoAsk.Start(ctx, echoRef, body)
+			under++
+		}
+	}
+	for slot := range asks {
+		start(slot, next(slot, nil))
+	}
+	for slot := 0; under > 0; slot = (slot + 1) % n {
+		if asks[slot] == nil {
+			continue
+		}
+		reply, err := asks[slot].Wait()
+		if err != nil {
+			return err
+		}
+		under--
+		start(slot, next(slot, reply))
+	}
+	return nil
+}
 
 // arbiterLocal is goroutine actors of arbiter.
 type arbiterLocal struct{}

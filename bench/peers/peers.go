@@ -19,6 +19,7 @@ func All() load.Set {
 			relayPeer{socket: "unix", blocking: true},
 			arbiterPeer{socket: "unix"},
 			arbiterPeer{socket: "tcp"},
+			arbiterPeer{socket: "unix", start: true},
 			natsPeer{},
 			grpcPeer{},
 			grpcPeer{stream: true},

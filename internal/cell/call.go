@@ -68,7 +68,7 @@ type Call struct {
 	Command  string
 	Argument Value
 	Accept   bool      // wait only until the message is accepted
-	Loose    bool      // the end of its context ends it also while nobody waits
+	Loose    bool      // nobody waits for it yet, and its sender goes on: the end of its context ends it all the same
 	Deadline time.Time // set by Begin
 
 	once  bool // done gets a token and is not closed: see Commons
