@@ -46,6 +46,10 @@ type soaking struct {
 	deaths               atomic.Int64
 	wrong                atomic.Int64
 
+	// What each caller has sent to each target. It goes on from round to round, as does what the
+	// targets remember of it: that is to be no more in the last round than it was in the first.
+	numbers map[string]map[string]uint64
+
 	mu     sync.Mutex
 	faults map[string]int // how messages failed, by code
 }
@@ -111,7 +115,7 @@ func TestSoak(t *testing.T) {
 }
 
 func newSoaking(t *testing.T) *soaking {
-	s := &soaking{t: t, quiet: slog.New(slog.NewTextHandler(io.Discard, nil)), guests: make(map[string]*guest), faults: make(map[string]int)}
+	s := &soaking{t: t, quiet: slog.New(slog.NewTextHandler(io.Discard, nil)), guests: make(map[string]*guest), numbers: make(map[string]map[string]uint64), faults: make(map[string]int)}
 	s.world = pulsarWorld(t, func(o *arbiter.Options) {
 		o.Logger, o.Heartbeat, o.HeartbeatTimeout = s.quiet, 500*time.Millisecond, 10*time.Second
 		o.Kinds = append(o.Kinds, Soaker, Judge)
@@ -237,18 +241,21 @@ func (s *soaking) round(chance *rand.Rand, d time.Duration) {
 	var callers sync.WaitGroup
 	call := func(from string, g *guest) {
 		chance := rand.New(rand.NewPCG(chance.Uint64(), 0))
+		if s.numbers[from] == nil {
+			s.numbers[from] = make(map[string]uint64)
+		}
+		c := &soakCaller{soaking: s, Rand: chance, name: from, guest: g, over: over, targets: targets, numbers: s.numbers[from]}
 		callers.Go(func() {
-			c := &soakCaller{soaking: s, Rand: chance, name: from, guest: g, over: over, targets: targets, numbers: make(map[string]uint64)}
 			for time.Now().Before(over) && !s.t.Failed() {
 				c.act()
 			}
 		})
 	}
 	for n := range 3 {
-		call(fmt.Sprintf("arbiter%d %d", n, over.UnixNano()), nil)
+		call(fmt.Sprintf("arbiter%d", n), nil)
 	}
 	for name, g := range s.guests {
-		call(fmt.Sprintf("%s %d", name, over.UnixNano()), g)
+		call(name, g)
 	}
 	for time.Now().Before(over) && !s.t.Failed() {
 		s.end(chance)
