@@ -40,18 +40,18 @@ type Cell struct {
 
 	mu      sync.Mutex // guards what follows
 	state   State
-	begun   bool // the state is made and the start hook is over
-	closing bool // the stop hook has been, or is, at work
+	begun   bool        // the state is made and the start hook is over
+	closing bool        // the stop hook has been, or is, at work
+	awaited atomic.Bool // somebody waits for room; written under mu
 	user    any
 	inbox   mailbox.Queue[Letter]
-	active  int           // handlers that have the turn
-	quicks  int           // commands that are answered in place at this moment
+	active  int32         // handlers that have the turn
+	quicks  int32         // commands that are answered in place at this moment
 	urgent  int32         // messages of urgent commands that wait
 	reserve int32         // of active, those in the places for urgent ones
 	working *Request      // those whose turns are not over, but for that of a batch
 	batch   *batch        // what its worker has taken at once; nil: nothing
 	room    chan struct{} // closed when there is room; nil: nobody waits for that
-	awaited atomic.Bool   // somebody does; written under mu
 	death   *wire.Death   // how it ends, once it is stopping
 	grace   *patience     // how long the stop may take
 	extra   *extra

@@ -22,7 +22,7 @@ func (c *Cell) wakeLocked() {
 	}
 	switch {
 	case len(c.waitingLocked()) > 0:
-	case c.active-int(c.reserve) < limit:
+	case int(c.active-c.reserve) < limit:
 		if c.readyLocked() > 0 {
 			c.active++
 			c.host.Commons().work(c, (*Cell).run)

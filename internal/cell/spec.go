@@ -102,7 +102,7 @@ func (s *Spec) CommandInfos() []wire.CommandInfo {
 }
 
 // State is where an actor is in its life.
-type State int32
+type State int8
 
 // The states, in the order an actor passes through them.
 const (
