@@ -215,7 +215,7 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	} else {
 		a.output = proc.NewOutput(options.Output)
 	}
-	a.self = &incarnation{arb: a, aid: "arbiter", kind: spec.Kind, spec: spec}
+	a.self = &incarnation{arb: a, aid: "arbiter", spec: spec}
 	a.self.mode.Store(uint32(spec.Mode))
 	a.self.cell = cell.New(spec, a.self, context.WithoutCancel(ctx), "arbiter", "", a.log)
 	a.self.local.Owner = a.self
@@ -361,7 +361,7 @@ func actorDeath(d *wire.Death) actor.Death {
 // ended is told of every end, after callers and watchers.
 func (a *Arbiter) ended(i *incarnation, d *wire.Death) {
 	death := actorDeath(inShort(d))
-	i.happened(actor.Event{Type: "ended", Actor: i.ref(), Kind: i.kind, Death: &death})
+	i.happened(actor.Event{Type: "ended", Actor: i.ref(), Kind: i.kind(), Death: &death})
 	if d.Cause == wire.CauseStopped {
 		a.log.Debug("an actor ended", "actor", i.label(), "aid", i.aid, "cause", d.Cause, "reason", d.Reason)
 		return

@@ -71,7 +71,7 @@ func (i *incarnation) begin() {
 		return
 	}
 	i.state.CompareAndSwap(int32(cell.Initial), int32(cell.Starting))
-	i.arb.events.add(actor.Event{Type: "spawned", Actor: i.ref(), Kind: i.kind})
+	i.arb.events.add(actor.Event{Type: "spawned", Actor: i.ref(), Kind: i.kind()})
 	if i.cell != nil {
 		i.cell.Start()
 		runtime.Gosched() // most constructors are over then, and need no timer, nor who waits for them a channel
@@ -303,7 +303,7 @@ func (a *Arbiter) childEnv(i *incarnation, env []string, fd int, token string) [
 		env = append(env, fmt.Sprintf("%s=%d", actor.EnvFD, fd))
 	}
 	if i.place == inProcess {
-		env = append(env, envKind+"="+i.kind)
+		env = append(env, envKind+"="+i.kind())
 	}
 	if token != "" {
 		env = append(env, actor.EnvToken+"="+token)
@@ -350,8 +350,8 @@ func (s *session) attend() {
 	if err == nil {
 		var version uint32
 		var failed *wire.Error
-		if version, failed = wire.Negotiate(hello); failed == nil && i.place == inProcess && hello.Kind != i.kind {
-			failed = wire.Errorf(wire.CodeRefused, "a child started as %q says it is %q", i.kind, hello.Kind)
+		if version, failed = wire.Negotiate(hello); failed == nil && i.place == inProcess && hello.Kind != i.kind() {
+			failed = wire.Errorf(wire.CodeRefused, "a child started as %q says it is %q", i.kind(), hello.Kind)
 		}
 		if failed != nil {
 			s.conn.Refuse(failed)

@@ -31,20 +31,19 @@ var placeNames = [...]string{"goroutine", "process", "exec", "remote"}
 // flight on, and what ends once.
 type incarnation struct {
 	// fixed
-	arb   *Arbiter
-	aid   string
-	name  string
-	kind  string
-	place place
-	depth int32            // how many parents it has, one above the other
-	spec  *cell.Spec       // of its kind; nil for a program and who joined
-	args  *actor.SpawnArgs // how it was spawned; nil for who joined, and the arbiter itself
+	arb    *Arbiter
+	aid    string
+	name   string
+	place  place
+	pulsar bool             // it is, or will be, a real actor of pulsar
+	depth  int32            // how many parents it has, one above the other
+	spec   *cell.Spec       // of its kind; nil for a program and who joined
+	args   *actor.SpawnArgs // how it was spawned; nil for who joined, and the arbiter itself
 
 	parent *incarnation // who spawned it; nil for who joined
 	slot   *slot        // the place it is one in a row of; or nil
 	*seat               // what it has as such a one; nil likewise
 	pool   *pool        // the workers it stands for; or nil
-	pulsar bool         // it is, or will be, a real actor of pulsar
 
 	// One of the two carries its messages: a cell of this process, or a session.
 	cell    *cell.Cell
@@ -151,6 +150,17 @@ func (i *incarnation) born() time.Time {
 	return i.session.born
 }
 
+// kind is the name of its kind.
+func (i *incarnation) kind() string {
+	switch {
+	case i.args != nil:
+		return i.args.Kind
+	case i.spec != nil:
+		return i.spec.Kind
+	}
+	return i.session.kind
+}
+
 // label names i for people.
 func (i *incarnation) label() string {
 	if i.name != "" {
@@ -219,7 +229,7 @@ func (i *incarnation) markReady() {
 		i.ready.pass()
 	}
 	if first && i != i.arb.self {
-		i.happened(actor.Event{Type: "ready", Actor: i.ref(), Kind: i.kind})
+		i.happened(actor.Event{Type: "ready", Actor: i.ref(), Kind: i.kind()})
 	}
 }
 
@@ -326,7 +336,7 @@ func (i *incarnation) stop(reason string) {
 		return
 	}
 	if i.lifeState() < cell.Stopping {
-		i.happened(actor.Event{Type: "stopping", Actor: i.ref(), Kind: i.kind, Text: reason})
+		i.happened(actor.Event{Type: "stopping", Actor: i.ref(), Kind: i.kind(), Text: reason})
 	}
 	if i.cell != nil {
 		i.cell.Stop(reason, 0)

@@ -18,7 +18,7 @@ import (
 // info is what ps says of i.
 func (i *incarnation) info() actor.Info {
 	info := actor.Info{
-		AID: i.aid, Name: i.name, Kind: i.kind, State: i.lifeState().String(), Mode: cell.Mode(i.mode.Load()).String(),
+		AID: i.aid, Name: i.name, Kind: i.kind(), State: i.lifeState().String(), Mode: cell.Mode(i.mode.Load()).String(),
 		In: placeNames[i.place], PID: os.Getpid(), Uptime: time.Since(i.born()), InFlight: i.calls().Len(),
 	}
 	if i.cell != nil {
@@ -251,7 +251,7 @@ func (a *Arbiter) inspect(_ context.Context, target actor.Ref) (actor.Inspection
 func (a *Arbiter) inspectLiving(out *actor.Inspection, i *incarnation) {
 	out.Info = i.info()
 	if out.Spawn = i.args; out.Spawn == nil && i.parent != nil {
-		out.Spawn = &actor.SpawnArgs{Kind: i.kind, Name: i.name, In: placeNames[i.place]}
+		out.Spawn = &actor.SpawnArgs{Kind: i.kind(), Name: i.name, In: placeNames[i.place]}
 	}
 	if i.parent != nil {
 		out.Parent = i.parent.label()

@@ -208,12 +208,12 @@ func (a *Arbiter) introduce(ctx context.Context, conn *peer.Conn, t peer.Transpo
 		aid = a.newAID(hello.Kind)
 	}
 	i := &incarnation{
-		arb: a, aid: aid, name: hello.Name, kind: hello.Kind, place: remote,
+		arb: a, aid: aid, name: hello.Name, place: remote,
 	}
 	i.state.Store(int32(cell.Starting))
 	i.mode.Store(uint32(cell.ParseMode(hello.Mode)))
 	s := a.newSession(i, conn, l)
-	s.hello = hello
+	s.hello, s.kind = hello, hello.Kind
 	if p, ok := t.(*peer.Pulsar); ok {
 		i.pulsar = true
 		s.pulsar.Store(p)
@@ -227,6 +227,6 @@ func (a *Arbiter) introduce(ctx context.Context, conn *peer.Conn, t peer.Transpo
 		return nil, err
 	}
 	i.watchStart()
-	i.happened(actor.Event{Type: "joined", Actor: i.ref(), Kind: i.kind, Text: conn.Info().Network + " " + conn.Info().Remote})
+	i.happened(actor.Event{Type: "joined", Actor: i.ref(), Kind: i.kind(), Text: conn.Info().Network + " " + conn.Info().Remote})
 	return s, nil
 }

@@ -146,7 +146,7 @@ func (p *pool) recycleOne() {
 		}
 		a := p.row.arb
 		if !i.slot.recycleFails() {
-			a.events.add(actor.Event{Type: "recycling", Actor: i.ref(), Kind: i.kind, Text: why})
+			a.events.add(actor.Event{Type: "recycling", Actor: i.ref(), Kind: i.kind(), Text: why})
 		}
 		began := a.background(func() {
 			defer p.rolling.Store(false)
@@ -154,7 +154,7 @@ func (p *pool) recycleOne() {
 			defer cancel()
 			err := i.slot.replace(ctx, "recycled: "+why)
 			if first, again := i.slot.recycled(err); first {
-				a.events.add(actor.Event{Type: "recycle_failed", Actor: i.ref(), Kind: i.kind, Text: err.Error()})
+				a.events.add(actor.Event{Type: "recycle_failed", Actor: i.ref(), Kind: i.kind(), Text: err.Error()})
 				a.log.Warn("a worker could not be recycled, and goes on; this is tried again, less and less often", "actor", i.label(), "after", again, "error", err)
 			}
 		})

@@ -322,7 +322,7 @@ func (i *incarnation) startPulsar() error {
 	if failed := applyBounds(spec, i.args.Bounds); failed != nil {
 		return failed
 	}
-	fill := strings.NewReplacer("{host}", g.host, "{port}", g.port, "{aid}", i.aid, "{name}", cmp.Or(i.name, i.kind))
+	fill := strings.NewReplacer("{host}", g.host, "{port}", g.port, "{aid}", i.aid, "{name}", cmp.Or(i.name, i.kind()))
 	var argv []string
 	for _, word := range g.options.Spawn {
 		argv = append(argv, fill.Replace(word))

@@ -21,6 +21,7 @@ type session struct {
 	inc  *incarnation
 	conn *peer.Conn
 	born time.Time
+	kind string // of who joined
 
 	// owned by the reader
 	hello      *wire.Hello

@@ -185,7 +185,7 @@ func (w *simWorld) checkAccount() {
 		if !a.Balanced() || a.Queued != 0 {
 			w.violate("4", "%s: %v", i.label(), a)
 		}
-		if (w.kinds[i.kind] != nil || i.kind == "text") && a.Started != w.began[i.aid] {
+		if (w.kinds[i.kind()] != nil || i.kind() == "text") && a.Started != w.began[i.aid] {
 			w.violate("4", "%s: %v, and %d were begun", i.label(), a, w.began[i.aid])
 		}
 	}

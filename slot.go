@@ -269,7 +269,7 @@ func (i *incarnation) carryOut(v verdict) {
 	case supervise.Stay:
 		a.log.Debug("a supervised actor is not started again", "actor", s.name, "reason", d.Reason)
 	case supervise.GiveUp:
-		a.events.add(actor.Event{Type: "gave_up", Actor: ref, Kind: i.kind, Text: d.Reason})
+		a.events.add(actor.Event{Type: "gave_up", Actor: ref, Kind: i.kind(), Text: d.Reason})
 		attrs := []any{"actor", s.row.name, "reason", d.Reason, "last", i.death.String()}
 		for _, line := range i.death.Stderr {
 			attrs = append(attrs, "line", line)
@@ -277,9 +277,9 @@ func (i *incarnation) carryOut(v verdict) {
 		a.log.Error("given up", attrs...)
 		s.row.failRest(i.death)
 	default:
-		a.events.add(actor.Event{Type: "restarting", Actor: ref, Kind: i.kind, Text: fmt.Sprintf("in %v: %s", d.After.Round(time.Millisecond), d.Reason)})
+		a.events.add(actor.Event{Type: "restarting", Actor: ref, Kind: i.kind(), Text: fmt.Sprintf("in %v: %s", d.After.Round(time.Millisecond), d.Reason)})
 		for _, other := range v.others {
-			a.events.add(actor.Event{Type: "restarting", Actor: actor.Ref{Name: other.name}, Kind: other.kind, Text: "it fell with " + s.name})
+			a.events.add(actor.Event{Type: "restarting", Actor: actor.Ref{Name: other.name}, Kind: other.kind(), Text: "it fell with " + s.name})
 			other.dismiss("all of " + s.row.name + " are started again")
 		}
 	}

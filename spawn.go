@@ -128,8 +128,8 @@ func (a *Arbiter) existing(ctx context.Context, args *actor.SpawnArgs) (ref acto
 		if i == nil {
 			return ref, nil, false
 		}
-		if i.kind != args.Kind {
-			e := wire.Errorf(wire.CodeExists, "%q is a living actor of the kind %q, not %q", args.Name, i.kind, args.Kind).NotStarted()
+		if i.kind() != args.Kind {
+			e := wire.Errorf(wire.CodeExists, "%q is a living actor of the kind %q, not %q", args.Name, i.kind(), args.Kind).NotStarted()
 			return ref, e, true
 		}
 		if !i.isEnding() {
@@ -304,7 +304,7 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 		aid = a.newAID(args.Kind)
 	}
 	i := &incarnation{
-		arb: a, aid: aid, name: name, kind: args.Kind, spec: spec, args: args,
+		arb: a, aid: aid, name: name, spec: spec, args: args,
 		parent: parent, depth: parent.depth + 1,
 		embryo: &embryo{},
 	}

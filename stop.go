@@ -127,7 +127,7 @@ func (a *Arbiter) step(what string, began time.Time, attrs ...any) {
 	for n := 0; n+1 < len(attrs); n += 2 {
 		text += fmt.Sprintf(", %v: %v", attrs[n], attrs[n+1])
 	}
-	a.events.add(actor.Event{Type: "stopping", Actor: a.self.ref(), Kind: a.self.kind, Text: text})
+	a.events.add(actor.Event{Type: "stopping", Actor: a.self.ref(), Kind: a.self.kind(), Text: text})
 	a.log.Info("stopping: "+what, append(attrs, "after", time.Since(began).Round(time.Millisecond))...)
 }
 

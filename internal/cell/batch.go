@@ -45,7 +45,7 @@ const (
 // concurrent looks at its inbox anew for each, and a budget is kept by the clock.
 func (c *Cell) batchLocked() int {
 	n := c.inbox.Len()
-	if n <= 1 || c.spec.Mode != Serial || c.budget > 0 {
+	if n <= 1 || c.spec.Mode != Serial || c.budget() > 0 {
 		return 1
 	}
 	messages, bytes := c.spec.Inbox.Bounds()

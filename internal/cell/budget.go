@@ -17,15 +17,20 @@ type Birth struct {
 
 // Prepare gives the actor what it has from birth. It is to be called before Start.
 func (c *Cell) Prepare(b Birth) {
-	if b.Budget > 0 {
-		c.budget = b.Budget
-	}
-	if b.Grace > 0 {
-		c.ownGrace = b.Grace
-	}
 	for name, v := range b.Config {
 		c.SetConfig(name, v)
 	}
+	if b.Budget > 0 || b.Grace > 0 {
+		c.own = &Birth{Budget: b.Budget, Grace: b.Grace}
+	}
+}
+
+// budget is how long one handler may take; 0: as long as it likes.
+func (c *Cell) budget() time.Duration {
+	if c.own != nil && c.own.Budget > 0 {
+		return c.own.Budget
+	}
+	return c.spec.Budget
 }
 
 // A handler that outlives the budget takes its actor with it: nobody can end a
@@ -38,12 +43,12 @@ const pauseFactor = 4
 
 // superviseLocked arms the timer for r, which begins now.
 func (c *Cell) superviseLocked(r *Request) {
-	if c.budget <= 0 || r.cmd == nil && r.do == nil {
+	if c.budget() <= 0 || r.cmd == nil && r.do == nil {
 		return // a hook has the start's budget, or the stop's
 	}
 	x := c.extraLocked()
 	if x.due.IsZero() {
-		c.armLocked(x, r.began.Add(c.budget))
+		c.armLocked(x, r.began.Add(c.budget()))
 	}
 }
 
@@ -73,7 +78,7 @@ func (c *Cell) overdue() {
 		if r.cmd == nil && r.do == nil {
 			continue
 		}
-		if late > c.budget/pauseFactor {
+		if late > c.budget()/pauseFactor {
 			r.began = r.began.Add(late)
 		}
 		if oldest == nil || r.began.Before(oldest.began) {
@@ -84,14 +89,14 @@ func (c *Cell) overdue() {
 		c.mu.Unlock()
 		return
 	}
-	if due := oldest.began.Add(c.budget); due.After(now) {
+	if due := oldest.began.Add(c.budget()); due.After(now) {
 		c.armLocked(x, due)
 		c.mu.Unlock()
 		return
 	}
 	what := oldest.Command
 	c.mu.Unlock()
-	c.Kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was still inside %s after %v, which is its budget", named(what), c.budget)})
+	c.Kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was still inside %s after %v, which is its budget", named(what), c.budget())})
 }
 
 func named(command string) string {

@@ -27,11 +27,8 @@ type Cell struct {
 	aid  string
 	name string
 	log  *slog.Logger
-	born time.Time
-
-	// fixed by Prepare
-	budget   time.Duration // 0: none
-	ownGrace time.Duration // 0: the Spec's
+	born time.Duration // since epoch
+	own  *Birth        // where that differs from the Spec; fixed by Prepare
 
 	sender atomic.Pointer[string] // of the last request that came over a connection
 	leaves atomic.Bool            // state is Stopping or later; written under mu
@@ -53,7 +50,6 @@ type Cell struct {
 	batch   *batch        // what its worker has taken at once; nil: nothing
 	room    chan struct{} // closed when there is room; nil: nobody waits for that
 	death   *wire.Death   // how it ends, once it is stopping
-	grace   *patience     // how long the stop may take
 	extra   *extra
 	counts  Counts
 }
@@ -71,6 +67,7 @@ type extra struct {
 	marks   []mark      // see Status
 	budget  *time.Timer // of the handlers at work
 	due     time.Time   // when it fires; zero: it is not armed
+	grace   *patience   // how long the stop may take
 }
 
 // early is a cancel that overtook its request: control passes ahead of data.
@@ -97,7 +94,7 @@ type Counts struct {
 // New makes an actor that waits to be started. base gives its contexts their
 // values.
 func New(spec *Spec, host Host, base context.Context, aid, name string, log *slog.Logger) *Cell {
-	c := &Cell{spec: spec, host: host, base: base, aid: aid, name: name, log: log, born: time.Now(), budget: spec.Budget}
+	c := &Cell{spec: spec, host: host, base: base, aid: aid, name: name, log: log, born: time.Since(epoch)}
 	c.inbox.Share(&spec.memory)
 	return c
 }
@@ -124,8 +121,8 @@ func (c *Cell) Logger() *slog.Logger {
 	return c.log.With("actor", label)
 }
 
-// Born returns when it was made.
-func (c *Cell) Born() time.Time { return c.born }
+// Born returns when it was made, for comparing with others: see now.
+func (c *Cell) Born() time.Time { return epoch.Add(c.born) }
 
 // State returns where it is in its life.
 func (c *Cell) State() State {

@@ -19,8 +19,8 @@ func (c *Cell) Stop(reason string, grace time.Duration) { c.stop(reason, grace, 
 func (c *Cell) Retire(reason string) { c.stop(reason, 0, true) }
 
 func (c *Cell) stop(reason string, grace time.Duration, final bool) {
-	if grace <= 0 {
-		grace = c.ownGrace
+	if grace <= 0 && c.own != nil {
+		grace = c.own.Grace
 	}
 	if grace <= 0 {
 		grace = c.spec.Grace
@@ -38,7 +38,7 @@ func (c *Cell) stop(reason string, grace time.Duration, final bool) {
 	c.leaves.Store(true)
 	death := &wire.Death{Cause: wire.CauseStopped, Reason: reason, Final: final}
 	c.death = death
-	c.grace = c.newPatience(grace)
+	c.extraLocked().grace = c.newPatience(grace)
 	c.freeRoomLocked()
 	over := !fresh && c.idleLocked()
 	c.mu.Unlock()
@@ -115,7 +115,7 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 	c.Stop(reason, grace)
 	c.mu.Lock()
 	if c.state == Stopping {
-		c.grace.reset(grace) // it may have been stopping with a longer one
+		c.extra.grace.reset(grace) // it may have been stopping with a longer one
 		if c.begun && c.idleLocked() {
 			go c.close() // what it waited for was dropped above, perhaps before anything started
 		}
@@ -187,9 +187,6 @@ func (c *Cell) Kill(d *wire.Death) {
 	c.death = d
 	c.leaves.Store(true)
 	c.ended.Store(true)
-	if c.grace != nil {
-		c.grace.timer.Stop()
-	}
 	var turns []*Turn
 	for w := range c.atWorkLocked {
 		turns = append(turns, w.turn)
@@ -224,6 +221,9 @@ func (c *Cell) Kill(d *wire.Death) {
 		}
 		if x.budget != nil {
 			x.budget.Stop()
+		}
+		if x.grace != nil {
+			x.grace.timer.Stop()
 		}
 	}
 	for _, t := range turns {

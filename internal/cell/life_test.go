@@ -189,7 +189,7 @@ func TestGraceOfThePaused(t *testing.T) {
 		c.Stop("", time.Second)
 		for n, want := range []State{Stopping, Terminated} {
 			c.mu.Lock()
-			c.grace.due = c.grace.due.Add(-time.Second) // as if it had been for as long
+			c.extra.grace.due = c.extra.grace.due.Add(-time.Second) // as if it had been for as long
 			c.mu.Unlock()
 			time.Sleep(time.Second)
 			synctest.Wait()

@@ -125,7 +125,7 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 		lingers = true
 		late := one[0].late()
 		r := one[0].open(&d.request)
-		if c.budget > 0 {
+		if c.budget() > 0 {
 			r.began = time.Now()
 		}
 		switch {
