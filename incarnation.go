@@ -38,7 +38,7 @@ type incarnation struct {
 	pulsar bool             // it is, or will be, a real actor of pulsar
 	depth  int32            // how many parents it has, one above the other
 	spec   *cell.Spec       // of its kind; nil for a program and who joined
-	args   *actor.SpawnArgs // how it was spawned; nil for who joined, and the arbiter itself
+	args   *actor.SpawnArgs // how it was spawned; nil for who joined, and for those of which spec says all
 
 	parent *incarnation // who spawned it; nil for who joined
 	slot   *slot        // the place it is one in a row of; or nil

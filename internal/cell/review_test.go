@@ -98,6 +98,44 @@ func TestReviewWaitAfterTheTurn(t *testing.T) {
 	})
 }
 
+// F2c: what waited because it was crowded starts when a handler returns whose turn a goroutine
+// of its own had given up: nobody else would look.
+func TestReviewCrowdedByTheLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("a")
+		close(g.open["a"])
+		finish := make(chan struct{})
+		c := newCell(g, func(s *Spec) {
+			s.Mode, s.Inbox.Messages = Interleaved, 1
+			s.Commands["leave"] = &Command{CommandInfo: wire.CommandInfo{Name: "leave"}, Run: func(ctx context.Context, _ any, r *Request) (Value, error) {
+				go callIn(ctx)
+				<-finish
+				return word("left"), nil
+			}}
+		})
+		c.Start()
+		synctest.Wait()
+		c.Deliver(request(nil, 1, "leave", "a"))
+		synctest.Wait()
+		granted := request(nil, 2, "work", "a")
+		granted.Granted = true
+		if e := c.Deliver(granted); e != nil {
+			t.Fatal(e)
+		}
+		synctest.Wait()
+		g.want(t, "while it is crowded", "ready <nil>")
+		close(finish)
+		synctest.Wait()
+		g.want(t, "then", "ready <nil>", "reply 1 left", "work a", "reply 2 a")
+		c.mu.Lock()
+		if c.active != 0 {
+			t.Errorf("active %d", c.active)
+		}
+		c.mu.Unlock()
+		c.Kill(&wire.Death{Cause: wire.CauseKilled})
+	})
+}
+
 // F2b: the handler waits inside a call to itself while a goroutine of it waits too.
 func TestReviewNestedAndGoroutineWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

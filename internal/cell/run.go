@@ -175,6 +175,8 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 	}
 	if held {
 		c.passLocked()
+	} else {
+		c.wakeLocked() // it is perhaps no longer crowded, and nobody else looks
 	}
 	if c.active == 0 {
 		c.inbox.Trim()

@@ -96,6 +96,7 @@ func (q *Queue[T]) Push(c Class, item T, size int, l Limits, force bool) bool {
 
 // PushPast is Push, of data and without force, as if n of the messages that are charged,
 // with so many bytes in all, had been released: those that their owner is done with.
+// Until they are, what is charged may exceed l by as much.
 func (q *Queue[T]) PushPast(n, bytes int, item T, size int, l Limits) bool {
 	q.messages -= n
 	q.bytes -= bytes

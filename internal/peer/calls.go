@@ -35,7 +35,7 @@ type Note struct {
 	Command  string
 	Parent   uint64
 	Turn     bool
-	Holds    bool   // while it waits for room it may be held back: see Conn.Held
+	Holds    bool   // it may be held back: see Conn.Held
 	Sent     uint64 // set by Conn.Request: its place in the data stream, from 1; see Conn.Written
 }
 

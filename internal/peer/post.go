@@ -229,12 +229,12 @@ func (c *Conn) postLocked(m *wire.Message, size, cost int) error {
 	if err := o.refuses(m); err != nil {
 		return err
 	}
+	if c.holds(m) {
+		return ErrHeld
+	}
 	if !c.purse.affords(Data, m, size) {
 		c.purse.budget.refuse()
 		return ErrBudget
-	}
-	if c.holds(m) {
-		return ErrHeld
 	}
 	if cost != 0 && (!o.waiters.empty() || !o.free(cost)) {
 		return ErrFull

@@ -71,7 +71,7 @@ func (q *waiters) remove(w *waiter, err error) {
 	w.ready <- err
 }
 
-// ErrHeld says that too many messages wait for the target of one that waited for room: see
+// ErrHeld says that too many messages wait for the target of one that may be held back: see
 // Conn.Held.
 var ErrHeld = wire.Errorf(wire.CodeOverloaded, "too many messages wait for it on the way").NotStarted()
 
