@@ -525,3 +525,15 @@ func TestProcessDeath(t *testing.T) {
 		t.Errorf("a goroutine that cannot start: %v (%+v)", err, down)
 	}
 }
+
+// within waits until ok holds, which is a state of the operating system, or of
+// actors that nothing tells of.
+func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); !ok(); <-time.After(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("%s: not after %v", what, limit)
+			return
+		}
+	}
+}

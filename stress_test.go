@@ -72,18 +72,6 @@ func (s spread) String() string {
 	return fmt.Sprintf("p50 %v, p99 %v, max %v", s.at(0.5).Round(time.Microsecond), s.at(0.99).Round(time.Microsecond), s.at(1).Round(time.Microsecond))
 }
 
-// within waits until ok holds, which is a state of the operating system, or of
-// actors that nothing tells of.
-func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(limit); !ok(); <-time.After(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Errorf("%s: not after %v", what, limit)
-			return
-		}
-	}
-}
-
 // fds is how many descriptors this process has open.
 func fds() int {
 	list, _ := os.ReadDir("/proc/self/fd")
