@@ -28,7 +28,7 @@ const guardTime = 3 * time.Minute
 // a line that begins with "Test:", which package and tests are to notice.
 func TestGuards(t *testing.T) {
 	if !*guards {
-		t.Skip("it runs tests some forty times: -guards")
+		t.Skip("it runs tests once for each guard, for ten minutes: -guards")
 	}
 	only := regexp.MustCompile(*guardsOf)
 	patches, err := filepath.Glob("testdata/guards/*.patch")

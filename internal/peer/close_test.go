@@ -299,10 +299,7 @@ func TestReproachWhileWriting(t *testing.T) {
 // nothing was sent.
 func TestWaiterAfterGoodbye(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1000})
-		mustPost(t, e.Conn, Data, oneWay("first", 10))
-		e.Flush()
-		p.next()
+		e, p := noRoom(t)
 		ended := make(chan error, 1)
 		go func() { ended <- e.PostWait(t.Context(), oneWay("late", 10)) }()
 		synctest.Wait()

@@ -147,6 +147,16 @@ type peerOf struct {
 	grant  wire.Credit
 }
 
+// noRoom is byHand with one message of data under way, in a window that is for one.
+func noRoom(t *testing.T) (*end, *peerOf) {
+	t.Helper()
+	e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1000})
+	mustPost(t, e.Conn, Data, oneWay("first", 10))
+	e.Flush()
+	p.next()
+	return e, p
+}
+
 // byHand returns an end that has shaken hands, and the far end of its connection,
 // which grants window.
 func byHand(t testing.TB, o Options, window wire.Window) (*end, *peerOf) {

@@ -282,10 +282,7 @@ func TestWaitersInOrder(t *testing.T) {
 func TestWaiterGivesUp(t *testing.T) {
 	for range 100 {
 		synctest.Test(t, func(t *testing.T) {
-			e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1000})
-			mustPost(t, e.Conn, Data, oneWay("first", 10))
-			e.Flush()
-			p.next()
+			e, p := noRoom(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error)
 			go func() { ended <- e.PostWait(ctx, oneWay("late", 10)) }()
@@ -375,10 +372,7 @@ func TestHeldIsNotPosted(t *testing.T) {
 // its caller is told then, and is to have that.
 func TestRequestWaitsUntilDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1000})
-		mustPost(t, e.Conn, Data, oneWay("first", 10))
-		e.Flush()
-		p.next()
+		e, _ := noRoom(t)
 		var o outcome
 		began := time.Now()
 		_, err := e.RequestWait(t.Context(), request("late", 10), Note{Caller: &o, ID: 1, Deadline: began.Add(time.Second)})
@@ -396,10 +390,7 @@ func TestRequestWaitsUntilDeadline(t *testing.T) {
 // when it began to wait.
 func TestTimeOfWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1000})
-		mustPost(t, e.Conn, Data, oneWay("first", 10))
-		e.Flush()
-		p.next()
+		e, p := noRoom(t)
 		m := request("late", 10)
 		m.Millis = 30_000
 		go func() {
