@@ -260,7 +260,7 @@ func (c *Call) Value(v Value) { c.end(v, nil, true) }
 
 // Result ends the call with the reply m, whose body it copies.
 func (c *Call) Result(_ uint64, m *wire.Message) {
-	c.end(&Encoded{Codec: m.Codec, Data: append([]byte(nil), m.Body...), lease: owned}, nil, false)
+	c.end(&Encoded{Codec: m.Codec, Data: append([]byte(nil), m.Body...), lease: owned}, nil, true)
 }
 
 // Failed ends the call with an error.
