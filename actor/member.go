@@ -252,6 +252,7 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 	network := transport.Info().Network
 	local := network == "unix" || network == "socketpair"
 	conn := peer.New(transport, peer.Options{Window: window, Logger: m.log, Trusting: local})
+	window = conn.Window()
 	welcome, err := conn.Hello(ctx, &wire.Hello{
 		Newest: wire.Version, Oldest: wire.MinVersion,
 		Token: m.options.Token, Kind: spec.Kind, Name: m.options.Name, AID: m.options.AID,

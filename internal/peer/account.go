@@ -75,7 +75,7 @@ func (c *Conn) TellTaken() {
 	r, o := &c.room, &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if r.started.Load() != r.toldStarted || r.messages.Load() != r.toldMessages.Load() {
+	if r.started.Load() != r.toldStarted || r.back.load() != r.told.load() {
 		r.due.Store(true)
 		if o.open && !o.shut && !o.parted {
 			c.grantLocked()

@@ -29,20 +29,13 @@ type Backlog struct {
 	From   *Conn  // the sender's
 	Target string // as the sender calls it
 
-	all    tally       // what waits
-	again  tally       // of that, what the sender has its room again for already
-	lowest tally       // when it may go on; written under mu
+	all    total       // what waits
+	again  total       // of that, what the sender has its room again for already
+	lowest total       // when it may go on; written under mu
 	off    atomic.Bool // the sender was told to stop; likewise
 
-	mu                      sync.Mutex // xoff and xon are posted in the order in which that was found to be
-	toldMessages, toldBytes int64      // all, when the last xoff was posted
-}
-
-// tally is so many messages, and so many bytes.
-type tally struct{ messages, bytes atomic.Int64 }
-
-func (t *tally) add(messages, bytes int64) (int64, int64) {
-	return t.messages.Add(messages), t.bytes.Add(bytes)
+	mu   sync.Mutex // xoff and xon are posted in the order in which that was found to be
+	told amount     // all, when the last xoff was posted
 }
 
 // Take charges a message, of which ch is what it takes of the sender's window, to b; call
@@ -51,42 +44,43 @@ func (b *Backlog) Take(ch Charge, call bool) Charge {
 	if ch.From == nil || !ch.From.xoff {
 		return ch
 	}
-	w, cost := ch.From.room.window, int64(ch.Cost)
-	messages, bytes := b.all.add(1, cost)
+	w, one := ch.From.room.window, amountOf(1, uint64(ch.Cost))
+	all, again := b.all.add(one), b.again.load()
 	ch.backlog = b
-	part := func(window uint64, backlogged, own int64) int64 {
-		return max(0, int64(window)*3/8-(backlogged-own)) / 2
+	part := func(window, backlogged, all, again, one uint64) uint64 {
+		window, others := window*3/8, backlogged-min(backlogged, all-min(all, one+again))
+		return (window - min(window, others)) / 2
 	}
-	mostMessages := part(w.Messages, ch.From.backlogged.messages.Load(), messages-1-b.again.messages.Load())
-	mostBytes := part(w.Bytes, ch.From.backlogged.bytes.Load(), bytes-cost-b.again.bytes.Load())
-	if messages <= max(1, mostMessages) && bytes <= mostBytes {
-		ch.From.backlogged.add(1, cost)
+	backlogged := ch.From.backlogged.load()
+	most := amountOf(
+		part(w.Messages, backlogged.messages(), all.messages(), again.messages(), one.messages()),
+		part(w.Bytes, backlogged.bytes(), all.bytes(), again.bytes(), one.bytes()))
+	if all.messages() <= max(1, most.messages()) && all.bytes() <= most.bytes() {
+		ch.From.backlogged.add(one)
 		return ch
 	}
-	again := wire.Window{Messages: uint64(b.again.messages.Load()), Bytes: uint64(b.again.bytes.Load())}
-	if !call || again.Messages >= w.Messages/4 || again.Bytes >= w.Bytes/4 {
-		b.stop(messages, bytes, mostMessages, mostBytes)
+	if !call || again.messages() >= w.Messages/4 || again.bytes() >= w.Bytes/4 {
+		b.stop(all, most)
 	}
-	if again.Messages >= w.Messages || again.Bytes >= w.Bytes {
-		ch.From.backlogged.add(1, cost)
+	if again.messages() >= w.Messages || again.bytes() >= w.Bytes {
+		ch.From.backlogged.add(one)
 		return ch
 	}
-	b.again.add(1, cost)
-	ch.From.credit(1, uint64(cost)) // behind the xoff, so that this is read first
+	b.again.add(one)
+	ch.From.credit(one) // behind the xoff, so that this is read first
 	return Charge{Cost: ch.Cost, backlog: b}
 }
 
 // stop tells the sender to stop, and tells it again if it seems to have missed that: a
 // link to who had the name before may have told it to go on.
-func (b *Backlog) stop(messages, bytes, mostMessages, mostBytes int64) {
+func (b *Backlog) stop(all, most amount) {
 	w := b.From.room.window
 	var cut error
 	b.mu.Lock()
-	if !b.off.Load() || bytes-b.toldBytes > int64(w.Bytes/4) || messages-b.toldMessages > int64(w.Messages/4) {
-		b.lowest.messages.Store(max(0, mostMessages/2))
-		b.lowest.bytes.Store(max(0, mostBytes/2))
+	if !b.off.Load() || all.bytes() > b.told.bytes()+w.Bytes/4 || all.messages() > b.told.messages()+w.Messages/4 {
+		b.lowest.store(amountOf(most.messages()/2, most.bytes()/2))
 		b.off.Store(true)
-		b.toldMessages, b.toldBytes = messages, bytes
+		b.told = all
 		cut = b.say(wire.KindXoff)
 	}
 	b.mu.Unlock()
@@ -98,13 +92,13 @@ func (b *Backlog) stop(messages, bytes, mostMessages, mostBytes int64) {
 
 // pass takes off what messages took that have been written, begun or dropped; again says
 // that the sender had their room again before. No lock may be held.
-func (b *Backlog) pass(messages, bytes uint64, again bool) {
+func (b *Backlog) pass(a amount, again bool) {
 	of := &b.From.backlogged
 	if again {
 		of = &b.again
 	}
-	of.add(-int64(messages), -int64(bytes))
-	b.all.add(-int64(messages), -int64(bytes))
+	of.sub(a)
+	b.all.sub(a)
 	if b.off.Load() && b.low() {
 		b.resume()
 	}
@@ -112,7 +106,8 @@ func (b *Backlog) pass(messages, bytes uint64, again bool) {
 
 // low reports whether so little is left that the sender may go on.
 func (b *Backlog) low() bool {
-	return b.all.messages.Load() <= b.lowest.messages.Load() && b.all.bytes.Load() <= b.lowest.bytes.Load()
+	all, lowest := b.all.load(), b.lowest.load()
+	return all.messages() <= lowest.messages() && all.bytes() <= lowest.bytes()
 }
 
 func (b *Backlog) resume() {
@@ -173,7 +168,7 @@ func (b *backlogged) Started() { b.From.Started() }
 
 func (b *backlogged) Credit(cost int) {
 	b.From.Credit(cost)
-	(*Backlog)(b).pass(1, uint64(cost), false)
+	(*Backlog)(b).pass(amountOf(1, uint64(cost)), false)
 }
 
 // early is that of one that is charged to a Backlog alone: the sender has its room again.
@@ -183,5 +178,5 @@ func (b *early) Started() { b.From.Started() }
 
 func (b *early) Credit(cost int) {
 	b.From.Dismiss(cost)
-	(*Backlog)(b).pass(1, uint64(cost), true)
+	(*Backlog)(b).pass(amountOf(1, uint64(cost)), true)
 }

@@ -38,7 +38,7 @@ func TestBacklogOfOneself(t *testing.T) {
 	if messages, bytes := e.Charged(); messages != 0 || bytes != 0 {
 		t.Errorf("%d messages, %d bytes are charged to it still", messages, bytes)
 	}
-	if n, all := b.all.messages.Load(), b.all.bytes.Load(); n != 0 || all != 0 {
+	if n, all := b.all.load().messages(), b.all.load().bytes(); n != 0 || all != 0 {
 		t.Errorf("%d messages, %d bytes are in its backlog still", n, all)
 	}
 }

@@ -26,19 +26,18 @@ func (c *Conn) Charge(m *wire.Message) Charge {
 // Return gives the room back. It never waits.
 func (ch Charge) Return() {
 	if ch.From != nil {
-		ch.From.credit(1, uint64(ch.Cost))
+		ch.From.credit(amountOf(1, uint64(ch.Cost)))
 	}
 	if ch.backlog != nil {
-		ch.backlog.pass(1, uint64(ch.Cost), ch.From == nil)
+		ch.backlog.pass(amountOf(1, uint64(ch.Cost)), ch.From == nil)
 	}
 }
 
 // debt is what a chunk owes to one sender: the charges of its messages, summed.
 type debt struct {
-	to       *Conn    // nil: it has its room again
-	backlog  *Backlog // nil: none
-	messages uint64
-	bytes    uint64
+	to      *Conn    // nil: it has its room again
+	backlog *Backlog // nil: none
+	sum     amount
 }
 
 // debts are those of one chunk.
@@ -52,22 +51,21 @@ func (d debts) add(ch Charge) debts {
 	}
 	for i := len(d) - 1; i >= max(0, len(d)-4); i-- {
 		if d[i].to == ch.From && d[i].backlog == ch.backlog {
-			d[i].messages++
-			d[i].bytes += uint64(ch.Cost)
+			d[i].sum += amountOf(1, uint64(ch.Cost))
 			return d
 		}
 	}
-	return append(d, debt{ch.From, ch.backlog, 1, uint64(ch.Cost)})
+	return append(d, debt{ch.From, ch.backlog, amountOf(1, uint64(ch.Cost))})
 }
 
 // pay gives everything back. No lock may be held.
 func (d debts) pay() {
 	for i := range d {
 		if d[i].to != nil {
-			d[i].to.credit(d[i].messages, d[i].bytes)
+			d[i].to.credit(d[i].sum)
 		}
 		if d[i].backlog != nil {
-			d[i].backlog.pass(d[i].messages, d[i].bytes, d[i].to == nil)
+			d[i].backlog.pass(d[i].sum, d[i].to == nil)
 		}
 	}
 }

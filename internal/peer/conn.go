@@ -65,7 +65,7 @@ type Conn struct {
 	limit      int           // bytes of a message we send
 	offered    wire.Features // by the hello of the other end
 	xoff       bool          // the other end heeds xoff
-	backlogged tally         // what is charged to its window and to a Backlog
+	backlogged total         // what is charged to its window and to a Backlog
 
 	// Held, if set before use, reports whether no messages are to go to target for now: who
 	// posts one that may be held back, or waits for room with it, is told ErrHeld. It must not block.
@@ -152,7 +152,7 @@ func New(t Transport, o Options) *Conn {
 	c.out.pool = &c.purse
 	c.out.limits = o.Outbox.withDefaults()
 	c.out.idle.L = &c.out.mu
-	c.room.window = o.Window
+	c.room.window = grantable(o.Window)
 	if o.Trusting {
 		o.Timeout = -1
 	}
@@ -289,6 +289,7 @@ func (c *Conn) read(h Handler) error {
 		}
 		if !c.in.frames.Ready() {
 			h.Dry(c)
+			c.room.owe()
 			c.Flush()               // a credit may have let held data go
 			c.in.m = wire.Message{} // nothing may come for long, and it would keep its buffer
 		}
@@ -365,9 +366,6 @@ func (c *Conn) takePiece(h Handler) error {
 func (c *Conn) roomFor(size int) *wire.Error {
 	if !c.room.receive(wire.Cost(size)) {
 		return wire.Errorf(wire.CodeProtocol, "a request beyond the window of %d messages, %d bytes", c.room.window.Messages, c.room.window.Bytes)
-	}
-	if c.room.owing(1) { // the more is in use, the sooner that is
-		c.room.due.Store(true) // the reader flushes when it has nothing more
 	}
 	return nil
 }

@@ -139,7 +139,8 @@ type jsonIn struct {
 	over     error
 	bye      *wire.Message // what is said before that; nil: nothing
 	hello    *wire.TextHello
-	received wire.Window // requests that were translated, as the Conn counts them
+	received amount // requests that were translated, as the Conn counts them …
+	seen     amount // … and what of these was given back when it last looked
 }
 
 // batch is how many bytes of native frames one Read makes, if there is so much.
@@ -447,13 +448,10 @@ func (j *jsonTransport) takeRequest(t *wire.Text) error {
 // admit counts a request of cost, and reports whether there is room for it: as the
 // Conn will, which has not seen yet all that was translated.
 func (j *jsonTransport) admit(cost int) bool {
-	r := &j.conn.room
-	messages, bytes := j.received.Messages-r.messages.Load(), j.received.Bytes-r.bytes.Load()
-	if !fits(r.window, messages, bytes, uint64(cost)) {
+	if !j.conn.room.has(j.received, &j.seen, cost) {
 		return false
 	}
-	j.received.Messages++
-	j.received.Bytes += uint64(cost)
+	j.received += amountOf(1, uint64(cost))
 	return true
 }
 

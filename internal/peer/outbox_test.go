@@ -303,7 +303,7 @@ func TestChargesComeBack(t *testing.T) {
 					test.do(e, p)
 				}
 				synctest.Wait()
-				if m, b := sender.room.messages.Load(), sender.room.bytes.Load(); m != 2*n || b != bytes {
+				if m, b := sender.room.back.load().messages(), sender.room.back.load().bytes(); m != 2*n || b != bytes {
 					t.Errorf("%d messages and %d bytes came back, want %d and %d", m, b, 2*n, bytes)
 				}
 			})
@@ -347,7 +347,7 @@ func TestCanceledAreNotWritten(t *testing.T) {
 		if placed, written := e.Progress(); placed != n || written != n {
 			t.Errorf("when nothing waits any more %d of %d messages are said to", placed-written, placed)
 		}
-		if m := sender.room.messages.Load(); m != n {
+		if m := sender.room.back.load().messages(); m != n {
 			t.Errorf("the room of %d messages came back, want %d", m, n)
 		}
 		if s := e.Stats(); s.Dropped != n/2 || s.Queued != [3]int{} {

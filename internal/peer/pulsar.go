@@ -48,7 +48,8 @@ type Pulsar struct {
 	aid      string                // of the actor: the other end's, or with AID our own
 	ready    []byte                // native frames that Read has to give
 	given    int                   // of ready
-	used     wire.Window           // of the room of the other end, from the beginning
+	used     amount                // of the room of the other end, from the beginning …
+	seen     amount                // … and what of it was given back when it last looked
 	ended    error                 // what Read returns when all is given
 	joined   bool                  // the arbiter has answered the first notify …
 	early    []*wire.PulsarMessage // … and what it asked before it did

@@ -452,15 +452,14 @@ func (p *Pulsar) spawn(m *wire.Message, r *wire.PulsarMessage, q *question) erro
 // charge takes the room of m, or says that there is none: the account is the Conn's own,
 // which would end the connection.
 func (p *Pulsar) charge(m *wire.Message) *wire.Error {
-	cost := uint64(wire.Cost(m.Size()))
-	room := &p.conn.room
-	messages, bytes := p.used.Messages-room.messages.Load(), p.used.Bytes-room.bytes.Load()
-	if !fits(room.window, messages, bytes, cost) {
+	cost := wire.Cost(m.Size())
+	if !p.conn.room.has(p.used, &p.seen, cost) {
+		inUse := p.used - p.seen
+		messages, bytes := inUse.messages(), inUse.bytes()
 		p.odd(&p.counts.refused, "a message beyond its room", "messages", messages, "bytes", bytes)
 		return wire.Errorf(wire.CodeOverloaded, "%d messages, %d bytes of it are under way already", messages, bytes).NotStarted()
 	}
-	p.used.Messages++
-	p.used.Bytes += cost
+	p.used += amountOf(1, uint64(cost))
 	return nil
 }
 
