@@ -205,9 +205,9 @@ func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, t
 		var err error
 		switch wait {
 		case untilRoom:
-			err = to.session.conn.PostWait(ctx, &m)
+			err = to.session.conn.PostWait(ctx, &m, peer.Later)
 		case ifRoom:
-			err = to.session.conn.PostNow(&m)
+			err = to.session.conn.PostNow(&m, peer.Later)
 		default:
 			err = to.session.conn.Post(peer.Data, &m, peer.Charge{})
 		}

@@ -163,6 +163,48 @@ func (s *session) request(m *wire.Message) {
 	}
 }
 
+// requests is request for a run. It reports false if it has done nothing: what has no road, or
+// one of its own, is told so one by one.
+func (s *session) requests(run *peer.Run) bool {
+	address := run.Messages[0].Target
+	l := s.link(address)
+	if l == nil || l.to.pool != nil {
+		return false
+	}
+	if l.to.seat == nil {
+		return s.routeRun(l, run)
+	}
+	to, entered := s.arb.enter(l.to, address)
+	if to != l.to {
+		l = s.linkAs(to, string(address))
+	}
+	done := s.routeRun(l, run)
+	if entered {
+		to.gate.leave()
+	}
+	return done
+}
+
+// routeRun is route and oneWay for a run.
+func (s *session) routeRun(l *link, run *peer.Run) bool {
+	to := l.to.session
+	if to == nil || l.name != string(run.Messages[0].Target) {
+		return false
+	}
+	for i := range run.Messages {
+		if run.Messages[i].Codec == wire.CodecPickle {
+			return false
+		}
+	}
+	s.counts.read.Add(uint64(len(run.Messages)))
+	l.backlog.TakeRun(run)
+	to.conn.PostRun(run, s.sender, func(m *wire.Message, err error) {
+		s.refuse(m, peer.Charge{}, at(postError(err), l.to))
+	})
+	s.use(l)
+	return true
+}
+
 // route takes a message the road l.
 func (s *session) route(l *link, m *wire.Message, charge peer.Charge) {
 	var parent uint64

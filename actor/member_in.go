@@ -49,6 +49,21 @@ func (j *joined) request(c *peer.Conn, m *wire.Message) {
 	}
 }
 
+// ReceiveRun delivers many one-way commands at once.
+func (j *joined) ReceiveRun(c *peer.Conn, run *peer.Run) bool {
+	var requests [peer.MaxRun]*cell.Request
+	for i := range run.Messages {
+		r := j.cell.Receive(&run.Messages[i], j, run.Cost(i))
+		r.Granted = true
+		requests[i] = r
+	}
+	j.cell.PutAll(requests[:len(run.Messages)], func(r *cell.Request, err *wire.Error) {
+		c.Credit(r.Cost)
+		j.member.Fail(r, err, false)
+	})
+	return true
+}
+
 // Started and Credit make joined the cell.Source of what comes over its connection.
 
 // Started says that a handler begins.

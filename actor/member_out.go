@@ -34,7 +34,6 @@ func (m *Member) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 		var id uint64
 		id, failed = j.ask(ctx, &msg, c, s.Turn == nil && !cell.IsInPlace(c.Command))
 		if failed == nil {
-			j.flush(c.Loose) // whoever starts calls usually starts more
 			if !c.Placed(j, id) {
 				j.forget(id)
 			}
@@ -49,6 +48,10 @@ func (m *Member) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 // ask posts the call c once there is room for it and, if it may be held back, messages to its
 // target are not.
 func (j *joined) ask(ctx context.Context, m *wire.Message, c *cell.Call, holds bool) (id uint64, failed *wire.Error) {
+	f := peer.Now
+	if c.Loose { // whoever starts calls usually starts more
+		f = peer.Soon
+	}
 	h := hold{target: c.Target, deadline: c.Deadline}
 	defer h.end()
 	for {
@@ -60,7 +63,7 @@ func (j *joined) ask(ctx context.Context, m *wire.Message, c *cell.Call, holds b
 				m.Millis = wire.Millis(c.Deadline) // of which some has gone by
 			}
 		}
-		id, failed = j.conn.RequestWait(ctx, m, peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command, Holds: holds})
+		id, failed = j.conn.RequestWait(ctx, m, peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command, Holds: holds}, f)
 		if failed != peer.ErrHeld {
 			return id, failed
 		}
@@ -157,16 +160,13 @@ func (m *Member) send(ctx context.Context, s cell.Scope, target, command string,
 		} else {
 			failed = j.tryTell(&msg)
 		}
-		if failed == nil {
-			j.conn.FlushSoon() // whoever sends one way usually sends more
-		}
 	}
 	m.putBuffer(buf, b)
 	return failed
 }
 
 // tell posts a one-way message once there is room for it and messages to its target are not
-// held back.
+// held back. Whoever sends one way usually sends more, and so what is sent is written soon.
 func (j *joined) tell(ctx context.Context, target string, m *wire.Message) (failed *wire.Error) {
 	h := hold{target: target}
 	defer h.end()
@@ -174,7 +174,7 @@ func (j *joined) tell(ctx context.Context, target string, m *wire.Message) (fail
 		if ctx, failed = h.wait(ctx, j); failed != nil {
 			return failed
 		}
-		switch err := j.conn.PostWait(ctx, m); err {
+		switch err := j.conn.PostWait(ctx, m, peer.Soon); err {
 		case nil:
 			return nil
 		case peer.ErrHeld:
@@ -186,7 +186,7 @@ func (j *joined) tell(ctx context.Context, target string, m *wire.Message) (fail
 
 // tryTell is tell for who does not wait.
 func (j *joined) tryTell(m *wire.Message) *wire.Error {
-	err := j.conn.PostNow(m)
+	err := j.conn.PostNow(m, peer.Soon)
 	if errors.Is(err, peer.ErrFull) {
 		return wire.Errorf(wire.CodeOverloaded, "there is no room on the way to the arbiter").NotStarted()
 	} else if err != nil {
@@ -251,11 +251,10 @@ func (m *Member) Watch(ctx context.Context, _ cell.Scope, target string, w *cell
 	}
 	answer := &watching{j: j, watch: w, ended: make(chan *wire.Error, 1)}
 	msg := wire.Message{Kind: wire.KindWatch, Target: []byte(target), Millis: wire.Millis(deadline)}
-	id, failed := j.conn.RequestWait(ctx, &msg, peer.Note{Caller: answer, Deadline: deadline, Command: "watch"})
+	id, failed := j.conn.RequestWait(ctx, &msg, peer.Note{Caller: answer, Deadline: deadline, Command: "watch"}, peer.Now)
 	if failed != nil {
 		return failed
 	}
-	j.conn.Flush()
 	select {
 	case failed = <-answer.ended:
 		return failed

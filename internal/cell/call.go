@@ -254,8 +254,8 @@ func (c *Call) Placed(at any, id uint64) bool {
 // Place returns where c is in flight, for the host's Cancel.
 func (c *Call) Place() (at any, id uint64) { return c.at, c.id }
 
-// Value ends the call with a value from this process. Whoever calls it knows that
-// nobody else will end it, but from the caller's side.
+// Value ends the call with a value from this process. Whoever calls it, or Result, has taken
+// the note of the call out, and knows that nobody else will end it, but from the caller's side.
 func (c *Call) Value(v Value) { c.end(v, nil, true) }
 
 // Result ends the call with the reply m, whose body it copies.

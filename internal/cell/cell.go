@@ -247,6 +247,43 @@ func (c *Cell) Deliver(r *Request) *wire.Error { return c.deliver(r, true) }
 // Put is Deliver for who has more: Wake is to be called soon, or nothing starts.
 func (c *Cell) Put(r *Request) *wire.Error { return c.deliver(r, false) }
 
+// PutAll is Put for each of requests, in their order. It calls refused with those it has not
+// taken.
+func (c *Cell) PutAll(requests []*Request, refused func(r *Request, e *wire.Error)) {
+	for len(requests) > 0 {
+		n := slices.IndexFunc(requests, func(r *Request) bool { return r.cmd == nil || r.cmd.InPlace || r.ID != 0 })
+		if n == 0 { // it is done with before those behind it are taken
+			if e := c.Put(requests[0]); e != nil {
+				refused(requests[0], e)
+			}
+			requests = requests[1:]
+			continue
+		}
+		if n < 0 {
+			n = len(requests)
+		}
+		c.putAll(requests[:n], refused)
+		requests = requests[n:]
+	}
+}
+
+// putAll puts one-way requests, none of which is answered in place, into the inbox.
+func (c *Cell) putAll(requests []*Request, refused func(r *Request, e *wire.Error)) {
+	c.mu.Lock()
+	for i, r := range requests {
+		l := r.letter()
+		e := c.admitLocked(&l, r.Granted)
+		if e == nil {
+			continue
+		}
+		c.mu.Unlock()
+		refused(r, e)
+		c.putAll(requests[i+1:], refused)
+		return
+	}
+	c.mu.Unlock()
+}
+
 // Wake lets what was Put start.
 func (c *Cell) Wake() {
 	c.mu.Lock()

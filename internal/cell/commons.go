@@ -113,8 +113,8 @@ func (s *Commons) call() *Call {
 	return &Call{once: true, done: make(chan struct{}, 1)}
 }
 
-// reuse takes back a call whose token was taken. Whoever ended it with a value of this
-// process was the last to know of it: the note of it was taken out for that. But the
+// reuse takes back a call whose token was taken. Whoever ended it with a result was the last
+// to know of it: the note of it was taken out for that. But the
 // turn it was made in, which may have just ended, may be about to look at it, and who
 // fails it may be one of two; then only the channel is used again.
 func (s *Commons) reuse(c *Call) {

@@ -96,13 +96,24 @@ func TestCallsAreUsedAgain(t *testing.T) {
 			_, _ = Ask(WithScope(ctx, Scope{Host: h}), "it", "work", nil, false)
 		}
 		blank := func(c *Call) bool { return c.once && c.Target == "" && c.state.Load() == pending && c.turn == nil }
-		ask(t.Context(), func(c *Call) { go c.Value(word("it")) })
-		if !blank(seen) {
-			t.Error("one that was answered is not blank again")
+		for name, f := range map[string]func(c *Call){
+			"a value":        func(c *Call) { go c.Value(word("it")) },
+			"an encoded one": func(c *Call) { go c.Result(0, &wire.Message{}) },
+		} {
+			ask(t.Context(), f)
+			if !blank(seen) {
+				t.Errorf("one that was answered with %s is not blank again", name)
+			}
 		}
 		for name, f := range map[string]func(c *Call){
-			"failed":  func(c *Call) { c.Failed(0, wire.Errorf(wire.CodeDown, "it")) },
-			"encoded": func(c *Call) { c.Result(0, &wire.Message{}) },
+			"failed": func(c *Call) { c.Failed(0, wire.Errorf(wire.CodeDown, "it")) },
+			"encoded, and late": func(c *Call) {
+				c.Placed(h, 1)
+				go func() {
+					time.Sleep(time.Minute)
+					c.Result(0, &wire.Message{})
+				}()
+			},
 			"late": func(c *Call) {
 				c.Placed(h, 1)
 				go func() {

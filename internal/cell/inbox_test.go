@@ -437,3 +437,62 @@ func TestUrgent(t *testing.T) {
 		}
 	})
 }
+
+// Those that are put together are taken, refused and answered as each on its own is.
+func TestPutAll(t *testing.T) {
+	for name, test := range map[string]struct {
+		do      func(c *Cell)
+		put     []string
+		refused []string
+		heard   []string
+	}{
+		"all":                     {nil, []string{"work", "work"}, nil, []string{"work 0", "work 1"}},
+		"none":                    {nil, nil, nil, nil},
+		"an unknown one":          {nil, []string{"work", "wrok", "work"}, []string{"1 unknown_command"}, []string{"work 0", "work 2"}},
+		"one in place":            {nil, []string{"work", "oops", "work"}, nil, []string{"fail 0 app started=2", "work 0", "work 2"}},
+		"what is answered behind": {nil, []string{"work", "leave", "work"}, []string{"2 down"}, []string{"work 0", "ended stopped"}},
+		"stopping":                {func(c *Cell) { c.Stop("enough", 0) }, []string{"work", "wrok", "work"}, []string{"0 down", "1 unknown_command", "2 down"}, []string{"ended stopped"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				names := []string{"0", "1", "2"}
+				g := newGates(names...)
+				for _, name := range names {
+					close(g.open[name])
+				}
+				var c *Cell
+				c = newCell(g, func(s *Spec) {
+					s.Commands["leave"] = &Command{CommandInfo: wire.CommandInfo{Name: "leave"}, InPlace: true,
+						Run: func(context.Context, any, *Request) (Value, error) { c.Stop("enough", 0); return nil, nil }}
+				})
+				c.Start()
+				synctest.Wait()
+				if test.do != nil {
+					test.do(c)
+				}
+				s := new(source)
+				var all []*Request
+				for i, command := range test.put {
+					r := request(s, 0, command, names[i])
+					r.cmd = c.spec.Commands[command]
+					r.Granted = true
+					all = append(all, r)
+				}
+				var refused []string
+				c.PutAll(all, func(r *Request, e *wire.Error) { refused = append(refused, fmt.Sprintf("%v %s", r.Value, e.Code)) })
+				c.Wake()
+				synctest.Wait()
+				if !slices.Equal(refused, test.refused) {
+					t.Errorf("refused are %q, want %q", refused, test.refused)
+				}
+				heard := g.all()
+				slices.Sort(heard)
+				want := append([]string{"ready <nil>"}, test.heard...)
+				slices.Sort(want)
+				if !slices.Equal(heard, want) {
+					t.Errorf("heard %q, want %q", heard, want)
+				}
+			})
+		})
+	}
+}

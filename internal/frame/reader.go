@@ -156,10 +156,21 @@ func (r *Reader) Ready() bool {
 	}
 }
 
+// Peek returns the payload that Next returns next, if that is a binary frame all of which
+// is in the buffer already, and nothing out of the common; else nil. It is valid as long as
+// what Next returns: what Next returned before stays so, too, since nothing is read.
+func (r *Reader) Peek() []byte {
+	n, whole := r.plain()
+	if n == 0 {
+		return nil
+	}
+	return r.buf[r.start+n : r.start+whole : r.start+whole]
+}
+
 // Next returns the next whole message, as Text or Binary, or the next control
 // frame, unmasked. Control frames between the fragments of a message come when
 // they arrive, before the message. The payload is valid until the next call of
-// Next; the caller may change it.
+// Next, but for what Peek says; the caller may change it.
 //
 // The error is io.EOF if the stream ended after a whole message,
 // io.ErrUnexpectedEOF if it ended inside one, an *Error for a violation, or else

@@ -47,14 +47,7 @@ func (b *Backlog) Take(ch Charge, call bool) Charge {
 	w, one := ch.From.room.window, amountOf(1, uint64(ch.Cost))
 	all, again := b.all.add(one), b.again.load()
 	ch.backlog = b
-	part := func(window, backlogged, all, again, one uint64) uint64 {
-		window, others := window*3/8, backlogged-min(backlogged, all-min(all, one+again))
-		return (window - min(window, others)) / 2
-	}
-	backlogged := ch.From.backlogged.load()
-	most := amountOf(
-		part(w.Messages, backlogged.messages(), all.messages(), again.messages(), one.messages()),
-		part(w.Bytes, backlogged.bytes(), all.bytes(), again.bytes(), one.bytes()))
+	most := b.most(all, again, one)
 	if all.messages() <= max(1, most.messages()) && all.bytes() <= most.bytes() {
 		ch.From.backlogged.add(one)
 		return ch
@@ -69,6 +62,20 @@ func (b *Backlog) Take(ch Charge, call bool) Charge {
 	b.again.add(one)
 	ch.From.credit(one) // behind the xoff, so that this is read first
 	return Charge{Cost: ch.Cost, backlog: b}
+}
+
+// most returns how much of the sender's window b may have: half of what the others leave.
+// Of all, what waits, again is charged to b alone, and more to nothing else yet.
+func (b *Backlog) most(all, again, more amount) amount {
+	w, backlogged := b.From.room.window, b.From.backlogged.load()
+	part := func(window, backlogged, own uint64) uint64 {
+		window = window * 3 / 8
+		return (window - min(window, backlogged-min(backlogged, own))) / 2
+	}
+	own := all - more - again
+	return amountOf(
+		part(w.Messages, backlogged.messages(), own.messages()),
+		part(w.Bytes, backlogged.bytes(), own.bytes()))
 }
 
 // stop tells the sender to stop, and tells it again if it seems to have missed that: a

@@ -22,6 +22,7 @@ const (
 type Pool struct {
 	classes [sizes]sync.Pool // of *chunk
 	records sync.Pool        // of *[]record, empty
+	runs    sync.Pool        // of *Run, likewise
 }
 
 // maxRecords is how many records a list may have room for and still be kept.

@@ -301,7 +301,7 @@ func TestWaiterAfterGoodbye(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, p := noRoom(t)
 		ended := make(chan error, 1)
-		go func() { ended <- e.PostWait(t.Context(), oneWay("late", 10)) }()
+		go func() { ended <- e.PostWait(t.Context(), oneWay("late", 10), Later) }()
 		synctest.Wait()
 		go func() { _ = e.Goodbye(t.Context(), &wire.Death{Cause: wire.CauseStopped}) }()
 		if l := p.next(); l.kind != wire.KindGoodbye {

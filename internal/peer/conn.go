@@ -276,15 +276,18 @@ const turn = 256
 // read is the reader.
 func (c *Conn) read(h Handler) error {
 	defer func() { c.in.m, c.in.pieces = wire.Message{}, pieces{} }() // they would keep their buffers for those who know of c
+	runner, _ := h.(Runner)
 	for n := 0; ; {
 		op, payload, err := c.in.frames.Next()
 		if err != nil {
 			return readError(err)
 		}
-		if err := c.take(h, op, payload); err != nil {
+		taken, err := c.take(h, runner, op, payload)
+		if err != nil {
 			return err
 		}
-		if n++; n%turn == 0 {
+		if n += taken; n >= turn {
+			n = 0
 			runtime.Gosched()
 		}
 		if !c.in.frames.Ready() {
@@ -305,16 +308,16 @@ func readError(err error) error {
 	return err
 }
 
-// take handles one frame.
-func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
+// take handles one frame, and those of a run that follow it. It returns how many that were.
+func (c *Conn) take(h Handler, runner Runner, op frame.Opcode, payload []byte) (n int, err error) {
 	switch op {
 	case frame.Binary:
 	case frame.Close:
-		return io.EOF
+		return 1, io.EOF
 	case frame.Ping, frame.Pong:
-		return c.aimless() // signs of life
+		return 1, c.aimless() // signs of life
 	default:
-		return wire.Errorf(wire.CodeProtocol, "a %s frame, where only binary ones are", op)
+		return 1, wire.Errorf(wire.CodeProtocol, "a %s frame, where only binary ones are", op)
 	}
 	ps := &c.in.pieces
 	missing := c.in.frames.Missing()
@@ -322,27 +325,32 @@ func (c *Conn) take(h Handler, op frame.Opcode, payload []byte) error {
 		if !ps.there {
 			c.strayed(nil, payload[wire.HeaderSize:], len(payload)-wire.HeaderSize+missing)
 		}
-		return c.takePiece(h)
+		return 1, c.takePiece(h)
 	}
 	m := &c.in.m
 	if err := m.Parse(payload); err != nil {
-		return wire.Errorf(wire.CodeProtocol, "%v", err)
+		return 1, wire.Errorf(wire.CodeProtocol, "%v", err)
 	}
 	switch m.Kind {
 	case wire.KindPiece:
 		dst, err := c.piece(payload, len(payload)+missing)
 		if err != nil {
-			return err
+			return 1, err
 		}
 		c.strayed(dst, payload[wire.HeaderSize:], len(payload)-wire.HeaderSize+missing)
-		return c.takePiece(h)
+		return 1, c.takePiece(h)
 	case wire.KindRequest:
+		if runner != nil && missing == 0 {
+			if n, err := c.takeRun(h, runner, m, payload); n > 0 || err != nil {
+				return n, err
+			}
+		}
 		if err := c.roomFor(m.Size() + missing); err != nil {
-			return err
+			return 1, err
 		}
 	}
 	c.other()
-	return c.handle(h, m, missing)
+	return 1, c.handle(h, m, missing)
 }
 
 // takePiece handles the message that the piece that was read last belongs to, if that
@@ -365,9 +373,13 @@ func (c *Conn) takePiece(h Handler) error {
 // roomFor charges a request of size bytes to the window of the other end.
 func (c *Conn) roomFor(size int) *wire.Error {
 	if !c.room.receive(wire.Cost(size)) {
-		return wire.Errorf(wire.CodeProtocol, "a request beyond the window of %d messages, %d bytes", c.room.window.Messages, c.room.window.Bytes)
+		return c.beyondWindow()
 	}
 	return nil
+}
+
+func (c *Conn) beyondWindow() *wire.Error {
+	return wire.Errorf(wire.CodeProtocol, "a request beyond the window of %d messages, %d bytes", c.room.window.Messages, c.room.window.Bytes)
 }
 
 // handle handles one message, which lacks so many bytes at its end. A request has been

@@ -30,12 +30,20 @@ const (
 // is left than can be taken, or more than is fair to write for others, a goroutine
 // goes on and ends when nothing is left.
 func (c *Conn) Flush() {
-	o := &c.out
-	o.mu.Lock()
-	if o.flushing || !c.pendingLocked() {
-		o.mu.Unlock()
+	c.out.mu.Lock()
+	if !c.idleLocked() {
+		c.out.mu.Unlock()
 		return
 	}
+	c.beginLocked()
+}
+
+// idleLocked reports whether there is something to write and nobody who does.
+func (c *Conn) idleLocked() bool { return !c.out.flushing && c.pendingLocked() }
+
+// beginLocked makes the caller the flusher. It gives up the lock.
+func (c *Conn) beginLocked() {
+	o := &c.out
 	o.flushing = true
 	o.stats.flushes++
 	var k *chunk
@@ -95,14 +103,16 @@ func (c *Conn) Sift() {
 // FlushSoon makes sure that what is queued will be written, by a goroutine of the
 // connection's own: what is posted until that runs goes along.
 func (c *Conn) FlushSoon() {
-	o := &c.out
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.flushing || !c.pendingLocked() {
-		return
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	if c.idleLocked() {
+		c.soonLocked()
 	}
-	o.flushing = true
-	o.stats.flushes++
+}
+
+func (c *Conn) soonLocked() {
+	c.out.flushing = true
+	c.out.stats.flushes++
 	c.wg.Add(1)
 	go c.flushLoop()
 }

@@ -10,6 +10,7 @@ type held struct {
 
 	records []record // records[first:] are held
 	first   int
+	counted int // how many of them there is room for in the purse
 	calls   int // how many of them are requests that Calls knows
 	bytes   int // of their frames
 }
@@ -23,8 +24,12 @@ type record struct {
 	charge Charge
 }
 
-// recordSize is what one record takes, in bytes.
-const recordSize = int(unsafe.Sizeof(record{}))
+// recordSize is what one record takes, in bytes, and manyRecords how many are counted at
+// once.
+const (
+	recordSize  = int(unsafe.Sizeof(record{}))
+	manyRecords = 64
+)
 
 func (h *held) len() int { return len(h.records) - h.first }
 
@@ -33,7 +38,9 @@ func (h *held) head() *record { return &h.records[h.first] }
 
 // reserve returns the chunk to append the frame of r to, and keeps r.
 func (h *held) reserve(r record, pool *purse) *chunk {
-	pool.count(recordSize)
+	if h.len() == h.counted {
+		h.count(manyRecords, pool)
+	}
 	if h.first == len(h.records) {
 		if h.records == nil {
 			h.records = pool.pool.getRecords()
@@ -52,15 +59,23 @@ func (h *held) reserve(r record, pool *purse) *chunk {
 	return h.frames.reserve(r.size, pool)
 }
 
+// count counts the memory of n records more, or fewer.
+func (h *held) count(n int, pool *purse) {
+	h.counted += n
+	pool.count(n * recordSize)
+}
+
 // next takes the first frame out: its record, its bytes, and their chunk if the
 // frame is the only one in it, which is then the caller's; otherwise the bytes
 // are valid until done is called.
 func (h *held) next(pool *purse) (r record, b []byte, own *chunk) {
-	pool.count(-recordSize)
 	r = h.records[h.first]
 	h.records[h.first] = record{} // keeps no Conn alive
 	h.first++
 	h.bytes -= r.size
+	if h.counted-h.len() >= 2*manyRecords {
+		h.count(-manyRecords, pool)
+	}
 	if r.call != 0 {
 		h.calls--
 	}
@@ -81,6 +96,9 @@ func (h *held) done(pool *purse) {
 	if c := h.frames.head; c != nil && h.off == len(c.b) {
 		pool.put(h.frames.pop())
 		h.off = 0
+	}
+	if h.len() == 0 {
+		h.count(-h.counted, pool)
 	}
 	if h.first == len(h.records) && cap(h.records) > 16 {
 		pool.pool.putRecords(h.records) // nothing is held at rest

@@ -95,7 +95,7 @@ func (o *outbox) shutLocked() (left leftover) {
 	for k := o.held.frames.pop(); k != nil; k = o.held.frames.pop() {
 		left.chunks.push(k)
 	}
-	o.pool.count(-recordSize * o.held.len())
+	o.held.count(-o.held.counted, o.pool)
 	o.held = held{}
 	for !o.waiters.empty() {
 		o.waiters.remove(o.waiters.head, ErrClosed)

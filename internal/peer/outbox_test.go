@@ -95,10 +95,10 @@ func TestCannotBeSent(t *testing.T) {
 		long := oneWay(strings.Repeat("c", 256), 0)
 		for code, m := range map[wire.Code]*wire.Message{wire.CodeTooLarge: oneWay("c", 1000), wire.CodeInvalid: long} {
 			wantCode(t, e.Post(Data, m, Charge{}), code)
-			wantCode(t, e.PostWait(t.Context(), m), code)
+			wantCode(t, e.PostWait(t.Context(), m, Later), code)
 			_, err := e.Request(m, Note{Caller: &o}, Charge{})
 			wantCode(t, err, code)
-			_, err = e.RequestWait(t.Context(), m, Note{Caller: &o})
+			_, err = e.RequestWait(t.Context(), m, Note{Caller: &o}, Later)
 			wantCode(t, err, code)
 		}
 		if e.Calls().Len() != 0 || o.len() != 0 || e.Stats().Queued != [3]int{} {

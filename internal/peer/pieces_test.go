@@ -410,7 +410,7 @@ func TestCancelBehindItsCall(t *testing.T) {
 		e, p := takesPieces(t, Options{})
 		var o outcome
 		call := func(name string, size int) (uint64, Note) {
-			id, err := e.RequestWait(t.Context(), request(name, size), Note{Caller: &o, Command: name})
+			id, err := e.RequestWait(t.Context(), request(name, size), Note{Caller: &o, Command: name}, Later)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -508,7 +508,7 @@ func FuzzPieces(f *testing.F) {
 					return // it happens to be one of the other row
 				}
 			}
-			err := e.take(e, frame.Binary, pieceFrame(p, whole[at:at+n])[frame.BinaryHeaderSize(wire.HeaderSize+n):])
+			_, err := e.take(e, nil, frame.Binary, pieceFrame(p, whole[at:at+n])[frame.BinaryHeaderSize(wire.HeaderSize+n):])
 			if good != (err == nil) {
 				t.Fatalf("%+v with %d bytes, where %d were left: %v", p, n, left[row], err)
 			}

@@ -178,10 +178,39 @@ func (c *Conn) refused(n Note) *wire.Error {
 	return wire.Errorf(wire.CodeClosed, "the connection is closing").NotStarted()
 }
 
+// Flushing says what becomes of a message that was posted.
+type Flushing uint8
+
+// When it is written.
+const (
+	Later Flushing = iota // when somebody flushes
+	Now                   // before who posts goes on, as by Flush
+	Soon                  // as by FlushSoon
+)
+
+// flushLocked has what is queued written, and gives up the lock.
+func (c *Conn) flushLocked(f Flushing) {
+	switch {
+	case f == Later || !c.idleLocked():
+	case f == Now:
+		c.beginLocked() // which gives up the lock
+		return
+	default:
+		c.soonLocked()
+	}
+	c.out.mu.Unlock()
+}
+
+// flush has what is queued written.
+func (c *Conn) flush(f Flushing) {
+	c.out.mu.Lock()
+	c.flushLocked(f)
+}
+
 // PostWait posts m as data once the other end's window has room for it. It waits
 // until ctx ends, which is then the error, or the connection does, or messages to its
 // target are Held: then it is to wait for that, with ErrHeld.
-func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
+func (c *Conn) PostWait(ctx context.Context, m *wire.Message, f Flushing) error {
 	size, failed := c.check(m)
 	if failed != nil {
 		return failed
@@ -190,6 +219,10 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 	o := &c.out
 	o.mu.Lock()
 	err := c.postLocked(m, size, cost)
+	if err == nil {
+		c.flushLocked(f)
+		return nil
+	}
 	if err != ErrFull {
 		o.mu.Unlock()
 		if err == ErrBudget { // at once: who waited would be told of room here, and not of room elsewhere
@@ -201,12 +234,16 @@ func (c *Conn) PostWait(ctx context.Context, m *wire.Message) error {
 	o.waiters.push(w)
 	o.mu.Unlock()
 	c.Flush()
-	return waitError(c.wait(ctx, w, time.Now().Add(WaitLimit)))
+	err = c.wait(ctx, w, time.Now().Add(WaitLimit))
+	if err == nil {
+		c.flush(f)
+	}
+	return waitError(err)
 }
 
 // PostNow posts m as data if the other end's window has room for it and nobody waits for
 // that. It never waits: else the error is ErrFull, or as of Post, or ErrHeld.
-func (c *Conn) PostNow(m *wire.Message) error {
+func (c *Conn) PostNow(m *wire.Message, f Flushing) error {
 	size, failed := c.check(m)
 	if failed != nil {
 		return failed
@@ -214,11 +251,15 @@ func (c *Conn) PostNow(m *wire.Message) error {
 	_, cost := classOf(Data, m)
 	o := &c.out
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	err := c.postLocked(m, size, cost)
+	if err == nil {
+		c.flushLocked(f)
+		return nil
+	}
 	if err == ErrFull {
 		o.stats.full++
 	}
+	o.mu.Unlock()
 	return err
 }
 
@@ -245,7 +286,7 @@ func (c *Conn) postLocked(m *wire.Message, size, cost int) error {
 }
 
 // RequestWait is Request for who may wait for room, as PostWait does.
-func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uint64, err *wire.Error) {
+func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note, f Flushing) (id uint64, err *wire.Error) {
 	size, err := c.check(m)
 	if err != nil {
 		return 0, err
@@ -277,7 +318,7 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 	if direct {
 		o.place++
 		o.appendData(m, size, cost, Charge{}, id)
-		o.mu.Unlock()
+		c.flushLocked(f)
 		return id, nil
 	}
 	w := &waiter{m: *m, size: size, cost: cost, call: id, deadline: n.Deadline, holds: n.Holds, done: ctx.Done(), ready: make(chan error, 1)}
@@ -297,6 +338,7 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note) (id uin
 		}
 		// Its Caller was told already.
 	}
+	c.flush(f)
 	return id, nil
 }
 

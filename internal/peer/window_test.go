@@ -137,7 +137,7 @@ func TestCreditsFlow(t *testing.T) {
 		b.run(t)
 		const n = 1000
 		for range n {
-			if err := a.PostWait(t.Context(), oneWay("x", 100)); err != nil {
+			if err := a.PostWait(t.Context(), oneWay("x", 100), Later); err != nil {
 				t.Fatal(err)
 			}
 			a.Flush()
@@ -162,7 +162,7 @@ func TestCreditsFlow(t *testing.T) {
 func TestPostWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1 << 20})
-		if err := e.PostWait(t.Context(), oneWay("0", 0)); err != nil {
+		if err := e.PostWait(t.Context(), oneWay("0", 0), Later); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -174,7 +174,7 @@ func TestPostWait(t *testing.T) {
 				if i == 2 {
 					at = ctx
 				}
-				ended[i] = e.PostWait(at, oneWay(fmt.Sprint(i), 0))
+				ended[i] = e.PostWait(at, oneWay(fmt.Sprint(i), 0), Later)
 				e.Flush()
 				done <- i
 			}()
@@ -208,10 +208,10 @@ func TestRequestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, p := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1 << 20})
 		var o outcome
-		if _, err := e.RequestWait(t.Context(), request("0", 0), Note{Caller: &o, ID: 100}); err != nil {
+		if _, err := e.RequestWait(t.Context(), request("0", 0), Note{Caller: &o, ID: 100}, Later); err != nil {
 			t.Fatal(err)
 		}
-		_, err := e.RequestWait(within(t, time.Second), request("1", 0), Note{Caller: &o, ID: 101})
+		_, err := e.RequestWait(within(t, time.Second), request("1", 0), Note{Caller: &o, ID: 101}, Later)
 		if wantCode(t, err, wire.CodeDeadline).Started != wire.StartedNo {
 			t.Error("the error does not say that it did not start")
 		}
@@ -221,7 +221,7 @@ func TestRequestWait(t *testing.T) {
 		// Its deadline as a call comes before its context's: its Caller is told.
 		waits := make(chan *wire.Error, 1)
 		go func() {
-			_, err := e.RequestWait(within(t, time.Hour), request("2", 0), Note{Caller: &o, ID: 102, Deadline: time.Now().Add(time.Second)})
+			_, err := e.RequestWait(within(t, time.Hour), request("2", 0), Note{Caller: &o, ID: 102, Deadline: time.Now().Add(time.Second)}, Later)
 			waits <- err
 		}()
 		<-time.After(2 * time.Second)
@@ -255,7 +255,7 @@ func TestWaitersInOrder(t *testing.T) {
 		var waits sync.WaitGroup
 		for _, m := range []*wire.Message{first, large, small} {
 			waits.Go(func() {
-				if err := e.PostWait(ctx, m); err != nil {
+				if err := e.PostWait(ctx, m, Later); err != nil {
 					t.Error(err)
 				}
 				e.Flush()
@@ -285,7 +285,7 @@ func TestWaiterGivesUp(t *testing.T) {
 			e, p := noRoom(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error)
-			go func() { ended <- e.PostWait(ctx, oneWay("late", 10)) }()
+			go func() { ended <- e.PostWait(ctx, oneWay("late", 10), Later) }()
 			synctest.Wait()
 			credit := wire.Credit{Messages: 1, Bytes: uint64(wire.Cost(oneWay("first", 10).Size()))}
 			m := credit.Message(new([16]byte))
@@ -313,9 +313,9 @@ func TestWaiterMakesWay(t *testing.T) {
 		p.next()
 		impatient := within(t, time.Second)
 		gaveUp, sent := make(chan error, 1), make(chan error, 1)
-		go func() { gaveUp <- e.PostWait(impatient, oneWay("large", 2000)) }()
+		go func() { gaveUp <- e.PostWait(impatient, oneWay("large", 2000), Later) }()
 		synctest.Wait()
-		go func() { sent <- e.PostWait(t.Context(), oneWay("small", 10)) }()
+		go func() { sent <- e.PostWait(t.Context(), oneWay("small", 10), Later) }()
 		synctest.Wait()
 		wantCode(t, <-gaveUp, wire.CodeDeadline)
 		began := time.Now()
@@ -335,10 +335,6 @@ func TestHeldIsNotPosted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, p := byHand(t, Options{}, DefaultWindow)
 		e.Held = func(target []byte) bool { return string(target) == "held" }
-		to := func(m *wire.Message, target string) *wire.Message {
-			m.Target = []byte(target)
-			return m
-		}
 		held := func(what string, err error) {
 			t.Helper()
 			if err != error(ErrHeld) {
@@ -346,17 +342,17 @@ func TestHeldIsNotPosted(t *testing.T) {
 			}
 		}
 		var o outcome
-		held("PostWait", e.PostWait(t.Context(), to(oneWay("send", 10), "held")))
-		held("PostNow", e.PostNow(to(oneWay("try", 10), "held")))
-		_, err := e.RequestWait(t.Context(), to(request("call", 10), "held"), Note{Caller: &o, ID: 1, Holds: true})
+		held("PostWait", e.PostWait(t.Context(), to(oneWay("send", 10), "held"), Later))
+		held("PostNow", e.PostNow(to(oneWay("try", 10), "held"), Later))
+		_, err := e.RequestWait(t.Context(), to(request("call", 10), "held"), Note{Caller: &o, ID: 1, Holds: true}, Later)
 		held("RequestWait", err)
 		if n := e.Calls().Len(); n != 0 {
 			t.Errorf("%d calls are noted, of none that were posted", n)
 		}
-		if _, err := e.RequestWait(t.Context(), to(request("handler's", 10), "held"), Note{Caller: &o, ID: 2}); err != nil {
+		if _, err := e.RequestWait(t.Context(), to(request("handler's", 10), "held"), Note{Caller: &o, ID: 2}, Later); err != nil {
 			t.Errorf("a call that is not held back: %v", err)
 		}
-		if err := e.PostNow(to(oneWay("other", 10), "other")); err != nil {
+		if err := e.PostNow(to(oneWay("other", 10), "other"), Later); err != nil {
 			t.Errorf("to another: %v", err)
 		}
 		e.Flush()
@@ -375,7 +371,7 @@ func TestRequestWaitsUntilDeadline(t *testing.T) {
 		e, _ := noRoom(t)
 		var o outcome
 		began := time.Now()
-		_, err := e.RequestWait(t.Context(), request("late", 10), Note{Caller: &o, ID: 1, Deadline: began.Add(time.Second)})
+		_, err := e.RequestWait(t.Context(), request("late", 10), Note{Caller: &o, ID: 1, Deadline: began.Add(time.Second)}, Later)
 		if took := time.Since(began); took > time.Second+minSweep {
 			t.Errorf("it has waited for %v, and its deadline was after 1s", took)
 		}
@@ -395,7 +391,7 @@ func TestTimeOfWaiting(t *testing.T) {
 		m.Millis = 30_000
 		go func() {
 			var o outcome
-			_, _ = e.RequestWait(t.Context(), m, Note{Caller: &o, ID: 1, Deadline: time.Now().Add(30 * time.Second)})
+			_, _ = e.RequestWait(t.Context(), m, Note{Caller: &o, ID: 1, Deadline: time.Now().Add(30 * time.Second)}, Later)
 		}()
 		time.Sleep(20 * time.Second)
 		p.take(1, oneWay("first", 10).Size())
