@@ -4,8 +4,11 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/arbiter-go/arbiter/internal/frame"
 	"github.com/arbiter-go/arbiter/internal/peer"
@@ -17,17 +20,18 @@ import (
 type feed struct {
 	window wire.Window // the room for what the member sends
 
-	mu     sync.Mutex
-	moved  sync.Cond // of mu
-	first  []byte    // to be read: the welcome, once the hello came
-	one    []byte    // a frame to send again and again
-	left   int       // how often
-	off    int       // bytes of it that are read
-	room   wire.Window
-	cost   uint64
-	given  wire.Credit // what the member has told
-	closed bool
-	in     []byte // written by the member, and not whole
+	mu      sync.Mutex
+	moved   sync.Cond // of mu
+	first   []byte    // to be read: the welcome, once the hello came
+	one     []byte    // a frame to send again and again
+	left    int       // how often
+	off     int       // bytes of it that are read
+	room    wire.Window
+	cost    uint64
+	given   wire.Credit // what the member has told
+	answers []byte      // to what the member asked, as it asked: not read yet
+	closed  bool
+	in      []byte // written by the member, and not whole
 }
 
 func newFeed(window wire.Window) *feed {
@@ -62,6 +66,10 @@ func (f *feed) Read(b []byte) (int, error) {
 	for {
 		if n := copy(b, f.first); n > 0 {
 			f.first = f.first[n:]
+			return n, nil
+		}
+		if n := copy(b, f.answers); n > 0 {
+			f.answers = append(f.answers[:0], f.answers[n:]...)
 			return n, nil
 		}
 		n := 0
@@ -129,6 +137,12 @@ func (f *feed) take(b []byte) {
 			panic(err)
 		}
 		f.first = welcome.Append(frame.AppendBinary(nil, welcome.Size()))
+	case wire.KindRequest:
+		if m.Flags&wire.FlagOneWay != 0 {
+			return
+		}
+		reply := wire.Message{Kind: wire.KindReply, ID: m.ID, Codec: m.Codec, Body: m.Body}
+		f.answers = reply.Append(frame.AppendBinary(f.answers, reply.Size()))
 	case wire.KindCredit:
 		c, _ := wire.ParseCredit(&m)
 		f.room.Messages += c.Messages - f.given.Messages
@@ -192,5 +206,29 @@ func BenchmarkMemberSend(b *testing.B) {
 		if err := benchTold.Send(ctx, to, benchBody); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkMemberCall is what calls cost the process they are made by, likewise: as many under
+// way at once as the name says, with a goroutine each, that share a context which may end.
+func BenchmarkMemberCall(b *testing.B) {
+	echo := NewCommand[[]byte, []byte]("echo")
+	for _, n := range []int{1, 64, 256} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			m := joinFeed(b, newFeed(wire.Window{Messages: 1 << 60, Bytes: 1 << 60}), &Kind[None]{Name: "bench"})
+			ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+			defer cancel()
+			ctx = m.Context(ctx)
+			b.ReportAllocs()
+			b.SetParallelism((n + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := echo.Call(ctx, To("bench-echo"), benchBody); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
 	}
 }

@@ -52,11 +52,13 @@ func (j *joined) request(c *peer.Conn, m *wire.Message) {
 // ReceiveRun delivers many one-way commands at once.
 func (j *joined) ReceiveRun(c *peer.Conn, run *peer.Run) bool {
 	var requests [peer.MaxRun]*cell.Request
+	stock := j.cell.Spec().Stock()
 	for i := range run.Messages {
-		r := j.cell.Receive(&run.Messages[i], j, run.Cost(i))
+		r := j.cell.ReceiveFrom(&stock, &run.Messages[i], j, run.Cost(i))
 		r.Granted = true
 		requests[i] = r
 	}
+	stock.Return()
 	j.cell.PutAll(requests[:len(run.Messages)], func(r *cell.Request, err *wire.Error) {
 		c.Credit(r.Cost)
 		j.member.Fail(r, err, false)

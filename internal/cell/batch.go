@@ -85,7 +85,9 @@ func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
 			continue
 		}
 		alive = c.handle(r, late, more || i+1 < b.n, &b.stages[i])
-		b.stages[i].CompareAndSwap(begun, over)
+		if b.stages[i].Load() == begun { // it is no message, or its handler took the actor with it
+			b.stages[i].CompareAndSwap(begun, over)
+		}
 		if c.awaited.Load() { // who waits for room is not to wait for all of the batch
 			c.mu.Lock()
 			c.settleLocked()
@@ -96,11 +98,7 @@ func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
 	c.settleLocked()
 	c.batch = nil // from here on nobody else looks at it
 	c.mu.Unlock()
-	for i := range b.n {
-		if r := b.letters[i].request; r != nil && b.stages[i].Load() == settled {
-			c.spec.recycle(r)
-		}
-	}
+	c.spec.recycleAll(b.letters[:b.n], func(i int) bool { return b.stages[i].Load() == settled })
 	clear(b.letters[:b.n])
 	b.n, b.turns = 0, nil
 	d.request = Request{}

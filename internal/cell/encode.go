@@ -77,7 +77,15 @@ func (r *Request) Reply(v Value, buf []byte) (wire.Message, []byte, *wire.Error)
 // Receive returns the request m, read from source, as it goes into c's inbox. It
 // copies what it keeps of m.
 func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
-	r := c.spec.NewRequest()
+	return c.receive(c.spec.NewRequest(), m, source, cost)
+}
+
+// ReceiveFrom is Receive with a request of k.
+func (c *Cell) ReceiveFrom(k *Stock, m *wire.Message, source Source, cost int) *Request {
+	return c.receive(k.take(), m, source, cost)
+}
+
+func (c *Cell) receive(r *Request, m *wire.Message, source Source, cost int) *Request {
 	r.ID, r.Codec, r.Sender = m.ID, m.Codec, c.senderOf(m.Sender)
 	r.Chained = m.Flags&wire.FlagChained != 0
 	if len(m.Ext) > 0 {

@@ -62,6 +62,7 @@ type Spec struct {
 	Info        func(state any) map[string]any // what its info says beside the usual; nil: nothing
 
 	requests sync.Pool              // of *Request
+	bundles  sync.Pool              // of *bundle
 	memory   mailbox.Chunks[Letter] // of the inboxes
 }
 

@@ -1,6 +1,7 @@
 package cell
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -13,16 +14,16 @@ import (
 //
 // There is one for every message, so what most handlers never need is apart.
 type Turn struct {
-	cell     *Cell
-	sender   string
-	attempt  uint8
-	call     uint64 // the call it answers; 0: none
-	deadline time.Time
+	cell   *Cell
+	sender string
+	call   uint64        // the call it answers; 0: none
+	due    time.Duration // its deadline, since epoch; 0: none
 
 	over    atomic.Uint32 // why the context has ended; live while it has not
-	inPlace bool          // answered beside the turn, or on the goroutine of another one
-	away    bool          // guarded by cell.mu: it waits, and has given up the turn and not got it back
-	left    bool          // guarded by cell.mu: its handler has returned
+	attempt uint8
+	inPlace bool // answered beside the turn, or on the goroutine of another one
+	away    bool // guarded by cell.mu: it waits, and has given up the turn and not got it back
+	left    bool // guarded by cell.mu: its handler has returned
 
 	rest atomic.Pointer[rest] // made when needed, never changed then
 }
@@ -54,7 +55,10 @@ var _ context.Context = (*Turn)(nil)
 // of makes t, which is new, the turn of r in c. A request is used again when it is
 // over, a turn never: its handler may have kept it, as its context.
 func (t *Turn) of(c *Cell, r *Request) *Turn {
-	t.cell, t.sender, t.call, t.deadline, t.attempt = c, r.Sender, r.ID, r.Deadline, r.Attempt
+	t.cell, t.sender, t.call, t.attempt = c, r.Sender, r.ID, r.Attempt
+	if !r.Deadline.IsZero() {
+		t.due = cmp.Or(r.Deadline.Sub(epoch), 1)
+	}
 	r.turn = t
 	return t
 }
@@ -132,8 +136,14 @@ type turnKey struct{}
 
 // Deadline returns the deadline of the request being handled.
 func (t *Turn) Deadline() (time.Time, bool) {
-	return t.deadline, !t.deadline.IsZero()
+	if t.due == 0 {
+		return time.Time{}, false
+	}
+	return epoch.Add(t.due), true
 }
+
+// late reports whether t's time is up.
+func (t *Turn) late() bool { return t.due != 0 && time.Since(epoch) >= t.due }
 
 // Value returns the turn's own values, then those of the owner's context.
 func (t *Turn) Value(key any) any {
@@ -158,15 +168,15 @@ func (t *Turn) Done() <-chan struct{} {
 		return closedChan
 	}
 	m.done = make(chan struct{})
-	if !t.deadline.IsZero() {
-		m.timer = time.AfterFunc(time.Until(t.deadline), func() { t.cancel(expired) })
+	if t.due != 0 {
+		m.timer = time.AfterFunc(t.due-time.Since(epoch), func() { t.cancel(expired) })
 	}
 	return m.done
 }
 
 // Err says why the turn is over; nil while it is not.
 func (t *Turn) Err() error {
-	if t.over.Load() == live && !t.deadline.IsZero() && !time.Now().Before(t.deadline) {
+	if t.over.Load() == live && t.late() {
 		t.cancel(expired)
 	}
 	switch t.over.Load() {
@@ -237,7 +247,7 @@ func (t *Turn) cancel(why uint32) {
 // unwanted is why a turn is over that nobody waits for any longer: who waited may
 // have noticed first that its time is up.
 func (t *Turn) unwanted() uint32 {
-	if !t.deadline.IsZero() && !time.Now().Before(t.deadline) {
+	if t.late() {
 		return expired
 	}
 	return canceled
