@@ -86,7 +86,8 @@ func (l *link) reply(id uint64, r *cell.Request, v cell.Value, more bool) {
 		return
 	}
 	buf := s.arb.buffers.get()
-	m, b, failed := r.Reply(v, (*buf)[:0])
+	var m wire.Message
+	b, failed := r.Reply(&m, v, (*buf)[:0])
 	if failed == nil {
 		m.ID = id
 		if err := s.conn.Post(peer.Reply, &m, peer.Charge{}); err != nil {

@@ -115,7 +115,8 @@ const localKey = 1 << 63
 func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer.Note, chained bool, attempt uint8) (uint64, *wire.Error) {
 	if to.session != nil {
 		buf := i.arb.buffers.get()
-		m, b, err := s.Message(c.Target, c.Command, c.Argument, c.Deadline, (*buf)[:0])
+		var m wire.Message
+		b, err := s.Message(&m, c.Target, c.Command, c.Argument, c.Deadline, (*buf)[:0])
 		var id uint64
 		if err == nil {
 			i.sign(&m)
@@ -198,7 +199,8 @@ func (i *incarnation) sign(m *wire.Message) {
 // post queues a one-way message to an actor elsewhere. Flush is still to be called.
 func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, target, command string, v cell.Value, wait waiting) *wire.Error {
 	buf := i.arb.buffers.get()
-	m, b, failed := s.Message(target, command, v, time.Time{}, (*buf)[:0])
+	var m wire.Message
+	b, failed := s.Message(&m, target, command, v, time.Time{}, (*buf)[:0])
 	if failed == nil {
 		i.sign(&m)
 		m.Flags = m.Flags&^wire.FlagTurn | wire.FlagOneWay
@@ -363,7 +365,7 @@ func (i *incarnation) Reply(r *cell.Request, v cell.Value, more bool) {
 		if i.arb.options.Strict && v != nil {
 			e, err := v.Encode(nil, wire.CodecCBOR)
 			if err != nil {
-				_, _, failed := r.Reply(v, nil)
+				_, failed := r.Reply(new(wire.Message), v, nil)
 				note.Caller.Failed(note.ID, failed)
 				return
 			}

@@ -26,7 +26,8 @@ func (m *Member) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 		return
 	}
 	buf := m.buffers.Get().(*[]byte)
-	msg, b, failed := s.Message(c.Target, c.Command, c.Argument, c.Deadline, (*buf)[:0])
+	var msg wire.Message
+	b, failed := s.Message(&msg, c.Target, c.Command, c.Argument, c.Deadline, (*buf)[:0])
 	if failed == nil {
 		if c.Accept {
 			msg.Flags |= wire.FlagAccept
@@ -152,7 +153,8 @@ func (m *Member) send(ctx context.Context, s cell.Scope, target, command string,
 	}
 	buf := m.buffers.Get().(*[]byte)
 	// Without a deadline: the caller's is for having room, not for the handler.
-	msg, b, failed := s.Message(target, command, v, time.Time{}, (*buf)[:0])
+	var msg wire.Message
+	b, failed := s.Message(&msg, target, command, v, time.Time{}, (*buf)[:0])
 	if failed == nil {
 		msg.Flags |= wire.FlagOneWay
 		if wait {
@@ -295,7 +297,8 @@ func (m *Member) Reply(r *cell.Request, v cell.Value, more bool) {
 		return
 	}
 	buf := m.buffers.Get().(*[]byte)
-	reply, b, failed := r.Reply(v, (*buf)[:0])
+	var reply wire.Message
+	b, failed := r.Reply(&reply, v, (*buf)[:0])
 	if failed == nil {
 		if err := j.conn.Post(peer.Reply, &reply, peer.Charge{}); err != nil {
 			failed = wire.AsError(err, wire.CodeOverloaded).With(wire.StartedYes)

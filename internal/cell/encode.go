@@ -25,11 +25,12 @@ func encode(v Value, buf []byte, codec wire.Codec) (e Encoded, tail []byte, err 
 	return e, nil, err
 }
 
-// Message returns a message sent to target in the scope s as a native one, whose
-// extensions and body are appended to buf, which it returns too: the message is
-// valid as long as nobody writes there or to v.
-func (s Scope) Message(target, command string, v Value, deadline time.Time, buf []byte) (wire.Message, []byte, *wire.Error) {
-	m := wire.Message{Kind: wire.KindRequest, Target: wire.Bytes(target), Command: wire.Bytes(command), Millis: wire.Millis(deadline)}
+// Message makes m, which is blank, a native message sent to target in the scope s. Its
+// extensions and body are appended to buf, which is returned: m is valid as long as nobody
+// writes there or to v.
+func (s Scope) Message(m *wire.Message, target, command string, v Value, deadline time.Time, buf []byte) ([]byte, *wire.Error) {
+	m.Kind, m.Millis = wire.KindRequest, wire.Millis(deadline)
+	m.Target, m.Command = wire.Bytes(target), wire.Bytes(command)
 	if s.Turn != nil {
 		if s.Turn.Holds() {
 			m.Flags |= wire.FlagTurn
@@ -42,7 +43,7 @@ func (s Scope) Message(target, command string, v Value, deadline time.Time, buf 
 	if v != nil {
 		e, tail, err := encode(v, buf, wire.CodecCBOR)
 		if err != nil {
-			return m, buf, wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedNo)
+			return buf, wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedNo)
 		}
 		buf = e.Data
 		m.Codec, m.Tail = e.Codec, tail
@@ -52,26 +53,26 @@ func (s Scope) Message(target, command string, v Value, deadline time.Time, buf 
 	}
 	m.Ext, m.Body = buf[:n:n], buf[n:]
 	if !m.Fits() {
-		return m, buf, wire.Errorf(wire.CodeInvalid, "the target or the command is longer than 255 bytes").NotStarted()
+		return buf, wire.Errorf(wire.CodeInvalid, "the target or the command is longer than 255 bytes").NotStarted()
 	}
-	return m, buf, nil
+	return buf, nil
 }
 
-// Reply returns v as the answer to r, its body appended to buf, which it returns
-// too. A result that has no image on the wire is the error.
-func (r *Request) Reply(v Value, buf []byte) (wire.Message, []byte, *wire.Error) {
-	m := wire.Message{Kind: wire.KindReply, ID: r.ID}
+// Reply makes m, which is blank, v as the answer to r. Its body is appended to buf, which
+// is returned. A result that has no image on the wire is the error.
+func (r *Request) Reply(m *wire.Message, v Value, buf []byte) ([]byte, *wire.Error) {
+	m.Kind, m.ID = wire.KindReply, r.ID
 	if v == nil {
-		return m, buf, nil
+		return buf, nil
 	}
 	n := len(buf)
 	e, tail, err := encode(v, buf, r.Codec)
 	if err != nil {
 		e := wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedYes)
-		return m, buf, &wire.Error{Code: e.Code, Started: e.Started, Message: "its result: " + e.Message}
+		return buf, &wire.Error{Code: e.Code, Started: e.Started, Message: "its result: " + e.Message}
 	}
 	m.Codec, m.Body, m.Tail = e.Codec, e.Data[n:], tail
-	return m, e.Data, nil
+	return e.Data, nil
 }
 
 // Receive returns the request m, read from source, as it goes into c's inbox. It

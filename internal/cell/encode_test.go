@@ -19,32 +19,36 @@ func (l lump) Bytes() ([]byte, bool) { return []byte(l.word), l.word != "" }
 // A message says who waits for it and how long; what was in the buffer stays.
 func TestMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		message := func(s Scope, target, command string, v Value, deadline time.Time, buf []byte) (m wire.Message, b []byte, err *wire.Error) {
+			b, err = s.Message(&m, target, command, v, deadline, buf)
+			return m, b, err
+		}
 		plain := Scope{Host: &host{}}
-		m, buf, err := plain.Message("it", "work", word("w"), time.Now().Add(1500*time.Millisecond), []byte("before"))
+		m, buf, err := message(plain, "it", "work", word("w"), time.Now().Add(1500*time.Millisecond), []byte("before"))
 		if err != nil || string(m.Target) != "it" || string(m.Command) != "work" || m.Kind != wire.KindRequest || m.Millis != 1500 || m.Flags != 0 {
 			t.Errorf("%+v, %v", m, err)
 		}
 		if string(buf[:6]) != "before" || !bytes.Equal(m.Body, []byte{0x61, 'w'}) || m.Codec != wire.CodecCBOR {
 			t.Errorf("%q, %q", buf, m.Body)
 		}
-		if m, _, err = plain.Message("it", "work", nil, time.Time{}, nil); err != nil || len(m.Body) != 0 || m.Codec != wire.CodecNone || m.Millis != 0 {
+		if m, _, err = message(plain, "it", "work", nil, time.Time{}, nil); err != nil || len(m.Body) != 0 || m.Codec != wire.CodecNone || m.Millis != 0 {
 			t.Errorf("without a value: %+v, %v", m, err)
 		}
-		if m, _, err = plain.Message("it", "work", lump{"tail"}, time.Time{}, nil); err != nil || string(m.Tail) != "tail" || !bytes.Equal(m.Body, []byte{0x44}) {
+		if m, _, err = message(plain, "it", "work", lump{"tail"}, time.Time{}, nil); err != nil || string(m.Tail) != "tail" || !bytes.Equal(m.Body, []byte{0x44}) {
 			t.Errorf("bytes: %+v, %v", m, err)
 		}
-		if _, _, err = plain.Message("it", "work", word(""), time.Time{}, nil); err == nil || err.Code != wire.CodeNotEncodable || err.Started != wire.StartedNo {
+		if _, _, err = message(plain, "it", "work", word(""), time.Time{}, nil); err == nil || err.Code != wire.CodeNotEncodable || err.Started != wire.StartedNo {
 			t.Errorf("not encodable: %v", err)
 		}
 		for _, long := range [][2]string{{strings.Repeat("t", 256), "c"}, {"t", strings.Repeat("c", 256)}} {
-			if _, _, err = plain.Message(long[0], long[1], nil, time.Time{}, nil); err == nil || err.Code != wire.CodeInvalid || err.Started != wire.StartedNo {
+			if _, _, err = message(plain, long[0], long[1], nil, time.Time{}, nil); err == nil || err.Code != wire.CodeInvalid || err.Started != wire.StartedNo {
 				t.Errorf("too long: %v", err)
 			}
 		}
 		for _, mode := range []Mode{Serial, Interleaved} {
 			turn := turnOf(time.Time{})
 			turn.cell.spec.Mode = mode
-			m, _, err := Scope{turn.cell.host, turn.cell, turn}.Message("it", "work", word("w"), time.Time{}, nil)
+			m, _, err := message(Scope{turn.cell.host, turn.cell, turn}, "it", "work", word("w"), time.Time{}, nil)
 			if parent, ok := m.Parent(); err != nil || !ok || parent != 7 || m.CheckExt() != nil {
 				t.Errorf("%v: the parent is %d, %v, %v", mode, parent, ok, err)
 			}
@@ -59,17 +63,20 @@ func TestMessage(t *testing.T) {
 // handler ran.
 func TestReply(t *testing.T) {
 	r := &Request{ID: 9, Codec: wire.CodecJSON}
-	m, buf, err := r.Reply(word("w"), []byte("before"))
+	var m wire.Message
+	buf, err := r.Reply(&m, word("w"), []byte("before"))
 	if err != nil || m.Kind != wire.KindReply || m.ID != 9 || m.Codec != wire.CodecJSON || string(m.Body) != `"w"` || string(buf[:6]) != "before" {
 		t.Errorf("%+v, %v", m, err)
 	}
-	if m, _, err = r.Reply(nil, nil); err != nil || m.Codec != wire.CodecNone || len(m.Body) != 0 {
+	m = wire.Message{}
+	if _, err = r.Reply(&m, nil, nil); err != nil || m.Codec != wire.CodecNone || len(m.Body) != 0 {
 		t.Errorf("nothing: %+v, %v", m, err)
 	}
-	if _, _, err = r.Reply(word(""), nil); err == nil || err.Code != wire.CodeNotEncodable || err.Started != wire.StartedYes || !strings.Contains(err.Message, "its result") {
+	if _, err = r.Reply(new(wire.Message), word(""), nil); err == nil || err.Code != wire.CodeNotEncodable || err.Started != wire.StartedYes || !strings.Contains(err.Message, "its result") {
 		t.Errorf("no image: %v", err)
 	}
-	if m, _, err = r.Reply(lump{"tail"}, nil); err != nil || len(m.Tail) != 0 || m.Codec != wire.CodecJSON {
+	m = wire.Message{}
+	if _, err = r.Reply(&m, lump{"tail"}, nil); err != nil || len(m.Tail) != 0 || m.Codec != wire.CodecJSON {
 		t.Errorf("bytes as JSON: %+v, %v", m, err)
 	}
 }

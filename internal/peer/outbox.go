@@ -170,45 +170,40 @@ func (o *outbox) appendFrame(class Class, m *wire.Message, size int, ch Charge) 
 // appendData queues m in the data stream: in the data lane if it may go, else held.
 // cost is 0 for an Ordered one.
 func (o *outbox) appendData(m *wire.Message, size, cost int, ch Charge, call uint64) {
-	r := record{
-		size:   frame.BinaryHeaderSize(size) + size,
-		cost:   cost,
-		call:   call,
-		place:  o.place,
-		charge: ch,
-	}
 	if cost > 0 {
 		o.taken++
 	}
-	if o.direct(cost) {
-		k := o.lanes[Data].reserve(r.size, o.pool)
-		o.admit(k, &r)
-		k.b = m.Append(frame.AppendBinary(k.b, size))
-		o.load[Data] += cost
-		return
-	}
-	k := o.held.reserve(r, o.pool)
-	k.b = m.Append(frame.AppendBinary(k.b, size))
 	o.load[Data] += cost
-	o.stats.held++
+	whole := frame.BinaryHeaderSize(size) + size
+	var k *chunk
+	if o.direct(cost) {
+		k = o.lanes[Data].reserve(whole, o.pool)
+		o.admit(k, o.place, cost, ch)
+	} else {
+		k = o.held.reserve(record{size: whole, cost: cost, call: call, place: o.place, charge: ch}, o.pool)
+		o.stats.held++
+	}
+	k.b = m.Append(frame.AppendBinary(k.b, size))
 }
 
-// admit counts the message of r, which is about to be appended to k in the data
+// admit counts the message at place, which is about to be appended to k in the data
 // lane, as sent.
-func (o *outbox) admit(k *chunk, r *record) {
+func (o *outbox) admit(k *chunk, place uint64, cost int, ch Charge) {
 	if k.data == 0 {
 		k.dataAt = len(k.b)
 	}
 	k.data++
-	k.last = r.place
-	k.load[Data] += r.cost
+	k.last = place
+	k.load[Data] += cost
 	k.frames++
-	k.debts = k.debts.add(r.charge)
-	o.admitted = r.place
-	if r.cost > 0 {
+	if ch.From != nil || ch.backlog != nil {
+		k.debts = k.debts.add(ch)
+	}
+	o.admitted = place
+	if cost > 0 {
 		k.requests++
 		o.sent.Messages++
-		o.sent.Bytes += uint64(r.cost)
+		o.sent.Bytes += uint64(cost)
 	}
 }
 
@@ -233,11 +228,11 @@ func (c *Conn) releaseLocked() (owed debts) {
 		case own != nil:
 			kb := own.b
 			own.b = own.b[:len(kb)-len(b)] // admit notes where it begins
-			o.admit(o.lanes[Data].push(own), &r)
+			o.admit(o.lanes[Data].push(own), r.place, r.cost, r.charge)
 			own.b = kb
 		default:
 			k := o.lanes[Data].reserve(len(b), o.pool)
-			o.admit(k, &r)
+			o.admit(k, r.place, r.cost, r.charge)
 			k.b = append(k.b, b...)
 		}
 		o.held.done(o.pool)
