@@ -144,7 +144,11 @@ func (c *Conn) flushRun() {
 	defer c.waiting.Add(-1)
 	for k != nil {
 		for k.off < k.end {
-			n, err := c.t.Write(k.b[k.off:min(k.off+writeSize, k.end)])
+			// Most of it is taken at once, and what waits tells Go's scheduler, which costs.
+			n, err := c.t.TryWrite(k.b[k.off:k.end])
+			if n == 0 && err == nil {
+				n, err = c.t.Write(k.b[k.off:min(k.off+writeSize, k.end)])
+			}
 			k.off += n
 			c.moved.Add(1)
 			if err != nil {
