@@ -112,6 +112,7 @@ type inbox struct {
 	refused  atomic.Uint64
 	aimless  atomic.Uint64
 	judged   atomic.Uint64 // how many of these the timer has seen
+	dry      atomic.Bool   // it is in the Handler's Dry, and flushes next
 	flood    atomic.Bool   // there were too many: set by the timer
 }
 
@@ -291,8 +292,10 @@ func (c *Conn) read(h Handler) error {
 			runtime.Gosched()
 		}
 		if !c.in.frames.Ready() {
+			c.in.dry.Store(true)
 			h.Dry(c)
 			c.room.owe()
+			c.in.dry.Store(false)
 			c.Flush()               // a credit may have let held data go
 			c.in.m = wire.Message{} // nothing may come for long, and it would keep its buffer
 		}

@@ -101,8 +101,12 @@ func (c *Conn) Sift() {
 }
 
 // FlushSoon makes sure that what is queued will be written, by a goroutine of the
-// connection's own: what is posted until that runs goes along.
+// connection's own: what is posted until that runs goes along. While c's own reader is about
+// to flush, that does it.
 func (c *Conn) FlushSoon() {
+	if c.in.dry.Load() {
+		return
+	}
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	if c.idleLocked() {

@@ -60,6 +60,7 @@ func (c *Conn) takeRun(h Handler, runner Runner, m *wire.Message, payload []byte
 			break // it would be the same one
 		}
 	}
+	read := n
 	n, err = c.roomForRun(r, n)
 	if n > 0 {
 		r.Messages, r.from = r.messages[:n], c
@@ -71,7 +72,7 @@ func (c *Conn) takeRun(h Handler, runner Runner, m *wire.Message, payload []byte
 			}
 		}
 	}
-	c.purse.pool.putRun(r)
+	c.purse.pool.putRun(r, read)
 	return n, err
 }
 
@@ -102,10 +103,10 @@ func (p *Pool) getRun() *Run {
 	return new(Run)
 }
 
-// putRun takes back a Run, which is to keep no buffer alive.
-func (p *Pool) putRun(r *Run) {
-	*r = Run{messages: r.messages}
-	clear(r.messages[:])
+// putRun takes back a Run, of which n messages were used: it is to keep no buffer alive.
+func (p *Pool) putRun(r *Run, n int) {
+	clear(r.messages[:min(n+1, MaxRun)]) // the next one was perhaps looked at
+	r.Messages, r.from, r.backlog, r.sum = nil, nil, nil, 0
 	p.runs.Put(r)
 }
 
