@@ -321,12 +321,12 @@ func (a *Arbiter) newAID(kind string) string {
 	return kind + "-" + strconv.FormatUint(a.serial.Add(1), 10) + "-" + a.tag
 }
 
-// deadline is when a call that had millis left when it arrived is over.
-func (a *Arbiter) deadline(millis uint32) time.Time {
+// timeLeft is how long a call that says that it has millis left may take.
+func timeLeft(millis uint32) time.Duration {
 	if millis == 0 {
-		return time.Now().Add(cell.DefaultTimeout)
+		return cell.DefaultTimeout
 	}
-	return time.Now().Add(time.Duration(millis) * time.Millisecond)
+	return time.Duration(millis) * time.Millisecond
 }
 
 // background runs f in a goroutine that Stop waits for. It returns false, and

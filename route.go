@@ -1,8 +1,10 @@
 package arbiter
 
 import (
+	"bytes"
 	"errors"
 	"maps"
+	"time"
 
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
@@ -185,7 +187,7 @@ func (s *session) requests(run *peer.Run) bool {
 	return done
 }
 
-// routeRun is route and oneWay for a run.
+// routeRun is route for a run.
 func (s *session) routeRun(l *link, run *peer.Run) bool {
 	to := l.to.session
 	if to == nil || l.name != string(run.Messages[0].Target) {
@@ -195,6 +197,9 @@ func (s *session) routeRun(l *link, run *peer.Run) bool {
 		if run.Messages[i].Codec == wire.CodecPickle {
 			return false
 		}
+	}
+	if run.Calls() {
+		return s.asks(l, run)
 	}
 	s.counts.read.Add(uint64(len(run.Messages)))
 	l.backlog.TakeRun(run)
@@ -248,7 +253,7 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 	if s.arb.chained(s.inc, parent, l.to) {
 		m.Flags |= wire.FlagChained
 	}
-	note := peer.Note{Caller: l, ID: own, Deadline: s.arb.deadline(m.Millis), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn}
+	note := peer.Note{Caller: l, ID: own, Deadline: time.Now().Add(timeLeft(m.Millis)), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn}
 	var again *repeat
 	if p := l.to.pooledAs(m.Target); p != nil && l.to.repeats(m.Command) {
 		again = s.repeatable(p, l, m, &note)
@@ -276,20 +281,93 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 		}
 		return
 	}
-	id, err := s.forward(l, m, note, s.held(l, m, charge, true))
+	s.hand(l, m, note, s.held(l, m, charge, true))
+}
+
+// hand hands a call, which is in asked, to its target.
+func (s *session) hand(l *link, m *wire.Message, note peer.Note, charge peer.Charge) {
+	id, err := s.forward(l, m, note, charge)
 	if id == 0 {
 		s.counts.refused.Add(1)
 		if err != nil {
-			note.Caller.Failed(own, err) // which may be to make it again
+			note.Caller.Failed(note.ID, err) // which may be to make it again
 		}
 		return
 	}
 	s.mu.Lock()
+	s.placedLocked(note.ID, id)
+	s.mu.Unlock()
+}
+
+// placedLocked notes as what the call own is in flight on its target.
+func (s *session) placedLocked(own, id uint64) {
 	if a, ok := s.asked[own]; ok {
 		a.id = id
 		s.asked[own] = a
 	}
+}
+
+// asks is ask for a run, of calls that nobody's turn waits for. It reports false if it has done
+// nothing.
+func (s *session) asks(l *link, run *peer.Run) bool {
+	calls := run.Messages
+	if l.to.pooledAs(calls[0].Target) != nil || !s.noteAll(l, calls) {
+		return false
+	}
+	var notes [peer.MaxRun]peer.Note
+	now := time.Now()
+	for i := range calls {
+		m, note := &calls[i], &notes[i]
+		*note = peer.Note{Caller: l, ID: m.ID, Deadline: now.Add(timeLeft(m.Millis))}
+		if i > 0 && bytes.Equal(m.Command, calls[i-1].Command) {
+			note.Command = notes[i-1].Command
+		} else {
+			note.Command = s.arb.names.of(m.Command)
+		}
+	}
+	s.counts.read.Add(uint64(len(calls)))
+	l.backlog.TakeRun(run)
+	if !l.to.session.conn.RequestRun(run, s.sender, notes[:len(calls)]) {
+		for i := range calls {
+			calls[i].Sender = s.sender
+			s.hand(l, &calls[i], notes[i], run.Charge(i))
+		}
+		return true
+	}
+	s.use(l)
+	s.mu.Lock()
+	for i := range calls {
+		s.placedLocked(notes[i].ID, calls[i].ID)
+	}
 	s.mu.Unlock()
+	return true
+}
+
+// noteAll adds calls to asked. If there is something wrong with one of them, or no memory for
+// them all, it adds none and reports false.
+func (s *session) noteAll(l *link, calls []wire.Message) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return false
+	}
+	for i := range calls {
+		own := calls[i].ID
+		_, taken := s.asked[own]
+		if own != 0 && !taken {
+			s.asked[own] = asked{link: l}
+			if s.affordCallLocked() {
+				continue
+			}
+			delete(s.asked, own)
+		}
+		for _, m := range calls[:i] {
+			delete(s.asked, m.ID)
+		}
+		s.refundLocked()
+		return false
+	}
+	return true
 }
 
 // forward hands a call to its target. An id of 0 without an error is that of ask.

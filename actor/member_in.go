@@ -1,6 +1,8 @@
 package actor
 
 import (
+	"time"
+
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -49,12 +51,16 @@ func (j *joined) request(c *peer.Conn, m *wire.Message) {
 	}
 }
 
-// ReceiveRun delivers many one-way commands at once.
+// ReceiveRun delivers many commands at once.
 func (j *joined) ReceiveRun(c *peer.Conn, run *peer.Run) bool {
 	var requests [peer.MaxRun]*cell.Request
 	stock := j.cell.Spec().Stock()
+	var now time.Time
+	if run.Calls() {
+		now = time.Now()
+	}
 	for i := range run.Messages {
-		r := j.cell.ReceiveFrom(&stock, &run.Messages[i], j, run.Cost(i))
+		r := j.cell.ReceiveFrom(&stock, &run.Messages[i], j, run.Cost(i), now)
 		r.Granted = true
 		requests[i] = r
 	}

@@ -251,7 +251,7 @@ func (c *Cell) Put(r *Request) *wire.Error { return c.deliver(r, false) }
 // taken.
 func (c *Cell) PutAll(requests []*Request, refused func(r *Request, e *wire.Error)) {
 	for len(requests) > 0 {
-		n := slices.IndexFunc(requests, func(r *Request) bool { return r.cmd == nil || r.cmd.InPlace || r.ID != 0 })
+		n := slices.IndexFunc(requests, func(r *Request) bool { return r.cmd == nil || r.cmd.InPlace })
 		if n == 0 { // it is done with before those behind it are taken
 			if e := c.Put(requests[0]); e != nil {
 				refused(requests[0], e)
@@ -267,17 +267,25 @@ func (c *Cell) PutAll(requests []*Request, refused func(r *Request, e *wire.Erro
 	}
 }
 
-// putAll puts one-way requests, none of which is answered in place, into the inbox.
+// putAll puts requests, none of which is answered in place, into the inbox.
 func (c *Cell) putAll(requests []*Request, refused func(r *Request, e *wire.Error)) {
 	c.mu.Lock()
 	for i, r := range requests {
-		l := r.letter()
-		e := c.admitLocked(&l, r.Granted)
-		if e == nil {
+		overtaken := r.ID != 0 && c.dropOvertakenLocked(r)
+		var e *wire.Error
+		if !overtaken {
+			l := r.letter()
+			e = c.admitLocked(&l, r.Granted)
+		}
+		if e == nil && !overtaken {
 			continue
 		}
 		c.mu.Unlock()
-		refused(r, e)
+		if overtaken {
+			r.pay(false)
+		} else {
+			refused(r, e)
+		}
 		c.putAll(requests[i+1:], refused)
 		return
 	}
@@ -316,9 +324,7 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 		r.Size = weigh(r.Command, r.Sender, r.Value)
 	}
 	c.mu.Lock()
-	if r.Source != nil && c.state < Stopping && c.overtakenLocked(r) {
-		c.counts.Accepted++
-		c.counts.Dropped++
+	if c.dropOvertakenLocked(r) {
 		c.mu.Unlock()
 		r.pay(false)
 		return nil
@@ -497,12 +503,15 @@ func (c *Cell) earlyLocked(e early) {
 	x.oldest = (x.oldest + 1) % maxEarly
 }
 
-// overtakenLocked reports whether r was canceled before it came.
-func (c *Cell) overtakenLocked(r *Request) bool {
-	if c.extra == nil || r.ID == 0 {
+// dropOvertakenLocked reports whether r was canceled before it came: then it counts as
+// dropped.
+func (c *Cell) dropOvertakenLocked(r *Request) bool {
+	if c.extra == nil || r.ID == 0 || r.Source == nil || c.state >= Stopping || !slices.Contains(c.extra.early, early{r.Source, r.ID}) {
 		return false
 	}
-	return slices.Contains(c.extra.early, early{r.Source, r.ID})
+	c.counts.Accepted++
+	c.counts.Dropped++
+	return true
 }
 
 // misuse reports that a handler broke a rule.

@@ -78,12 +78,25 @@ func (r *Request) Reply(m *wire.Message, v Value, buf []byte) ([]byte, *wire.Err
 // Receive returns the request m, read from source, as it goes into c's inbox. It
 // copies what it keeps of m.
 func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
-	return c.receive(c.spec.NewRequest(), m, source, cost)
+	r := c.receive(c.spec.NewRequest(), m, source, cost)
+	if m.Millis != 0 {
+		r.due(m, time.Now())
+	}
+	return r
 }
 
-// ReceiveFrom is Receive with a request of k.
-func (c *Cell) ReceiveFrom(k *Stock, m *wire.Message, source Source, cost int) *Request {
-	return c.receive(k.take(), m, source, cost)
+// ReceiveFrom is Receive with a request of k, where m came at that time.
+func (c *Cell) ReceiveFrom(k *Stock, m *wire.Message, source Source, cost int, at time.Time) *Request {
+	r := c.receive(k.take(), m, source, cost)
+	if m.Millis != 0 {
+		r.due(m, at)
+	}
+	return r
+}
+
+// due sets the deadline that m, which came at that time, says.
+func (r *Request) due(m *wire.Message, at time.Time) {
+	r.Deadline = at.Add(time.Duration(m.Millis) * time.Millisecond)
 }
 
 func (c *Cell) receive(r *Request, m *wire.Message, source Source, cost int) *Request {
@@ -100,9 +113,6 @@ func (c *Cell) receive(r *Request, m *wire.Message, source Source, cost int) *Re
 	}
 	if m.Flags&wire.FlagOneWay != 0 {
 		r.ID = 0
-	}
-	if m.Millis != 0 {
-		r.Deadline = time.Now().Add(time.Duration(m.Millis) * time.Millisecond)
 	}
 	if m.Codec != wire.CodecNone || len(m.Body) > 0 {
 		r.encoded = Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, lease: lent, Data: append(r.encoded.Data, m.Body...)}

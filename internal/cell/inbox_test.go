@@ -441,7 +441,7 @@ func TestUrgent(t *testing.T) {
 // Those that are put together are taken, refused and answered as each on its own is.
 func TestPutAll(t *testing.T) {
 	for name, test := range map[string]struct {
-		do      func(c *Cell)
+		do      func(c *Cell, s *source)
 		put     []string
 		refused []string
 		heard   []string
@@ -451,7 +451,9 @@ func TestPutAll(t *testing.T) {
 		"an unknown one":          {nil, []string{"work", "wrok", "work"}, []string{"1 unknown_command"}, []string{"work 0", "work 2"}},
 		"one in place":            {nil, []string{"work", "oops", "work"}, nil, []string{"fail 0 app started=2", "work 0", "work 2"}},
 		"what is answered behind": {nil, []string{"work", "leave", "work"}, []string{"2 down"}, []string{"work 0", "ended stopped"}},
-		"stopping":                {func(c *Cell) { c.Stop("enough", 0) }, []string{"work", "wrok", "work"}, []string{"0 down", "1 unknown_command", "2 down"}, []string{"ended stopped"}},
+		"calls":                   {nil, []string{"?work", "work", "?wrok"}, []string{"2 unknown_command"}, []string{"reply 1 0", "work 0", "work 1"}},
+		"one canceled before":     {func(c *Cell, s *source) { c.Cancel(s, 2); c.Cancel(s, 9) }, []string{"?work", "?work", "?work"}, nil, []string{"reply 1 0", "reply 3 2", "work 0", "work 2"}},
+		"stopping":                {func(c *Cell, _ *source) { c.Stop("enough", 0) }, []string{"work", "wrok", "work"}, []string{"0 down", "1 unknown_command", "2 down"}, []string{"ended stopped"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -467,13 +469,17 @@ func TestPutAll(t *testing.T) {
 				})
 				c.Start()
 				synctest.Wait()
-				if test.do != nil {
-					test.do(c)
-				}
 				s := new(source)
+				if test.do != nil {
+					test.do(c, s)
+				}
 				var all []*Request
 				for i, command := range test.put {
+					command, call := strings.CutPrefix(command, "?")
 					r := request(s, 0, command, names[i])
+					if call {
+						r.ID = uint64(i + 1)
+					}
 					r.cmd = c.spec.Commands[command]
 					r.Granted = true
 					all = append(all, r)
@@ -482,6 +488,9 @@ func TestPutAll(t *testing.T) {
 				c.PutAll(all, func(r *Request, e *wire.Error) { refused = append(refused, fmt.Sprintf("%v %s", r.Value, e.Code)) })
 				c.Wake()
 				synctest.Wait()
+				if n := len(test.put) - len(test.refused); s.credits != n {
+					t.Errorf("room was given back %d times, want %d", s.credits, n)
+				}
 				if !slices.Equal(refused, test.refused) {
 					t.Errorf("refused are %q, want %q", refused, test.refused)
 				}

@@ -180,6 +180,10 @@ func (c *Calls) refusal(n Note) *wire.Error {
 func (c *Calls) Take(id uint64) (Note, Status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.takeLocked(id)
+}
+
+func (c *Calls) takeLocked(id uint64) (Note, Status) {
 	s, status := c.find(id)
 	if status != Found {
 		return Note{}, status

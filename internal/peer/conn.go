@@ -342,8 +342,14 @@ func (c *Conn) take(h Handler, runner Runner, op frame.Opcode, payload []byte) (
 		}
 		c.strayed(dst, payload[wire.HeaderSize:], len(payload)-wire.HeaderSize+missing)
 		return 1, c.takePiece(h)
+	case wire.KindReply:
+		if missing == 0 {
+			if n, err := c.takeRun(h, runner, m, payload); n > 0 || err != nil {
+				return n, err
+			}
+		}
 	case wire.KindRequest:
-		if runner != nil && missing == 0 {
+		if missing == 0 {
 			if n, err := c.takeRun(h, runner, m, payload); n > 0 || err != nil {
 				return n, err
 			}

@@ -41,7 +41,8 @@ func (s *side) Forward(id uint64, m *wire.Message) {
 type asker struct {
 	*Conn
 	message wire.Message
-	left    int // owned by the reader
+	left    int // to be asked yet; below 0, of those in flight so many are answered; owned by the reader
+	flying  int // in flight at a time
 	done    chan struct{}
 }
 
@@ -54,7 +55,7 @@ func (a *asker) Failed(_ uint64, e *wire.Error) {
 func (a *asker) Result(id uint64, _ *wire.Message) {
 	if a.left--; a.left >= 0 {
 		a.ask(id)
-	} else if a.Calls().Len() == 0 {
+	} else if a.left == -a.flying {
 		a.done <- struct{}{}
 	}
 }
@@ -69,7 +70,7 @@ func (a *asker) ask(id uint64) {
 // rounds makes n calls, at most inFlight at a time, and waits for their results.
 func (a *asker) rounds(n, inFlight int) {
 	inFlight = min(n, inFlight)
-	a.left = n - inFlight // no call is in flight, so the reader does not look at it
+	a.left, a.flying = n-inFlight, inFlight // no call is in flight, so the reader does not look at it
 	for range inFlight {
 		a.ask(1)
 	}

@@ -36,7 +36,7 @@ func (r *runner) ReceiveRun(c *Conn, run *Run) bool {
 	for i := range run.Messages {
 		m := &run.Messages[i]
 		all = append(all, said(m))
-		r.charges = append(r.charges, run.charge(i))
+		r.charges = append(r.charges, run.Charge(i))
 		if ch := c.Charge(m); ch.Cost != run.Cost(i) {
 			panic(fmt.Sprintf("the cost of %q is %d in a run, and %d", all[i], run.Cost(i), ch.Cost))
 		}
@@ -92,6 +92,8 @@ func TestRuns(t *testing.T) {
 	tell := func(target, command string) *wire.Message { return to(oneWay(command, 10), target) }
 	ask := tell("a", "ask")
 	ask.Flags = 0
+	held := tell("a", "held")
+	held.Flags = wire.FlagTurn
 	accept := tell("a", "accept")
 	accept.Flags |= wire.FlagAccept
 	args := tell("a", "args")
@@ -111,6 +113,8 @@ func TestRuns(t *testing.T) {
 		"with arguments":       {[]*wire.Message{tell("a", "1"), args}, []string{"a/1+a/args"}},
 		"another target":       {[]*wire.Message{tell("a", "1"), tell("b", "2"), tell("b", "3"), tell("a", "4")}, []string{"a/1", "b/2+b/3", "a/4"}},
 		"a call":               {[]*wire.Message{tell("a", "1"), tell("a", "2"), ask, tell("a", "3"), tell("a", "4")}, []string{"a/1+a/2", "a/ask", "a/3+a/4"}},
+		"calls":                {[]*wire.Message{ask, ask, tell("a", "1"), tell("a", "2"), ask}, []string{"a/ask+a/ask", "a/1+a/2", "a/ask"}},
+		"calls of a turn":      {[]*wire.Message{ask, held, held, ask}, []string{"a/ask", "a/held", "a/held", "a/ask"}},
 		"one that is accepted": {[]*wire.Message{tell("a", "1"), accept, tell("a", "2")}, []string{"a/1", "a/accept", "a/2"}},
 		"one with extensions":  {[]*wire.Message{ext, tell("a", "1"), ext}, []string{"a/ext", "a/1", "a/ext"}},
 		"no request":           {[]*wire.Message{tell("a", "1"), tell("a", "2"), {Kind: wire.KindNotify}, tell("a", "3")}, []string{"a/1+a/2", "/", "a/3"}},
@@ -146,11 +150,13 @@ func TestRunsAreOnlyFaster(t *testing.T) {
 			for i := range 300 {
 				m := to(oneWay(fmt.Sprint(i), rnd.IntN(100)), []string{"a", "a", "a", "b"}[rnd.IntN(4)])
 				switch rnd.IntN(20) {
-				case 0:
+				case 0, 1, 2, 3, 4:
 					m.Flags, m.ID = 0, uint64(i+1)
-				case 1:
+				case 5:
+					m.Flags, m.ID = wire.FlagTurn, uint64(i+1)
+				case 6:
 					m.Kind = wire.KindNotify
-				case 2:
+				case 7:
 					m.Body = make([]byte, 5000)
 				}
 				want = append(want, said(m))
@@ -310,7 +316,7 @@ func TestRunBeyondTheBacklog(t *testing.T) {
 		}
 		for _, run := range []*Run{first, second} {
 			for i := range run.Messages {
-				run.charge(i).Return()
+				run.Charge(i).Return()
 			}
 		}
 		for l := p.next(); l.kind != wire.KindXon; l = p.next() {
@@ -345,4 +351,185 @@ func TestAmounts(t *testing.T) {
 func to(m *wire.Message, target string) *wire.Message {
 	m.Target = []byte(target)
 	return m
+}
+
+// runForwarder is a RunForwarder that keeps what it was given.
+type runForwarder struct{ outcome }
+
+func (f *runForwarder) Forward(id uint64, m *wire.Message) {
+	if m.Kind == wire.KindError {
+		f.add(id, wire.ParseError(m))
+		return
+	}
+	f.add(id, nil)
+}
+
+func (f *runForwarder) ForwardRun(notes []Note, replies []wire.Message) {
+	for i := range notes {
+		if string(replies[i].Body) != fmt.Sprint(notes[i].ID) {
+			f.add(notes[i].ID, fmt.Errorf("it has the answer %q", replies[i].Body))
+			continue
+		}
+		f.Forward(notes[i].ID, &replies[i])
+	}
+}
+
+// Replies that come together reach those they are for, each once, whoever these are, and what
+// came with one that nobody asked for as well.
+func TestRunsOfReplies(t *testing.T) {
+	for seed := range uint64(100) {
+		synctest.Test(t, func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 1))
+			e, p := byHand(t, Options{}, wire.Window{Messages: 1 << 20, Bytes: 1 << 30})
+			var plain outcome
+			var one, other runForwarder
+			callers := []Caller{&plain, &one, &one, &one, &other}
+			tellers := []*outcome{&plain, &one.outcome, &one.outcome, &one.outcome, &other.outcome}
+			const n = 200
+			type asked struct {
+				id   uint64
+				of   *outcome
+				gone bool
+				fail bool
+			}
+			calls := make([]asked, n)
+			for i := range calls {
+				who := rnd.IntN(len(callers))
+				id, err := e.Request(request("x", 1), Note{Caller: callers[who], ID: uint64(i)}, Charge{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				calls[i] = asked{id: id, of: tellers[who], fail: rnd.IntN(20) == 0}
+				if rnd.IntN(20) == 0 {
+					calls[i].gone = true
+					e.Calls().Take(id)
+				}
+			}
+			never := -1
+			if seed%2 == 0 {
+				never = rnd.IntN(n)
+			}
+			var b []byte
+			for at, i := range rnd.Perm(n) {
+				m := wire.Message{Kind: wire.KindReply, ID: calls[i].id, Codec: wire.CodecRaw, Body: fmt.Append(nil, i)}
+				if calls[i].fail {
+					m = wire.Errorf(wire.CodeApp, "%d", i).Frame(wire.KindError, calls[i].id)
+				}
+				b = m.Append(frame.AppendBinary(b, m.Size()))
+				if at == never {
+					m = wire.Message{Kind: wire.KindReply, ID: 5<<slotBits | 7, Codec: wire.CodecRaw}
+					b = m.Append(frame.AppendBinary(b, m.Size()))
+				}
+			}
+			p.bytes(b)
+			synctest.Wait()
+			if never >= 0 {
+				wantCode(t, e.why(), wire.CodeProtocol)
+			}
+			for i, c := range calls {
+				if c.gone {
+					if _, told := c.of.done[uint64(i)]; told {
+						t.Errorf("seed %d: call %d was told, and had been given up", seed, i)
+					}
+					continue
+				}
+				err := c.of.of(t, uint64(i))
+				if never >= 0 && err != nil && wire.AsError(err, "").Code == wire.CodeClosed {
+					continue // it came behind what ended the connection
+				}
+				if (err != nil) != c.fail {
+					t.Errorf("seed %d: call %d ended with %v, failed: %v", seed, i, err, c.fail)
+				}
+			}
+		})
+	}
+}
+
+// A run of calls has one note each, or goes nowhere as a whole.
+func TestRequestRun(t *testing.T) {
+	for name, test := range map[string]struct {
+		limits Limits
+		sender string
+		before func(e *end)
+		ok     bool
+	}{
+		"posted":            {Limits{}, "s", nil, true},
+		"no room for all":   {Limits{Data: 3000}, "s", nil, false},
+		"closed":            {Limits{}, "s", func(e *end) { e.Close(nil); <-e.ran }, false},
+		"calls have ended":  {Limits{}, "s", func(e *end) { e.Calls().End(func(Note) *wire.Error { return wire.Errorf(wire.CodeDown, "x") }) }, false},
+		"a sender too long": {Limits{}, strings.Repeat("s", 256), nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				from, _ := strangers(Options{}, Options{})
+				e, p := byHand(t, Options{Outbox: test.limits}, DefaultWindow)
+				if test.before != nil {
+					test.before(e)
+				}
+				run := runOf(from.Conn, 10, 200)
+				var o outcome
+				notes := make([]Note, 10)
+				for i := range run.Messages {
+					run.Messages[i].Flags = 0
+					notes[i] = Note{Caller: &o, ID: uint64(100 + i)}
+				}
+				b := &Backlog{From: from.Conn, Target: "it"}
+				from.xoff = true
+				b.TakeRun(run)
+				if ok := e.RequestRun(run, []byte(test.sender), notes); ok != test.ok {
+					t.Fatalf("posted: %v, want %v", ok, test.ok)
+				}
+				if !test.ok {
+					if n := e.Calls().Len(); n != 0 {
+						t.Errorf("%d calls are noted", n)
+					}
+					for i := range run.Messages {
+						run.Charge(i).Return()
+					}
+				} else {
+					e.Flush()
+					for i := range 10 {
+						l := p.next()
+						if note, ok := e.Calls().Peek(l.id); !ok || note.ID != uint64(100+i) || l.command != fmt.Sprint(i) {
+							t.Errorf("message %d is %v, of note %v", i, l, note)
+						}
+						p.say(&wire.Message{Kind: wire.KindReply, ID: l.id})
+					}
+					synctest.Wait()
+					for i := range 10 {
+						if err := o.of(t, uint64(100+i)); err != nil {
+							t.Errorf("call %d: %v", i, err)
+						}
+					}
+				}
+				if n, bytes := from.Charged(); n != 0 || bytes != 0 {
+					t.Errorf("%d messages, %d bytes are charged still", n, bytes)
+				}
+				if n := b.all.load() | b.again.load() | from.backlogged.load(); n != 0 {
+					t.Errorf("something is in the backlog still: %x", uint64(n))
+				}
+			})
+		})
+	}
+}
+
+// As many replies are posted as there is room for.
+func TestPostReplies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{Outbox: Limits{Reply: 1000}}, DefaultWindow)
+		replies := make([]wire.Message, 10)
+		for i := range replies {
+			replies[i] = wire.Message{Kind: wire.KindReply, ID: uint64(i), Codec: wire.CodecRaw, Body: make([]byte, 200)}
+		}
+		n := e.PostReplies(replies)
+		if want := 1000 / (frame.BinaryHeaderSize(220) + 220); n != want {
+			t.Errorf("%d were posted, want %d", n, want)
+		}
+		e.Flush()
+		for i := range n {
+			if l := p.next(); l.id != uint64(i) {
+				t.Errorf("reply %d has the id %d", i, l.id)
+			}
+		}
+	})
 }
