@@ -49,10 +49,7 @@ func (m *Member) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 // ask posts the call c once there is room for it and, if it may be held back, messages to its
 // target are not.
 func (j *joined) ask(ctx context.Context, m *wire.Message, c *cell.Call, holds bool) (id uint64, failed *wire.Error) {
-	f := peer.Now
-	if c.Loose { // whoever starts calls usually starts more
-		f = peer.Soon
-	}
+	f := flushing(c.Loose) // whoever starts calls usually starts more
 	h := hold{target: c.Target, deadline: c.Deadline}
 	defer h.end()
 	for {
@@ -300,24 +297,22 @@ func (m *Member) Reply(r *cell.Request, v cell.Value, more bool) {
 	var reply wire.Message
 	b, failed := r.Reply(&reply, v, (*buf)[:0])
 	if failed == nil {
-		if err := j.conn.Post(peer.Reply, &reply, peer.Charge{}); err != nil {
+		if err := j.conn.PostAnd(peer.Reply, &reply, peer.Charge{}, flushing(more)); err != nil {
 			failed = wire.AsError(err, wire.CodeOverloaded).With(wire.StartedYes)
 		}
 	}
 	m.putBuffer(buf, b)
 	if failed != nil {
 		m.Fail(r, failed, more)
-		return
 	}
-	j.flush(more)
 }
 
-func (j *joined) flush(more bool) {
+// flushing says how what is posted is written by who has more to post.
+func flushing(more bool) peer.Flushing {
 	if more {
-		j.conn.FlushSoon()
-	} else {
-		j.conn.Flush()
+		return peer.Soon
 	}
+	return peer.Now
 }
 
 // Fail sends a handler's error; for a one-way message the arbiter is told that it
@@ -330,15 +325,13 @@ func (m *Member) Fail(r *cell.Request, e *wire.Error, more bool) {
 		c.Command = r.Command
 		back := c.Frame(wire.KindUndelivered, 0)
 		back.Target = []byte(r.Sender)
-		_ = j.conn.Post(peer.Reply, &back, peer.Charge{}) // a lost connection is told by itself
+		_ = j.conn.PostAnd(peer.Reply, &back, peer.Charge{}, flushing(more)) // a lost connection is told by itself
 	case r.ID == 0:
 		m.log.Warn("a one-way message failed", "actor", j.cell.String(), "command", r.Command, "sender", r.Sender, "error", e.Message)
-		return
 	case r.Source == nil:
 		if note, status := j.self.Take(r.ID); status == peer.Found {
 			note.Caller.Failed(note.ID, e)
 		}
-		return
 	default:
 		if e.Target == "" { // who called a pool is to know which worker it was
 			c := *e
@@ -346,9 +339,8 @@ func (m *Member) Fail(r *cell.Request, e *wire.Error, more bool) {
 			e = &c
 		}
 		reply := e.Frame(wire.KindError, r.ID)
-		_ = j.conn.Post(peer.Reply, &reply, peer.Charge{})
+		_ = j.conn.PostAnd(peer.Reply, &reply, peer.Charge{}, flushing(more))
 	}
-	j.flush(more)
 }
 
 // Ready says that the actor runs, with its first heartbeat.

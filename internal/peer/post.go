@@ -37,6 +37,11 @@ func classOf(class Class, m *wire.Message) (Class, int) {
 // Post's from here on, whatever it returns. The error is ErrFull, ErrBudget, ErrClosed, or
 // a *wire.Error for what can never be sent.
 func (c *Conn) Post(class Class, m *wire.Message, ch Charge) error {
+	return c.PostAnd(class, m, ch, Later)
+}
+
+// PostAnd is Post that has what is queued written as well.
+func (c *Conn) PostAnd(class Class, m *wire.Message, ch Charge, f Flushing) error {
 	size, failed := c.check(m)
 	if failed != nil {
 		ch.Return()
@@ -66,7 +71,7 @@ func (c *Conn) Post(class Class, m *wire.Message, ch Charge) error {
 		o.place++
 		o.appendData(m, size, cost, ch, 0)
 	}
-	o.mu.Unlock()
+	c.flushLocked(f)
 	owed.pay()
 	return nil
 }
