@@ -100,15 +100,15 @@ func (c Command[In, Out]) Start(ctx context.Context, target Ref, in In) *Pending
 // Every call ends: with the result, with the handler's error, or with an *Error or
 // *DownError that says what happened instead.
 func (c Command[In, Out]) Call(ctx context.Context, target Ref, in In) (Out, error) {
-	v, e := cell.Ask(ctx, target.address(), c.name, &typed[In]{in}, c.noAck)
-	if e == nil && !c.noAck {
-		return result[Out](v, target.label(), c.name)
-	}
 	var out Out
+	var err error
+	e := cell.Ask(ctx, target.address(), c.name, &typed[In]{in}, c.noAck, func(v cell.Value) {
+		out, err = result[Out](v, target.label(), c.name)
+	})
 	if e != nil {
-		return out, errorOf(e, target.address(), target.label(), c.name)
+		err = errorOf(e, target.address(), target.label(), c.name)
 	}
-	return out, nil
+	return out, err
 }
 
 // Send sends in to target, one way. It returns nil once the message has room
@@ -171,12 +171,13 @@ func (p *Pending[Out]) Cancel() { p.call.Cancel() }
 //	n, err := actor.Call[int](ctx, "tally", "add", 5)
 func Call[Out any, T Target](ctx context.Context, target T, command string, args ...any) (Out, error) {
 	to, label := addressOf(target), labelOf(target)
-	v, e := cell.Ask(ctx, to, command, argumentsOf(args), false)
+	var out Out
+	var err error
+	e := cell.Ask(ctx, to, command, argumentsOf(args), false, func(v cell.Value) { out, err = result[Out](v, label, command) })
 	if e != nil {
-		var out Out
-		return out, errorOf(e, to, label, command)
+		err = errorOf(e, to, label, command)
 	}
-	return result[Out](v, label, command)
+	return out, err
 }
 
 // Send sends target a command by name, one way: the dynamic form. See Call and

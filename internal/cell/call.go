@@ -81,6 +81,8 @@ type Call struct {
 	value Value
 	err   *wire.Error
 
+	encoded Encoded // what value points to, if it came over a connection
+
 	turn    *Turn                       // it ends with this turn; guarded by turn.mu
 	sibling *Call                       // the one before it that does, and still is in flight
 	younger *Call                       // the one after it
@@ -95,19 +97,23 @@ const (
 )
 
 // Ask sends target a command in the scope of ctx and waits for the outcome, or until
-// ctx ends, which ends the call. With accept it waits only until it is accepted.
-func Ask(ctx context.Context, target, command string, v Value, accept bool) (Value, *wire.Error) {
+// ctx ends, which ends the call. With accept it waits only until it is accepted. It gives use
+// the result, which is not valid any more when that has returned.
+func Ask(ctx context.Context, target, command string, v Value, accept bool, use func(v Value)) *wire.Error {
 	s, ok := ScopeOf(ctx)
 	if !ok {
-		return nil, noScope(target, command)
+		return noScope(target, command)
 	}
 	commons := s.Host.Commons()
 	c := commons.call()
 	c.Target, c.Command, c.Argument, c.Accept = target, command, v, accept
 	c.begin(ctx, s)
 	v, err := c.Wait(ctx)
+	if err == nil && !accept {
+		use(v)
+	}
 	commons.reuse(c)
-	return v, err
+	return err
 }
 
 // Begin sends c, of which the exported fields but Deadline are set, in the scope of
@@ -260,7 +266,11 @@ func (c *Call) Value(v Value) { c.end(v, nil, true) }
 
 // Result ends the call with the reply m, whose body it copies.
 func (c *Call) Result(_ uint64, m *wire.Message) {
-	c.end(&Encoded{Codec: m.Codec, Data: append([]byte(nil), m.Body...), lease: owned}, nil, true)
+	if _, ok := c.claim(); !ok {
+		return
+	}
+	c.encoded = Encoded{Codec: m.Codec, Data: append([]byte(nil), m.Body...), lease: owned}
+	c.finish(&c.encoded, nil, true)
 }
 
 // Failed ends the call with an error.
@@ -269,15 +279,28 @@ func (c *Call) Failed(_ uint64, e *wire.Error) { c.end(nil, e, false) }
 // end ends the call and returns the state it was in; the first one counts. Who is sure
 // of it is the last one to know of the call.
 func (c *Call) end(v Value, e *wire.Error, sure bool) (was uint32) {
+	was, ok := c.claim()
+	if ok {
+		c.finish(v, e, sure)
+	}
+	return was
+}
+
+// claim reports whether the caller is the one to end the call, and the state it was in.
+func (c *Call) claim() (was uint32, ok bool) {
 	for {
 		was = c.state.Load()
 		if was >= ending {
-			return ended
+			return ended, false
 		}
 		if c.state.CompareAndSwap(was, ending) {
-			break
+			return was, true
 		}
 	}
+}
+
+// finish ends the call that was claimed.
+func (c *Call) finish(v Value, e *wire.Error, sure bool) {
 	c.value, c.err = v, e
 	if t := c.turn; t != nil {
 		t.forget(c)
@@ -292,7 +315,6 @@ func (c *Call) end(v Value, e *wire.Error, sure bool) (was uint32) {
 	} else {
 		close(c.done)
 	}
-	return was
 }
 
 func (c *Call) ctxError(err error) *wire.Error { return ContextError(err, c.Target, c.Command) }

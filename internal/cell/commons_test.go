@@ -93,7 +93,7 @@ func TestCallsAreUsedAgain(t *testing.T) {
 		var seen *Call
 		ask := func(ctx context.Context, f func(c *Call)) {
 			h.start = func(_ Scope, c *Call) { seen = c; f(c) }
-			_, _ = Ask(WithScope(ctx, Scope{Host: h}), "it", "work", nil, false)
+			_ = Ask(WithScope(ctx, Scope{Host: h}), "it", "work", nil, false, func(Value) {})
 		}
 		blank := func(c *Call) bool { return c.once && c.Target == "" && c.state.Load() == pending && c.turn == nil }
 		for name, f := range map[string]func(c *Call){
@@ -134,7 +134,8 @@ func TestCallsAreUsedAgain(t *testing.T) {
 		turn := turnOf(time.Time{})
 		turn.cell.host = h
 		h.start = func(_ Scope, c *Call) { seen = c; go c.Value(word("it")) }
-		if v, e := Ask(turn, "it", "work", nil, false); e != nil || v != word("it") {
+		var v Value
+		if e := Ask(turn, "it", "work", nil, false, func(answer Value) { v = answer }); e != nil || v != word("it") {
 			t.Errorf("%v, %v", v, e)
 		}
 		if blank(seen) {
