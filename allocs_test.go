@@ -23,7 +23,8 @@ type rawEnd struct {
 	aid string
 
 	message wire.Message
-	left    int // owned by the reader while calls are in flight
+	left    int // to be asked yet; below 0, of those in flight so many are answered; owned by the reader meanwhile
+	flying  int // in flight at a time
 	done    chan struct{}
 }
 
@@ -92,7 +93,7 @@ func (e *rawEnd) Failed(_ uint64, err *wire.Error) { panic(err) }
 func (e *rawEnd) Result(id uint64, _ *wire.Message) {
 	if e.left--; e.left >= 0 {
 		e.ask(id)
-	} else if e.Calls().Len() == 0 {
+	} else if e.left == -e.flying {
 		e.done <- struct{}{}
 	}
 }
@@ -106,7 +107,7 @@ func (e *rawEnd) ask(id uint64) {
 
 // asks makes n calls, at most inFlight at a time.
 func (e *rawEnd) asks(n, inFlight int) {
-	e.left = n - inFlight
+	e.left, e.flying = n-inFlight, inFlight
 	for range inFlight {
 		e.ask(1)
 	}
