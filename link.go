@@ -79,7 +79,8 @@ func (l *link) ForwardRun(notes []peer.Note, replies []wire.Message) {
 // not ended before come first then, with the ids of their callers; it returns how many those
 // are. What there is of them in pickle is refused.
 func (s *session) answeredAll(notes []peer.Note, replies []wire.Message) (n int) {
-	var turns, pickled []uint64
+	var room [peer.MaxRun]uint64 // so that none is allocated
+	turns, pickled := room[:0], []uint64(nil)
 	s.mu.Lock()
 	for i := range notes {
 		own, m := notes[i].ID, &replies[i]
