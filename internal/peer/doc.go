@@ -14,7 +14,9 @@
 //     forwarded message takes in its sender's window (a Charge) is given back
 //     exactly once, when the message was written or dropped.
 //   - Every call that was added to a Calls ends in exactly one Result, Failed or
-//     Forward, or is taken out by who added it.
+//     Forward, or in its part of one ForwardRun, or is taken out by who added it.
+//   - What came together and is for one target, or is replies, is handled together
+//     (Run), by who can; nothing is waited for.
 //   - When Run returns, every goroutine of its Conn has ended.
 //
 // A connection at rest holds one goroutine, which reads, and one timer. Whoever
