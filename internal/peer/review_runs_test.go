@@ -556,3 +556,166 @@ func TestReviewRunsLetGoOfPieces(t *testing.T) {
 		}
 	})
 }
+
+// What is passed on in a run is what each on its own is, byte for byte, and has its place in the
+// data stream.
+func TestReviewPostRunIsPost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from, _ := strangers(Options{}, Options{})
+		var streams [2][]string
+		for i := range streams {
+			e, p := byHand(t, Options{}, DefaultWindow)
+			run := runOf(from.Conn, 10, 20)
+			for n := range run.Messages {
+				m := &run.Messages[n]
+				m.ID, m.Millis, m.Sender = uint64(n+7), 1000, []byte("not me")
+				if n%3 == 0 {
+					m.Flags |= wire.FlagArgs
+				}
+			}
+			if i == 0 {
+				e.PostRun(run, []byte("me"), func(m *wire.Message, err error) { t.Error(err) })
+			} else {
+				for n := range run.Messages {
+					m := &run.Messages[n]
+					m.ID, m.Millis, m.Sender = 0, 0, []byte("me")
+					mustPost(t, e.Conn, Data, m)
+				}
+			}
+			if placed, written := e.Progress(); placed != 10 || written != 0 {
+				t.Errorf("of %d in the data stream %d are written, want 0 of 10", placed, written)
+			}
+			e.Flush()
+			for range run.Messages {
+				_, b, err := p.frames.Next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				streams[i] = append(streams[i], string(b))
+			}
+			synctest.Wait()
+			if !e.Written(10) || e.Written(11) {
+				t.Error("the tenth is not the last that was written")
+			}
+			if a := e.Account(); a.Taken != 10 || a.Written != 10 {
+				t.Errorf("the account is %+v", a)
+			}
+		}
+		if !slices.Equal(streams[0], streams[1]) {
+			t.Errorf("in a run it is %q, and each on its own %q", streams[0], streams[1])
+		}
+	})
+}
+
+// A run for which the Budget has no room is refused, as far as that goes, and counted so.
+func TestReviewPostRunBeyondTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(1 << 20)
+		from, _ := strangers(Options{}, Options{})
+		e, _ := byHand(t, Options{Budget: b}, wire.Window{Messages: 1, Bytes: 1})
+		refused := 0
+		for range 40 {
+			e.PostRun(runOf(from.Conn, MaxRun, 2000), []byte("me"), func(_ *wire.Message, err error) {
+				if err != ErrBudget {
+					t.Errorf("it is refused because of %v", err)
+				}
+				refused++
+			})
+		}
+		if b.Held() > b.Limit() {
+			t.Errorf("%d bytes are held, and %d may be", b.Held(), b.Limit())
+		}
+		if refused == 0 || b.Refused() != uint64(refused) {
+			t.Errorf("%d are refused, and %d counted so", refused, b.Refused())
+		}
+		e.Close(nil)
+		<-e.ran
+		if m, bytes := from.Charged(); m != 0 || bytes != 0 || b.Held() != 0 {
+			t.Errorf("%d messages and %d bytes are charged at the end, %d bytes held", m, bytes, b.Held())
+		}
+	})
+}
+
+// A run, as each on its own, makes room: what is held, and nobody waits for any more, is dropped,
+// and its senders have their room again at once.
+func TestReviewPostRunDropsTheDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from, _ := strangers(Options{}, Options{})
+		e, _ := byHand(t, Options{}, wire.Window{Messages: 1, Bytes: 1 << 20})
+		calls := runOf(from.Conn, 40, 20)
+		var ids []uint64
+		for i := range calls.Messages {
+			calls.Messages[i].Flags = 0
+			id, err := e.Request(&calls.Messages[i], Note{Caller: new(outcome)}, calls.charge(i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, id)
+		}
+		for _, id := range ids[5:] {
+			e.Calls().Take(id)
+		}
+		e.PostRun(runOf(from.Conn, 3, 20), []byte("me"), func(_ *wire.Message, err error) { t.Error(err) })
+		if held := e.out.held.len(); held != 4+3 {
+			t.Errorf("%d are held, want 7", held)
+		}
+		if m, _ := from.Charged(); m != 5+3 {
+			t.Errorf("%d are charged, want 8", m)
+		}
+	})
+}
+
+// What was read without its end, for want of memory, is in no run.
+func TestReviewAbridgedInNoRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(4 << 20)
+		var costs []int
+		var alone []int
+		e, p := handledBy(t, Options{Budget: b}, func(e *end) Handler {
+			return &taker{end: e, runs: true,
+				after: func(ch Charge) { costs, alone = append(costs, ch.Cost), append(alone, e.Missing()) },
+				run:   func(r *Run) { costs = append(costs, r.costs[:len(r.Messages)]...) }}
+		})
+		b.Keep(4 << 20)
+		all := []*wire.Message{to(oneWay("0", 500_000), "a"), to(oneWay("1", 3), "a"), to(oneWay("2", 3), "a")}
+		p.all(all...)
+		synctest.Wait()
+		b.Keep(-4 << 20)
+		var want []int
+		for _, m := range all {
+			want = append(want, wire.Cost(m.Size()))
+		}
+		if !slices.Equal(costs, want) || len(alone) == 0 || alone[0] == 0 {
+			t.Errorf("they are charged with %v, of which %v are missing; want %v, and most of the first", costs, alone, want)
+		}
+		e.Close(nil)
+		<-e.ran
+	})
+}
+
+// Where nothing was given back nothing is told, however small the window: the other end counts
+// what tells it nothing.
+func TestReviewNoCreditForNothing(t *testing.T) {
+	for _, w := range []wire.Window{{Messages: 1, Bytes: 1}, {Messages: 3, Bytes: 15}, {Messages: 3, Bytes: 1 << 20}, {Messages: 100, Bytes: 3}} {
+		synctest.Test(t, func(t *testing.T) {
+			var held []Charge
+			e, p := handledBy(t, Options{Window: w}, func(e *end) Handler {
+				return &taker{end: e, after: func(ch Charge) { held = append(held, ch) }}
+			})
+			p.say(to(oneWay("0", 0), "a"))
+			p.say(&wire.Message{Kind: wire.KindNotify})
+			synctest.Wait()
+			e.TellTaken()
+			e.Flush()
+			if n := e.Stats().MessagesOut; n != 1 || len(held) != 1 {
+				t.Errorf("%v: %d credits were written for nothing", w, n-1)
+			}
+			held[0].Return()
+			synctest.Wait()
+			e.Flush()
+			if n := e.Stats().MessagesOut; n != 2 && w.Messages < 100 {
+				t.Errorf("%v: %d credits were written, want 1", w, n-1)
+			}
+		})
+	}
+}
