@@ -719,3 +719,63 @@ func TestReviewNoCreditForNothing(t *testing.T) {
 		})
 	}
 }
+
+// The quick look at what is owing changes nothing of the rule, and with what is stuck, three
+// eighths of the window, what is not told is less than half.
+func TestReviewOwing(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 5))
+	pick := func(n uint64) uint64 {
+		return []uint64{0, 1, n / 16, n/16 + 1, n / 8, n / 4, n/4 + 1, n / 2, rnd.Uint64N(n + 1)}[rnd.IntN(9)]
+	}
+	for range 200_000 {
+		w := wire.Window{Messages: []uint64{1, 2, 3, 4, 7, 8, 100, 8192}[rnd.IntN(8)], Bytes: []uint64{1, 3, 15, 16, 17, 31, 33, 100, 1 << 20}[rnd.IntN(9)]}
+		r := &room{window: w}
+		start := amount(rnd.Uint64())
+		messages, bytes, used := pick(w.Messages), pick(w.Bytes), pick(w.Bytes)
+		back := start + amountOf(messages, bytes)
+		r.told.store(start)
+		r.back.store(back)
+		r.received.store(back + amountOf(pick(w.Messages), used))
+		for _, n := range []uint64{1, 2} {
+			most := w.Bytes / 4
+			if half := w.Bytes / 2; used >= half {
+				most = min(most, w.Bytes/16)
+			} else {
+				most = min(most, max(w.Bytes/16, half-used))
+			}
+			want := messages >= max(1, w.Messages/4/n) || bytes >= max(1, most/n)
+			if got := r.owing(back, n); got != want {
+				t.Fatalf("%v, of which %d messages and %d bytes are not told and %d bytes in use: owing(%d) is %v", w, messages, bytes, used, n, got)
+			}
+			if n == 1 && !want && used <= w.Bytes*3/8 && bytes > 0 && used+bytes >= max(1, w.Bytes/2) {
+				t.Fatalf("%v: %d bytes in use and %d not told are half of it", w, used, bytes)
+			}
+		}
+	}
+}
+
+// What is half owing goes along with what is written anyway, and not alone.
+func TestReviewCreditGoesAlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := handledBy(t, Options{Window: wire.Window{Messages: 80, Bytes: 1 << 20}}, func(e *end) Handler {
+			return &taker{end: e, after: func(ch Charge) { ch.Return() }}
+		})
+		for n, want := range []uint64{9: 0, 10: 1} { // an eighth of it
+			if n == 0 {
+				continue
+			}
+			p.say(to(oneWay(fmt.Sprint(n), 0), "a"))
+			synctest.Wait()
+			e.Flush()
+			before := e.Stats().MessagesOut
+			if n < 9 {
+				continue
+			}
+			mustPost(t, e.Conn, Control, &wire.Message{Kind: wire.KindStop})
+			e.Flush()
+			if got := e.Stats().MessagesOut - before - 1; got != want {
+				t.Errorf("with %d of 80 given back %d credits went along, want %d", n, got, want)
+			}
+		}
+	})
+}
