@@ -779,3 +779,13 @@ func TestReviewCreditGoesAlong(t *testing.T) {
 		}
 	})
 }
+
+// A window beyond what can be counted is granted, and said to be granted, as far as it can.
+func TestReviewLargestWindow(t *testing.T) {
+	a, b := strangers(Options{Window: wire.Window{Messages: 1 << 40, Bytes: 1 << 50}}, Options{Window: wire.Window{Messages: 1<<64 - 1, Bytes: 1}})
+	for c, want := range map[*Conn]wire.Window{a.Conn: {Messages: 1 << 22, Bytes: 1 << 38}, b.Conn: {Messages: 1 << 22, Bytes: 1}} {
+		if w := c.Window(); w != want || w != c.room.window {
+			t.Errorf("it grants %v, and counts %v; want %v", w, c.room.window, want)
+		}
+	}
+}
