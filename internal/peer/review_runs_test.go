@@ -110,13 +110,10 @@ func TestReviewWindows(t *testing.T) {
 				b.room.seen = start
 			}
 			h := &taker{end: b, runs: rnd.IntN(3) > 0}
-			var mu sync.Mutex
 			var pending sync.WaitGroup
-			slow := rnd.IntN(3)
+			slow, long := rnd.IntN(3), rand.New(rand.NewPCG(seed, 8)) // the reader's
 			h.after = func(ch Charge) {
-				mu.Lock()
-				d := time.Duration(rnd.IntN(50)) * time.Millisecond
-				mu.Unlock()
+				d := time.Duration(long.IntN(50)) * time.Millisecond
 				if slow == 0 || slow == 1 && d < 25*time.Millisecond {
 					ch.Return()
 					return
@@ -787,5 +784,83 @@ func TestReviewLargestWindow(t *testing.T) {
 		if w := c.Window(); w != want || w != c.room.window {
 			t.Errorf("it grants %v, and counts %v; want %v", w, c.room.window, want)
 		}
+	}
+}
+
+// What one by one takes of a backlog has its bounds: a half of three eighths of the window where
+// nobody else has some, half of what the others leave where they do, one at least; and a window
+// of what the sender has its room again for.
+func TestReviewTake(t *testing.T) {
+	w := wire.Window{Messages: 160, Bytes: 1 << 30}
+	read := func(from *Conn) Charge {
+		if !from.room.receive(100) {
+			panic("beyond the window")
+		}
+		return Charge{From: from, Cost: 100}
+	}
+	takes := func(b *Backlog, n int) (all []Charge) {
+		for range n {
+			all = append(all, b.Take(read(b.From), false))
+		}
+		return all
+	}
+	for name, test := range map[string]func(t *testing.T){
+		"alone": func(t *testing.T) {
+			b := &Backlog{From: backlogOf(t, w, true), Target: "it"}
+			if takes(b, 30); b.off.Load() {
+				t.Error("it is stopped with 30 of 30")
+			}
+			if takes(b, 1); !b.off.Load() {
+				t.Error("it is not stopped with 31 of 30")
+			}
+		},
+		"one": func(t *testing.T) {
+			b := &Backlog{From: backlogOf(t, wire.Window{Messages: 2, Bytes: 1 << 30}, true), Target: "it"}
+			if takes(b, 1); b.off.Load() {
+				t.Error("it is stopped with one")
+			}
+			if takes(b, 1); !b.off.Load() {
+				t.Error("it is not stopped with two")
+			}
+		},
+		"with others": func(t *testing.T) {
+			from := backlogOf(t, w, true)
+			takes(&Backlog{From: from, Target: "other"}, 20)
+			b := &Backlog{From: from, Target: "it"}
+			all := takes(b, 30) // 20, and 10 after the xoff
+			if !b.off.Load() || b.again.load().messages() != 10 {
+				t.Fatalf("stopped: %v; %d have their room again, want 10", b.off.Load(), b.again.load().messages())
+			}
+			for _, ch := range all[:20] {
+				ch.Return()
+			}
+			if b.off.Load() {
+				t.Fatal("it is stopped with 10 of 20")
+			}
+			if takes(b, 10); b.off.Load() {
+				t.Error("it is stopped with 20 of 20")
+			}
+			if takes(b, 1); !b.off.Load() {
+				t.Error("it is not stopped with 21 of 20")
+			}
+		},
+		"a window": func(t *testing.T) {
+			b := &Backlog{From: backlogOf(t, w, true), Target: "it"}
+			all := takes(b, 30+160+20)
+			if n := b.again.load().messages(); n != 160 {
+				t.Errorf("%d have their room again, want a window of 160", n)
+			}
+			for _, ch := range all {
+				ch.Return()
+			}
+			if m, bytes := b.From.Charged(); m != 0 || bytes != 0 {
+				t.Errorf("%d messages, %d bytes are charged at the end", m, bytes)
+			}
+			if n := b.all.load() | b.again.load() | b.From.backlogged.load(); n != 0 || b.off.Load() {
+				t.Errorf("something is in the backlog at the end: %x, stopped: %v", uint64(n), b.off.Load())
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 	}
 }
