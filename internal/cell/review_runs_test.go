@@ -120,3 +120,64 @@ func TestReviewStock(t *testing.T) {
 		})
 	}
 }
+
+// What was dropped with its actor, out of a batch, is not used again: it is still being told of. Nor is
+// what nobody gave for that.
+func TestReviewDroppedIsNotUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("")
+		c := newCell(g, nil)
+		c.Start()
+		synctest.Wait()
+		stock := c.Spec().Stock()
+		var requests []*Request
+		for range 40 {
+			r := c.ReceiveFrom(&stock, &wire.Message{Flags: wire.FlagOneWay, Command: []byte("work")}, new(source), 10)
+			r.Granted = true
+			requests = append(requests, r)
+		}
+		c.PutAll(requests, func(_ *Request, e *wire.Error) { t.Error(e) })
+		c.Wake()
+		synctest.Wait()
+		c.Kill(&wire.Death{Cause: wire.CauseKilled})
+		close(g.open[""])
+		synctest.Wait()
+		for i, r := range requests[1:] {
+			if r.Command != "work" {
+				t.Fatalf("request %d was dropped, and is blank", i+1)
+			}
+		}
+		kept := &Request{Command: "mine"}
+		c.Spec().recycle(kept)
+		if kept.Command != "mine" {
+			t.Error("a request of somebody's own was taken")
+		}
+	})
+}
+
+// A call that was canceled before it came does not start, also where it is put with others.
+func TestReviewPutAllCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("0", "1", "2")
+		for _, open := range g.open {
+			close(open)
+		}
+		c := newCell(g, nil)
+		c.Start()
+		synctest.Wait()
+		s := new(source)
+		c.Cancel(s, 7)
+		requests := []*Request{request(s, 0, "work", "0"), request(s, 7, "work", "1"), request(s, 0, "work", "2")}
+		for _, r := range requests {
+			r.cmd, r.Granted = c.spec.Commands[r.Command], true
+		}
+		c.PutAll(requests, func(_ *Request, e *wire.Error) { t.Error(e) })
+		c.Wake()
+		synctest.Wait()
+		if heard := g.all(); slices.Contains(heard, "work 1") || !slices.Contains(heard, "work 2") {
+			t.Errorf("heard %q", heard)
+		}
+		c.Stop("", 0)
+		synctest.Wait()
+	})
+}
