@@ -10,6 +10,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/arbiter-go/arbiter/internal/mailbox"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -178,6 +179,30 @@ func TestReviewPutAllCanceled(t *testing.T) {
 			t.Errorf("heard %q", heard)
 		}
 		c.Stop("", 0)
+		synctest.Wait()
+	})
+}
+
+// What was granted has room in a full inbox, also where it is put with others.
+func TestReviewPutAllGranted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("0")
+		c := newCell(g, func(s *Spec) { s.Inbox = mailbox.Limits{Messages: 2, Bytes: 1 << 20} })
+		c.Start()
+		synctest.Wait()
+		var requests []*Request
+		for i := range 6 {
+			r := request(new(source), 0, "work", "0")
+			r.cmd, r.Granted = c.spec.Commands[r.Command], i < 5
+			requests = append(requests, r)
+		}
+		refused := 0
+		c.PutAll(requests, func(_ *Request, e *wire.Error) { refused++ })
+		if refused != 1 {
+			t.Errorf("%d are refused, want the one that was not granted", refused)
+		}
+		c.Kill(&wire.Death{Cause: wire.CauseKilled})
+		close(g.open["0"])
 		synctest.Wait()
 	})
 }

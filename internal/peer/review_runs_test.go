@@ -278,28 +278,30 @@ func TestReviewHeldBudget(t *testing.T) {
 			o := new(outcome)
 			var calls []uint64
 			for range 400 {
-				switch rnd.IntN(12) {
-				case 0, 1, 2, 3, 4:
+				switch n := rnd.IntN(100); {
+				case n < 50:
 					mustPost(t, e.Conn, Data, oneWay("x", rnd.IntN(2)*rnd.IntN(9000)))
-				case 5, 6, 7:
+				case n < 94:
 					id, err := e.Request(request("x", rnd.IntN(50)), Note{Caller: o}, Charge{})
 					if err != nil {
 						t.Fatal(err)
 					}
 					calls = append(calls, id)
-				case 8:
+				case n < 96:
 					for len(calls) > 0 && rnd.IntN(20) > 0 { // nobody waits for them: they are purged
 						e.Calls().Take(calls[len(calls)-1])
 						calls = calls[:len(calls)-1]
 					}
-				case 9:
+				case n < 97:
 					mustPost(t, e.Conn, Data, oneWay("large", 200_000))
 				default:
-					e.out.mu.Lock()
-					e.out.credited = e.out.sent // as if a credit had come
-					owed := e.releaseLocked()
-					e.out.mu.Unlock()
-					owed.pay()
+					for range rnd.IntN(30) {
+						e.out.mu.Lock()
+						e.out.credited = e.out.sent // as if a credit had come
+						owed := e.releaseLocked()
+						e.out.mu.Unlock()
+						owed.pay()
+					}
 					e.Flush()
 				}
 				e.out.mu.Lock()
