@@ -155,8 +155,10 @@ func (k *Stock) Return() {
 func (k *Stock) take() *Request {
 	if k.of == nil || k.of.n == 0 {
 		k.of, _ = k.spec.bundles.Get().(*bundle)
-		if k.of == nil {
-			return &Request{reuse: inBulk}
+		if k.of == nil { // what was handled one by one is there
+			r := k.spec.NewRequest()
+			r.reuse = inBulk
+			return r
 		}
 	}
 	k.of.n--

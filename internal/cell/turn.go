@@ -56,8 +56,11 @@ var _ context.Context = (*Turn)(nil)
 // over, a turn never: its handler may have kept it, as its context.
 func (t *Turn) of(c *Cell, r *Request) *Turn {
 	t.cell, t.sender, t.call, t.attempt = c, r.Sender, r.ID, r.Attempt
-	if !r.Deadline.IsZero() {
-		t.due = cmp.Or(r.Deadline.Sub(epoch), 1)
+	if d := r.Deadline; !d.IsZero() {
+		if d == d.Round(0) { // by the clock on the wall alone, which may have been set since epoch
+			d = now().Add(time.Until(d))
+		}
+		t.due = cmp.Or(d.Sub(epoch), 1)
 	}
 	r.turn = t
 	return t

@@ -1,0 +1,82 @@
+package actor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
+
+// joinReview returns a member of kind that has joined f.
+func joinReview(t *testing.T, f *feed, kind Behaviour) *Member {
+	t.Helper()
+	m := NewMember("unix:nowhere", kind, JoinOptions{Logger: slog.New(slog.DiscardHandler), dialed: f})
+	t.Cleanup(func() { m.Close() })
+	if _, err := m.Ref(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// A member says that it grants what it can count.
+func TestReviewMemberWindow(t *testing.T) {
+	f := newFeed(wire.Window{Messages: 1 << 60, Bytes: 1 << 60})
+	joinReview(t, f, &Kind[None]{Name: "bench", Inbox: Limits{Messages: 1 << 40, Bytes: 1 << 50}})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if want := (wire.Window{Messages: 1 << 22, Bytes: 1 << 38}); f.room != want {
+		t.Errorf("it grants %v, want %v", f.room, want)
+	}
+}
+
+// What comes in runs gives its room back, whether it is handled or not known, in actors of each
+// kind and with inboxes of any size.
+func TestReviewRunsGiveRoomBack(t *testing.T) {
+	const n = 3000
+	for _, command := range []string{"told", "unknown", "ping"} {
+		for _, mode := range []Mode{Serial, Interleaved, Concurrent(2)} {
+			for _, messages := range []int{2, 7, 64, 8192} {
+				t.Run(fmt.Sprint(command, mode, messages), func(t *testing.T) {
+					t.Parallel() // most of it is waiting for the ends of connections
+					told := make(chan struct{}, n)
+					kind := &Kind[None]{Name: "bench", Mode: mode, Inbox: Limits{Messages: messages}, Handlers: []Handler[None]{
+						On(benchTold, func(None, context.Context, []byte) error {
+							told <- struct{}{}
+							return nil
+						}),
+					}}
+					f := newFeed(wire.Window{Messages: 1 << 60, Bytes: 1 << 60})
+					joinReview(t, f, kind)
+					body, err := wire.Encode(wire.CodecCBOR, nil, benchBody)
+					if err != nil {
+						t.Fatal(err)
+					}
+					f.send(&wire.Message{
+						Kind: wire.KindRequest, Flags: wire.FlagOneWay, Codec: wire.CodecCBOR,
+						Target: []byte("bench-echo"), Sender: []byte("somebody"), Command: []byte(command), Body: body,
+					}, n)
+					sent := func() (left int) {
+						f.mu.Lock()
+						defer f.mu.Unlock()
+						return f.left
+					}
+					for until := time.Now().Add(20 * time.Second); sent() > 0; time.Sleep(time.Millisecond) {
+						if time.Now().After(until) {
+							t.Fatalf("%s, %v, %d: %d of %d have no room", command, mode, messages, sent(), n)
+						}
+					}
+					for i := 0; command == "told" && i < n; i++ {
+						select {
+						case <-told:
+						case <-time.After(20 * time.Second):
+							t.Fatalf("%v, %d: only %d of %d were handled", mode, messages, i, n)
+						}
+					}
+				})
+			}
+		}
+	}
+}
