@@ -85,7 +85,7 @@ func TestReviewStock(t *testing.T) {
 					var requests []*Request
 					for i := range 1 + round%maxBatch {
 						body := fmt.Sprintf("%d.%d", round, i)
-						r := c.ReceiveFrom(&stock, &wire.Message{Flags: wire.FlagOneWay, Command: []byte("take"), Codec: wire.CodecRaw, Body: []byte(body)}, new(source), 10)
+						r := c.ReceiveFrom(&stock, &wire.Message{Flags: wire.FlagOneWay, Command: []byte("take"), Codec: wire.CodecRaw, Body: []byte(body)}, new(source), 10, time.Time{})
 						r.Granted = true
 						mu.Lock()
 						if using[r]++; using[r] != 1 {
@@ -133,7 +133,7 @@ func TestReviewDroppedIsNotUsedAgain(t *testing.T) {
 		stock := c.Spec().Stock()
 		var requests []*Request
 		for range 40 {
-			r := c.ReceiveFrom(&stock, &wire.Message{Flags: wire.FlagOneWay, Command: []byte("work")}, new(source), 10)
+			r := c.ReceiveFrom(&stock, &wire.Message{Flags: wire.FlagOneWay, Command: []byte("work")}, new(source), 10, time.Time{})
 			r.Granted = true
 			requests = append(requests, r)
 		}
