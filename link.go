@@ -48,69 +48,6 @@ func (l *link) Forward(id uint64, m *wire.Message) {
 	}
 }
 
-// ForwardRun is Forward for many replies.
-func (l *link) ForwardRun(notes []peer.Note, replies []wire.Message) {
-	s := l.from
-	if len(notes) == 1 || l.to.pulsar {
-		for i := range notes {
-			l.Forward(notes[i].ID, &replies[i])
-		}
-		return
-	}
-	n := s.answeredAll(notes, replies)
-	replies = replies[:n]
-	for i := range replies {
-		m := &replies[i]
-		m.Sender, m.Target, m.Ext = nil, nil, nil
-	}
-	for len(replies) > 0 {
-		if replies = replies[s.conn.PostReplies(replies):]; len(replies) > 0 {
-			s.answer(&replies[0])
-			replies = replies[1:]
-		}
-	}
-	if !l.answered {
-		l.answered = true
-		l.to.session.answeredBy = append(l.to.session.answeredBy, l)
-	}
-}
-
-// answeredAll takes the calls that notes are of off the list. The replies to those that had
-// not ended before come first then, with the ids of their callers; it returns how many those
-// are. What there is of them in pickle is refused.
-func (s *session) answeredAll(notes []peer.Note, replies []wire.Message) (n int) {
-	var room [peer.MaxRun]uint64 // so that none is allocated
-	turns, pickled := room[:0], []uint64(nil)
-	s.mu.Lock()
-	for i := range notes {
-		own, m := notes[i].ID, &replies[i]
-		a, ok := s.asked[own]
-		if !ok {
-			continue
-		}
-		delete(s.asked, own)
-		if a.turn {
-			turns = append(turns, own)
-		}
-		if m.Codec == wire.CodecPickle {
-			pickled = append(pickled, own)
-			continue
-		}
-		m.ID = own
-		replies[n] = *m
-		n++
-	}
-	s.refundLocked()
-	s.mu.Unlock()
-	for _, own := range turns {
-		s.arb.waits.remove(s.inc, own)
-	}
-	for _, own := range pickled {
-		s.fail(own, errNotPulsar().With(wire.StartedYes))
-	}
-	return n
-}
-
 // answer queues m, a reply or an error. A result for which there is no memory becomes an
 // error: who asked is told at once, instead of being cut off with all it has, or of somebody
 // else's results being thrown away.

@@ -93,10 +93,6 @@ func (s *session) Receive(_ *peer.Conn, m *wire.Message) {
 	}
 }
 
-// ReceiveRun takes many requests for one target at once, where nothing about them is out of
-// the common.
-func (s *session) ReceiveRun(_ *peer.Conn, run *peer.Run) bool { return s.requests(run) }
-
 // Dry flushes the connections that Receive wrote to, and wakes the actors it gave
 // something: the reader has nothing more.
 func (s *session) Dry(*peer.Conn) {
