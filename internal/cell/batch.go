@@ -117,10 +117,10 @@ func (c *Cell) settleLocked() {
 		switch b.stages[i].Load() {
 		case over:
 			if !l.own() {
-				c.counts.Started++
+				c.counts.started++
 			}
 		case lapsed:
-			c.counts.Dropped++
+			c.counts.dropped++
 		default:
 			continue
 		}
@@ -161,7 +161,11 @@ func (c *Cell) lenLocked() int {
 // countsLocked are the counts with what is at work in a batch.
 func (c *Cell) countsLocked() Counts {
 	c.settleLocked()
-	n := c.counts
+	k := &c.counts
+	n := Counts{Accepted: k.accepted, Started: k.started, Refused: k.refused, Dropped: k.dropped, InPlace: k.inPlace}
+	if x := c.extra; x != nil {
+		n.Left, n.Letters = x.left, x.letters
+	}
 	for i := range c.beganLocked {
 		if !c.batch.letters[i].own() {
 			n.Started++

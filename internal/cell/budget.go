@@ -159,7 +159,7 @@ func (c *Cell) Status() Status {
 	if len(x.marks) == maxMarks {
 		x.marks = x.marks[:maxMarks-1]
 	}
-	x.marks = append(x.marks, mark{now, c.counts.Accepted})
+	x.marks = append(x.marks, mark{now, c.counts.accepted})
 	return s
 }
 

@@ -41,21 +41,23 @@ type Cell struct {
 	awaited atomic.Bool // somebody waits for room; written under mu
 	user    any
 	inbox   mailbox.Queue[Letter]
-	active  int32         // handlers that have the turn
-	quicks  int32         // commands that are answered in place at this moment
-	urgent  int32         // messages of urgent commands that wait
-	reserve int32         // of active, those in the places for urgent ones
-	working *Request      // those whose turns are not over, but for that of a batch
-	batch   *batch        // what its worker has taken at once; nil: nothing
-	room    chan struct{} // closed when there is room; nil: nobody waits for that
-	death   *wire.Death   // how it ends, once it is stopping
+	active  int32    // handlers that have the turn
+	quicks  int32    // commands that are answered in place at this moment
+	urgent  int32    // messages of urgent commands that wait
+	reserve int32    // of active, those in the places for urgent ones
+	working *Request // those whose turns are not over, but for that of a batch
+	batch   *batch   // what its worker has taken at once; nil: nothing
 	extra   *extra
-	counts  Counts
+	counts  counts
 }
 
-// extra is what most actors never have.
+// extra is what most actors never have, or only when they end.
 type extra struct {
-	waiting []*Turn // interleaved handlers that want the turn back
+	room    chan struct{} // closed when there is room; nil: nobody waits for that
+	death   *wire.Death   // how it ends, once it is stopping
+	left    uint64        // of counts.dropped, calls that the actor ended on …
+	letters uint64        // … and one-way messages
+	waiting []*Turn       // interleaved handlers that want the turn back
 	life    context.Context
 	end     context.CancelFunc
 	timers  map[*Timer]struct{}
@@ -79,6 +81,9 @@ type Counts struct {
 	Letters  uint64 // … and one-way messages
 	InPlace  uint64 // answered in place, beside all these
 }
+
+// counts are those of Counts that every actor has.
+type counts struct{ accepted, started, refused, dropped, inPlace uint64 }
 
 // New makes an actor that waits to be started. base gives its contexts their
 // values.

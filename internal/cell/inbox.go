@@ -88,11 +88,11 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	if r.cmd.InPlace {
 		c.mu.Lock()
 		if c.state >= Closed {
-			d := c.death
+			d := c.deathLocked()
 			c.mu.Unlock()
 			return c.refuse((&wire.Error{Code: wire.CodeDown, Message: "it has ended", Death: d}).NotStarted())
 		}
-		c.counts.InPlace++
+		c.counts.inPlace++
 		c.quicks++
 		c.mu.Unlock()
 		r.pay(true)
@@ -132,7 +132,7 @@ func (c *Cell) Take(command string, l *Letter, by *Cell) *wire.Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if by != nil && by.Ended() { // looked at with the lock that also who tells c of the end takes
-		c.counts.Refused++
+		c.counts.refused++
 		return wire.ErrSenderEnded
 	}
 	e := c.admitLocked(l, false)
@@ -145,19 +145,19 @@ func (c *Cell) Take(command string, l *Letter, by *Cell) *wire.Error {
 // admitLocked puts l into the inbox, or says why not. What was granted has room.
 func (c *Cell) admitLocked(l *Letter, granted bool) *wire.Error {
 	if c.state >= Stopping {
-		c.counts.Refused++
-		return (&wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: c.death}).NotStarted()
+		c.counts.refused++
+		return (&wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: c.deathLocked()}).NotStarted()
 	}
 	if l.Chained {
 		c.inbox.PushFront(*l, l.size)
 	} else if !c.pushLocked(l, granted) {
 		if !l.Waits {
-			c.counts.Refused++
+			c.counts.refused++
 		}
 		n, bytes := c.inbox.Charged()
 		return wire.Errorf(wire.CodeOverloaded, "its inbox is full: %d messages, %d bytes", n, bytes).NotStarted()
 	}
-	c.counts.Accepted++
+	c.counts.accepted++
 	if l.cmd.Urgent {
 		c.urgent++
 	}
@@ -182,7 +182,7 @@ const maxUrgent = 1024
 
 func (c *Cell) refuse(e *wire.Error) *wire.Error {
 	c.mu.Lock()
-	c.counts.Refused++
+	c.counts.refused++
 	c.mu.Unlock()
 	return e
 }
@@ -225,11 +225,12 @@ func (c *Cell) Room() <-chan struct{} {
 	if c.state >= Stopping {
 		return closedChan
 	}
-	if c.room == nil {
-		c.room = make(chan struct{})
+	x := c.extraLocked()
+	if x.room == nil {
+		x.room = make(chan struct{})
 		c.awaited.Store(true)
 	}
-	return c.room
+	return x.room
 }
 
 // Cancel says that nobody waits for the request id any longer: one in the inbox is
@@ -249,7 +250,7 @@ func (c *Cell) Cancel(source Source, id uint64) bool {
 	}
 	var t *Turn
 	if found {
-		c.counts.Dropped++
+		c.counts.dropped++
 		c.inbox.Release(l.size)
 		c.freeRoomLocked()
 	} else {
@@ -288,8 +289,8 @@ func (c *Cell) dropOvertakenLocked(r *Request) bool {
 	if c.extra == nil || r.ID == 0 || r.Source == nil || c.state >= Stopping || !slices.Contains(c.extra.early, early{r.Source, r.ID}) {
 		return false
 	}
-	c.counts.Accepted++
-	c.counts.Dropped++
+	c.counts.accepted++
+	c.counts.dropped++
 	return true
 }
 

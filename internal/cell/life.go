@@ -37,8 +37,8 @@ func (c *Cell) stop(reason string, grace time.Duration, final bool) {
 	c.state = Stopping
 	c.leaves.Store(true)
 	death := &wire.Death{Cause: wire.CauseStopped, Reason: reason, Final: final}
-	c.death = death
-	c.extraLocked().grace = c.newPatience(grace)
+	x := c.extraLocked()
+	x.death, x.grace = death, c.newPatience(grace)
 	c.freeRoomLocked()
 	over := !fresh && c.idleLocked()
 	c.mu.Unlock()
@@ -141,7 +141,7 @@ func (c *Cell) close() {
 	c.closing = true
 	c.active++ // the hook has the turn
 	user := c.user
-	stopped := c.death
+	stopped := c.deathLocked()
 	c.mu.Unlock()
 	if c.spec.Stopping == nil {
 		c.Kill(stopped)
@@ -184,7 +184,7 @@ func (c *Cell) Kill(d *wire.Death) {
 	if d.Cause == wire.CauseStopped {
 		c.state = Closed
 	}
-	c.death = d
+	c.extraLocked().death = d
 	c.leaves.Store(true)
 	c.ended.Store(true)
 	var turns []*Turn
@@ -209,22 +209,20 @@ func (c *Cell) Kill(d *wire.Death) {
 	}
 	c.freeRoomLocked()
 	x := c.extra
-	c.extra = nil
+	c.extra = &extra{death: d, left: x.left, letters: x.letters} // what is told of it from here on
 	c.mu.Unlock()
 
-	if x != nil {
-		if x.end != nil {
-			x.end()
-		}
-		for timer := range x.timers {
-			timer.timer.Stop()
-		}
-		if x.budget != nil {
-			x.budget.Stop()
-		}
-		if x.grace != nil {
-			x.grace.timer.Stop()
-		}
+	if x.end != nil {
+		x.end()
+	}
+	for timer := range x.timers {
+		timer.timer.Stop()
+	}
+	if x.budget != nil {
+		x.budget.Stop()
+	}
+	if x.grace != nil {
+		x.grace.timer.Stop()
 	}
 	for _, t := range turns {
 		t.cancel(canceled)
@@ -238,20 +236,28 @@ func (c *Cell) Kill(d *wire.Death) {
 
 // leftLocked counts l, which the actor ends on.
 func (c *Cell) leftLocked(l *Letter) {
-	c.counts.Dropped++
+	c.counts.dropped++
 	if l.ID != 0 {
-		c.counts.Left++
+		c.extraLocked().left++
 	} else {
-		c.counts.Letters++
+		c.extraLocked().letters++
 	}
 }
 
 func (c *Cell) freeRoomLocked() {
-	if c.room != nil {
-		close(c.room)
-		c.room = nil
+	if c.awaited.Load() {
+		close(c.extra.room)
+		c.extra.room = nil
 		c.awaited.Store(false)
 	}
+}
+
+// deathLocked returns how the actor ends; nil while it is not stopping.
+func (c *Cell) deathLocked() *wire.Death {
+	if c.extra == nil {
+		return nil
+	}
+	return c.extra.death
 }
 
 func (c *Cell) extraLocked() *extra {

@@ -105,7 +105,7 @@ func TestHooksFail(t *testing.T) {
 						t.Errorf("%q", all)
 					}
 				}
-				if d := c.death; !strings.Contains(d.Reason, "the reason") && !strings.Contains(d.Reason, "Goexit") {
+				if d := c.deathLocked(); !strings.Contains(d.Reason, "the reason") && !strings.Contains(d.Reason, "Goexit") {
 					t.Errorf("%+v", d)
 				}
 				counted(t, c)
@@ -137,8 +137,8 @@ func TestGrace(t *testing.T) {
 				}
 				time.Sleep(time.Nanosecond)
 				synctest.Wait()
-				if c.State() != Terminated || c.death.Cause != wire.CauseHung {
-					t.Errorf("%v, %+v", c.State(), c.death)
+				if c.State() != Terminated || c.deathLocked().Cause != wire.CauseHung {
+					t.Errorf("%v, %+v", c.State(), c.deathLocked())
 				}
 			})
 		})

@@ -244,7 +244,7 @@ func TestReviewStopHookBesideWaitingTurn(t *testing.T) {
 		synctest.Wait()
 		c.mu.Lock() // Stop, as far as it goes before its goroutine begins
 		c.state = Stopping
-		c.death = &wire.Death{Cause: wire.CauseStopped}
+		c.extraLocked().death = &wire.Death{Cause: wire.CauseStopped}
 		c.mu.Unlock()
 		c.Post(func(ctx context.Context, _ any) { g.add("posted"); callIn(ctx); g.add("posted over") })
 		synctest.Wait()

@@ -130,9 +130,9 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 		}
 		switch {
 		case late:
-			c.counts.Dropped++
+			c.counts.dropped++
 		case r.do == nil:
-			c.counts.Started++
+			c.counts.started++
 		}
 		if t == nil {
 			t = new(Turn)
