@@ -143,6 +143,8 @@ func (f *feed) take(b []byte) {
 		}
 		reply := wire.Message{Kind: wire.KindReply, ID: m.ID, Codec: m.Codec, Body: m.Body}
 		f.answers = reply.Append(frame.AppendBinary(f.answers, reply.Size()))
+	case wire.KindGoodbye:
+		f.closed = true
 	case wire.KindCredit:
 		c, _ := wire.ParseCredit(&m)
 		f.room.Messages += c.Messages - f.given.Messages
