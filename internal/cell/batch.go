@@ -59,7 +59,10 @@ func (c *Cell) batchLocked() int {
 // runBatchLocked takes a batch and handles it. It returns false if a handler took the
 // actor with it.
 func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
-	b := &d.batch
+	if d.batch == nil {
+		d.batch = new(batch)
+	}
+	b := d.batch
 	b.n = c.inbox.Take(b.letters[:n])
 	for i := range b.n {
 		b.stages[i].Store(waits)

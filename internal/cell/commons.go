@@ -27,7 +27,7 @@ type job struct {
 // desk is what a worker needs to work, one actor's after another's.
 type desk struct {
 	request Request // the one at work, if it has none of its own
-	batch   batch
+	batch   *batch  // made when there is one: most of those who do one thing each never have it
 }
 
 // maxIdle is how many workers rest at most: what one host's actors, of which there
