@@ -81,7 +81,9 @@ func TestStopIsAList(t *testing.T) {
 	busy := Block.Start(w.ctx, s, actor.None{})
 	s = w.spawn(Forker, actor.Name("deaf-process"), actor.Process(), actor.Grace(time.Hour))
 	Block.Start(w.ctx, s, actor.None{})
-	if _, err := w.arb.SpawnProgram(w.ctx, "sh", []string{"-c", stubbornProgram}, actor.Silent(), actor.Name("deaf-program"), actor.Grace(time.Hour)); err != nil {
+	deafened := dir + "/deafened" // is there when the shell has come to ignore signals
+	program := strings.Replace(stubbornProgram, "\n", "\n: > '"+deafened+"'\n", 1)
+	if _, err := w.arb.SpawnProgram(w.ctx, "sh", []string{"-c", program}, actor.Silent(), actor.Name("deaf-program"), actor.Grace(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	spawned := make(chan error, 2)
@@ -105,7 +107,8 @@ func TestStopIsAList(t *testing.T) {
 				states[i.Name] = "busy"
 			}
 		}
-		return states["unborn"] == "starting" && states["unborn-process"] == "starting" && states["waiting"] == "waiting" &&
+		_, unready := os.Stat(deafened)
+		return unready == nil && states["unborn"] == "starting" && states["unborn-process"] == "starting" && states["waiting"] == "waiting" &&
 			states["waiting-process"] == "waiting" && states["deaf"] == "busy"
 	})
 	t.Log(states)
