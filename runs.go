@@ -10,13 +10,9 @@ import (
 
 // Of what comes together much is the same for all: see docs/design/0010-runs.md.
 
-// ReceiveRun takes many requests for one target at once, where nothing about them is out of
-// the common.
-func (s *session) ReceiveRun(_ *peer.Conn, run *peer.Run) bool { return s.requests(run) }
-
-// requests is request for a run. It reports false if it has done nothing: what has no road, or
-// one of its own, is told so one by one.
-func (s *session) requests(run *peer.Run) bool {
+// ReceiveRun is Receive for a run of requests. It reports false if it has done nothing: what has
+// no road, or one of its own, is told so one by one.
+func (s *session) ReceiveRun(_ *peer.Conn, run *peer.Run) bool {
 	address := run.Messages[0].Target
 	l := s.link(address)
 	if l == nil || l.to.pool != nil {

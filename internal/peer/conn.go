@@ -334,6 +334,11 @@ func (c *Conn) take(h Handler, runner Runner, op frame.Opcode, payload []byte) (
 	if err := m.Parse(payload); err != nil {
 		return 1, wire.Errorf(wire.CodeProtocol, "%v", err)
 	}
+	if missing == 0 {
+		if n, err := c.takeRun(h, runner, m, payload); n > 0 || err != nil {
+			return n, err
+		}
+	}
 	switch m.Kind {
 	case wire.KindPiece:
 		dst, err := c.piece(payload, len(payload)+missing)
@@ -342,18 +347,7 @@ func (c *Conn) take(h Handler, runner Runner, op frame.Opcode, payload []byte) (
 		}
 		c.strayed(dst, payload[wire.HeaderSize:], len(payload)-wire.HeaderSize+missing)
 		return 1, c.takePiece(h)
-	case wire.KindReply:
-		if missing == 0 {
-			if n, err := c.takeRun(h, runner, m, payload); n > 0 || err != nil {
-				return n, err
-			}
-		}
 	case wire.KindRequest:
-		if missing == 0 {
-			if n, err := c.takeRun(h, runner, m, payload); n > 0 || err != nil {
-				return n, err
-			}
-		}
 		if err := c.roomFor(m.Size() + missing); err != nil {
 			return 1, err
 		}
