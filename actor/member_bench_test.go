@@ -21,11 +21,12 @@ type feed struct {
 	window wire.Window // the room for what the member sends
 
 	mu      sync.Mutex
-	moved   sync.Cond // of mu
-	first   []byte    // to be read: the welcome, once the hello came
-	one     []byte    // a frame to send again and again
-	left    int       // how often
-	off     int       // bytes of it that are read
+	moved   sync.Cond     // of mu
+	first   []byte        // to be read: the welcome, once the hello came
+	one     []byte        // a frame to send again and again
+	left    int           // how often
+	off     int           // bytes of it that are read
+	sent    chan struct{} // closed when all of them are
 	room    wire.Window
 	cost    uint64
 	given   wire.Credit // what the member has told
@@ -55,7 +56,7 @@ func (f *feed) send(m *wire.Message, n int) {
 	size := m.Size()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.one, f.left, f.off = m.Append(frame.AppendBinary(nil, size)), n, 0
+	f.one, f.left, f.off, f.sent = m.Append(frame.AppendBinary(nil, size)), n, 0, make(chan struct{})
 	f.cost = uint64(wire.Cost(size))
 	f.moved.Broadcast()
 }
@@ -72,7 +73,7 @@ func (f *feed) Read(b []byte) (int, error) {
 			f.answers = append(f.answers[:0], f.answers[n:]...)
 			return n, nil
 		}
-		n := 0
+		n, before := 0, f.left
 		for n < len(b) && f.left > 0 && (f.off > 0 || f.room.Messages > 0 && f.room.Bytes >= f.cost) {
 			if f.off == 0 {
 				f.room.Messages--
@@ -84,6 +85,9 @@ func (f *feed) Read(b []byte) (int, error) {
 				f.off = 0
 				f.left--
 			}
+		}
+		if before > 0 && f.left == 0 {
+			close(f.sent)
 		}
 		if n > 0 {
 			return n, nil
@@ -155,12 +159,12 @@ func (f *feed) take(b []byte) {
 }
 
 // joinFeed returns a member of kind that has joined f.
-func joinFeed(b *testing.B, f *feed, kind Behaviour) *Member {
-	b.Helper()
+func joinFeed(t testing.TB, f *feed, kind Behaviour) *Member {
+	t.Helper()
 	m := NewMember("unix:nowhere", kind, JoinOptions{Logger: slog.New(slog.DiscardHandler), dialed: f})
-	b.Cleanup(func() { m.Close() })
-	if _, err := m.Ref(b.Context()); err != nil {
-		b.Fatal(err)
+	t.Cleanup(func() { m.Close() })
+	if _, err := m.Ref(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	return m
 }

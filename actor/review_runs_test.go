@@ -3,28 +3,16 @@ package actor
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// joinReview returns a member of kind that has joined f.
-func joinReview(t *testing.T, f *feed, kind Behaviour) *Member {
-	t.Helper()
-	m := NewMember("unix:nowhere", kind, JoinOptions{Logger: slog.New(slog.DiscardHandler), dialed: f})
-	t.Cleanup(func() { m.Close() })
-	if _, err := m.Ref(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 // A member says that it grants what it can count.
 func TestReviewMemberWindow(t *testing.T) {
 	f := newFeed(wire.Window{Messages: 1 << 60, Bytes: 1 << 60})
-	joinReview(t, f, &Kind[None]{Name: "bench", Inbox: Limits{Messages: 1 << 40, Bytes: 1 << 50}})
+	joinFeed(t, f, &Kind[None]{Name: "bench", Inbox: Limits{Messages: 1 << 40, Bytes: 1 << 50}})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if want := (wire.Window{Messages: 1 << 22, Bytes: 1 << 38}); f.room != want {
@@ -49,7 +37,7 @@ func TestReviewRunsGiveRoomBack(t *testing.T) {
 						}),
 					}}
 					f := newFeed(wire.Window{Messages: 1 << 60, Bytes: 1 << 60})
-					joinReview(t, f, kind)
+					joinFeed(t, f, kind)
 					body, err := wire.Encode(wire.CodecCBOR, nil, benchBody)
 					if err != nil {
 						t.Fatal(err)
@@ -58,15 +46,10 @@ func TestReviewRunsGiveRoomBack(t *testing.T) {
 						Kind: wire.KindRequest, Flags: wire.FlagOneWay, Codec: wire.CodecCBOR,
 						Target: []byte("bench-echo"), Sender: []byte("somebody"), Command: []byte(command), Body: body,
 					}, n)
-					sent := func() (left int) {
-						f.mu.Lock()
-						defer f.mu.Unlock()
-						return f.left
-					}
-					for until := time.Now().Add(20 * time.Second); sent() > 0; time.Sleep(time.Millisecond) {
-						if time.Now().After(until) {
-							t.Fatalf("%s, %v, %d: %d of %d have no room", command, mode, messages, sent(), n)
-						}
+					select {
+					case <-f.sent:
+					case <-time.After(20 * time.Second):
+						t.Fatalf("%s, %v, %d: some of %d have no room", command, mode, messages, n)
 					}
 					for i := 0; command == "told" && i < n; i++ {
 						select {

@@ -22,7 +22,7 @@ func setClock(t *testing.T, d time.Duration) {
 	*(*uint64)(unsafe.Pointer(&epoch)) += uint64(d/time.Second) << 30 // see time.Time
 	if epoch.Round(0).Sub(before.Round(0)) != d || epoch.Sub(before) != 0 {
 		epoch = before
-		t.Skip("a time.Time is made otherwise now")
+		t.Fatal("a time.Time is made otherwise in this Go: find another way to set its wall clock alone")
 	}
 }
 

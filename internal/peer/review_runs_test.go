@@ -61,34 +61,6 @@ func (h *taker) ReceiveRun(_ *Conn, r *Run) bool {
 	return true
 }
 
-// handledBy returns the far end of a connection whose messages go to what of returns.
-func handledBy(t *testing.T, o Options, of func(e *end) Handler) (*end, *peerOf) {
-	t.Helper()
-	e, p := unknownOver(t, o, func(p *PipeEnd) Transport { return p })
-	go func() {
-		m, _ := hello(DefaultWindow).Message()
-		p.say(&m)
-	}()
-	if _, err := e.AwaitHello(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Welcome(welcome(e.Window())); err != nil {
-		t.Fatal(err)
-	}
-	p.next()
-	h := of(e)
-	e.ran = make(chan struct{})
-	go func() {
-		defer close(e.ran)
-		e.err = e.Conn.Run(h)
-	}()
-	t.Cleanup(func() {
-		e.Close(nil)
-		<-e.ran
-	})
-	return e, p
-}
-
 // Whatever the window, whatever the sizes, and however long messages take their room: who
 // keeps to the window is never cut off, waits no longer than the room is taken, and is told of
 // all of it in the end. The counters begin close to where they pass all bits.
@@ -223,9 +195,9 @@ func TestReviewFlushSoonWhileDry(t *testing.T) {
 			_ = a.in.dry.Load()
 		}
 	}
-	var came atomic.Int64
+	came := make(chan struct{}, 1)
 	b.on = func(c *Conn, m *wire.Message) {
-		came.Add(1)
+		came <- struct{}{}
 		c.Charge(m).Return()
 	}
 	a.on = func(c *Conn, m *wire.Message) { c.Charge(m).Return() }
@@ -241,20 +213,19 @@ func TestReviewFlushSoonWhileDry(t *testing.T) {
 			default:
 			}
 			if b.PostNow(oneWay("noise", 0), Now) != nil {
-				time.Sleep(10 * time.Microsecond)
+				runtime.Gosched()
 			}
 		}
 	})
-	for i := range int64(3000) {
+	for i := range 3000 {
 		if err := a.Post(Control, &wire.Message{Kind: wire.KindStop}, Charge{}); err != nil {
 			t.Fatal(err)
 		}
 		a.FlushSoon()
-		for until := time.Now().Add(20 * time.Second); came.Load() <= i; {
-			if time.Now().After(until) {
-				t.Fatalf("message %d was posted, and is not written", i)
-			}
-			runtime.Gosched()
+		select {
+		case <-came:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("message %d was posted, and is not written", i)
 		}
 	}
 	close(stop)

@@ -45,8 +45,8 @@ func (r *runner) ReceiveRun(c *Conn, run *Run) bool {
 	return true
 }
 
-// runnerOf returns a runner that reads what its far end writes, after change.
-func runnerOf(t *testing.T, o Options, change func(r *runner)) (*runner, *peerOf) {
+// handledBy returns the far end of a connection whose messages go to what of returns.
+func handledBy(t *testing.T, o Options, of func(e *end) Handler) (*end, *peerOf) {
 	t.Helper()
 	e, p := unknownOver(t, o, func(p *PipeEnd) Transport { return p })
 	go func() {
@@ -60,18 +60,29 @@ func runnerOf(t *testing.T, o Options, change func(r *runner)) (*runner, *peerOf
 		t.Fatal(err)
 	}
 	p.next()
-	r := &runner{end: e, declines: func() bool { return false }}
-	if change != nil {
-		change(r)
-	}
+	h := of(e)
 	e.ran = make(chan struct{})
 	go func() {
 		defer close(e.ran)
-		e.err = e.Conn.Run(r)
+		e.err = e.Conn.Run(h)
 	}()
 	t.Cleanup(func() {
 		e.Close(nil)
 		<-e.ran
+	})
+	return e, p
+}
+
+// runnerOf returns a runner that reads what its far end writes, after change.
+func runnerOf(t *testing.T, o Options, change func(r *runner)) (*runner, *peerOf) {
+	t.Helper()
+	r := &runner{declines: func() bool { return false }}
+	_, p := handledBy(t, o, func(e *end) Handler {
+		r.end = e
+		if change != nil {
+			change(r)
+		}
+		return r
 	})
 	return r, p
 }
