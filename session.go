@@ -287,8 +287,7 @@ func (s *session) kill(d *wire.Death) {
 			s.arb.log.Warn("a process could not be killed", "actor", s.inc.label(), "pid", p.PID(), "error", err)
 		}
 	}
-	s.conn.Farewell(d)
-	s.conn.Close(fmt.Errorf("it %s", d.String()))
+	s.conn.Cut(d, fmt.Errorf("it %s", d.String()))
 }
 
 // serve reads until the connection ends, finds out why the actor died, and ends

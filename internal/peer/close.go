@@ -56,6 +56,32 @@ func (c *Conn) Goodbye(ctx context.Context, d *wire.Death) error {
 	return nil
 }
 
+// Cut ends the connection as Close does, and tells the other end why: behind what is of
+// class Control, and ahead of the rest, which is dropped. It does not wait. Who writes
+// meanwhile goes on with it and has cutTime for that; if the other end does not read, it
+// is not told.
+func (c *Conn) Cut(d *wire.Death, reason error) {
+	m := d.Message(wire.KindGoodbye, 0)
+	o := &c.out
+	if !c.endBy(cutTime, reason) || c.waiting.Load() > 0 {
+		c.Close(reason)
+		return
+	}
+	o.mu.Lock()
+	told := !o.shut && !o.leaving
+	if told {
+		o.leaving, o.hurried = true, true
+		o.final = o.single(&m)
+		o.final.farewell = true
+	}
+	o.mu.Unlock()
+	if !told {
+		c.Close(reason)
+		return
+	}
+	c.Flush()
+}
+
 // Close ends the connection: what waits is dropped, Run returns reason. The first
 // reason counts. It does not wait.
 func (c *Conn) Close(reason error) {
@@ -96,7 +122,24 @@ func (c *Conn) endSoon(err error) {
 	})
 }
 
-// stopLinger stops what endSoon began. The connection must be over.
+// endBy notes why the connection ends, which it will after limit. It reports whether it
+// had not begun to end before.
+func (c *Conn) endBy(limit time.Duration, reason error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over || c.linger != nil {
+		return false
+	}
+	c.over, c.reason = true, reason
+	c.wg.Add(1)
+	c.linger = time.AfterFunc(limit, func() {
+		defer c.wg.Done()
+		c.Close(reason)
+	})
+	return true
+}
+
+// stopLinger stops what endSoon or endBy began. The connection must be over.
 func (c *Conn) stopLinger() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -85,7 +85,7 @@ type Conn struct {
 
 	flushLoop func()         // flushRun, bound once
 	handed    *chunk         // from the flusher that hands over to its goroutine
-	waiting   atomic.Int32   // flushers' goroutines that may wait for the other end
+	waiting   atomic.Int32   // flushers' goroutines that wait for the other end
 	moved     atomic.Uint64  // its writes
 	wg        sync.WaitGroup // the flusher's goroutine and the timers; Add under out.mu, alive.mu or mu
 	said      chan struct{}  // closed when the goodbye was written or dropped
@@ -94,7 +94,7 @@ type Conn struct {
 	mu     sync.Mutex  // guards what follows
 	reason error       // why the connection ends; the first one counts
 	over   bool        // reason is set
-	linger *time.Timer // set while not over
+	linger *time.Timer // set while not over, or by endBy
 }
 
 // inbox is what the reader counts, and reads with.
@@ -217,15 +217,6 @@ func (c *Conn) Run(h Handler) error {
 		c.calls.End(func(n Note) *wire.Error { return c.lost(n, err) })
 	}
 	return err
-}
-
-// Farewell tells the other end why it is cut off, as far as that can be told at
-// once: the caller closes c next.
-func (c *Conn) Farewell(d *wire.Death) {
-	m := d.Message(wire.KindGoodbye, 0)
-	if c.Post(Control, &m, Charge{}) == nil {
-		c.Flush()
-	}
 }
 
 // reproach tells the other end why it is cut off, ahead of everything that waits, and

@@ -23,6 +23,8 @@ const (
 	// reproachTime is how long one that has broken the protocol may take to read so:
 	// those who wait for it are told only then.
 	reproachTime = 100 * time.Millisecond
+	// cutTime is how long who writes at the moment of a Cut may take to tell the other end.
+	cutTime = 100 * time.Millisecond
 )
 
 // Flush writes what is queued, as far as it is taken without waiting. There is at
@@ -144,14 +146,14 @@ func (c *Conn) flushRun() {
 		}
 		k = c.nextChunk(nil)
 	}
-	c.waiting.Add(1)
-	defer c.waiting.Add(-1)
 	for k != nil {
 		for k.off < k.end {
 			// Most of it is taken at once, and what waits tells Go's scheduler, which costs.
 			n, err := c.t.TryWrite(k.b[k.off:k.end])
 			if n == 0 && err == nil {
+				c.waiting.Add(1)
 				n, err = c.t.Write(k.b[k.off:min(k.off+writeSize, k.end)])
+				c.waiting.Add(-1)
 			}
 			k.off += n
 			c.moved.Add(1)
@@ -217,6 +219,9 @@ func (c *Conn) written(k *chunk) {
 	k.debts.pay()
 	if k.farewell {
 		close(c.said)
+		if c.out.hurried { // which has not changed since k was made
+			_ = c.t.Close()
+		}
 	}
 	c.out.pool.put(k)
 }

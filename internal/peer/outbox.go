@@ -69,6 +69,7 @@ type outbox struct {
 
 	shut     bool // nothing more is taken; what there was is dropped
 	leaving  bool // a goodbye or a refusal is queued: nothing more is taken
+	hurried  bool // the goodbye passes ahead of replies and data, and the connection ends with it
 	parted   bool // the goodbye is being written or was: nothing follows it
 	told     bool // the goodbye or the refusal was written whole
 	open     bool // the handshake is over
@@ -77,7 +78,7 @@ type outbox struct {
 	clearing int  // how many are about to tell what was not written, and pay for it
 
 	first *chunk // a frame of the handshake: before everything, and before open
-	final *chunk // the goodbye: after everything but held data
+	final *chunk // the goodbye: after everything but held data, or hurried
 	lanes [classes]lane
 	load  [classes]int // what is queued and being written, as Limits count
 	since int          // bytes of replies since data went
@@ -351,7 +352,7 @@ func (c *Conn) takeLocked() *chunk {
 	c.grantLocked()
 	k := o.lanes[Control].pop()
 	at := Control
-	if k == nil {
+	if k == nil && !o.hurried {
 		at = Reply
 		if o.turnOfData() {
 			at = Data
@@ -375,7 +376,7 @@ func (c *Conn) takeLocked() *chunk {
 		return k
 	}
 	// Small chunks of other lanes go along: one write instead of two or three.
-	for l := at + 1; l < classes; l++ {
+	for l := at + 1; l < classes && !o.hurried; l++ {
 		if h := o.lanes[l].head; h != nil {
 			if len(h.b) > joinMax || len(k.b) > joinMax {
 				break
