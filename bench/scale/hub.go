@@ -54,11 +54,11 @@ func newHub(p post, hook *arbiter.ChildHook) (map[string]op, func(), error) {
 		return nil, nil, err
 	}
 	end := func() {
-		_ = h.arb.Stop(context.Background())
-		if cpu != nil {
+		if cpu != nil { // first: a million actors take their time to stop
 			pprof.StopCPUProfile()
 			_ = cpu.Close()
 		}
+		_ = h.arb.Stop(context.Background())
 	}
 	return map[string]op{
 		"addresses": does(h.addresses), "sample": does(h.sample), "actors": does(h.actors),

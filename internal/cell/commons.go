@@ -1,6 +1,10 @@
 package cell
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
 
 // Commons is what the actors of one host share, so that it need not be made for each
 // message: goroutines to work on, and calls with what their callers wait on. It
@@ -13,12 +17,16 @@ type Commons struct {
 
 	leaving sync.WaitGroup // workers that were resting when it was closed
 
+	waiting atomic.Int32 // how many jobs there are; written with mu
+
 	mu     sync.Mutex // guards what follows
-	idle   []chan job // of the workers that rest, whoever worked last at the end
+	jobs   jobs
+	coming int             // workers that were woken or started and have not looked for a job yet; at least one while there are jobs
+	idle   []chan struct{} // of the workers that rest, whoever worked last at the end
 	closed bool
 }
 
-// job is what a worker is woken for.
+// job is what a worker does.
 type job struct {
 	cell *Cell
 	do   func(*Cell, *desk)
@@ -30,63 +38,127 @@ type desk struct {
 	batch   *batch  // made when there is one: most of those who do one thing each never have it
 }
 
-// maxIdle is how many workers rest at most: what one host's actors, of which there
-// may be a million, hold while nothing is to do. Any number may be at work.
-const maxIdle = 16
+const (
+	// maxIdle is how many workers rest at most: what one host's actors, of which there
+	// may be a million, hold while nothing is to do. Any number may be at work.
+	maxIdle = 16
+	// shift is how many jobs a worker does before it lets others run, and leaves what there
+	// is to who is on the way.
+	shift = 32
+)
 
-// work has do(c) run on a goroutine of its own. To wake one that rests costs half of
-// what a new one does, and its stack has already grown to what handlers need. It is
-// whoever worked last, whose stack is in the processor's cache.
+// work has do(c) run, on a goroutine on which nothing else runs meanwhile. To wake a
+// worker that rests costs half of what a new one does, and its stack has already grown
+// to what handlers need; not to need another costs least. So a job waits for whoever comes
+// first: a worker that is through with its own, or the one that is on its way. That one, before it begins, has
+// the next come if there is more, so that no job waits for what another one does.
 //
-// It is called with c.mu held, and waits for nothing: who rests has room for a job.
+// It is called with c.mu held, and waits for nothing.
 func (s *Commons) work(c *Cell, do func(*Cell, *desk)) {
 	if s == nil {
 		go do(c, new(desk))
 		return
 	}
 	s.mu.Lock()
+	s.jobs.push(job{c, do})
+	s.waiting.Store(int32(s.jobs.len()))
+	s.come()
+}
+
+// busy reports whether others have something to do and nobody yet who does it.
+func (s *Commons) busy() bool { return s != nil && s.waiting.Load() > 0 }
+
+// come makes sure that somebody comes for the jobs. It is called with s.mu held, and gives
+// that up.
+func (s *Commons) come() {
+	if s.coming > 0 {
+		s.mu.Unlock()
+		return
+	}
+	s.coming++
 	n := len(s.idle) - 1
 	if n < 0 {
 		s.mu.Unlock()
-		go s.worker(job{c, do})
+		go s.worker()
 		return
 	}
-	wake := s.idle[n]
+	wake := s.idle[n] // it worked last, and its stack is in the processor's cache
 	s.idle = s.idle[:n]
 	s.mu.Unlock()
-	wake <- job{c, do}
+	wake <- struct{}{} // there is room: it rests
 }
 
 // worker does one job after another. A handler that calls runtime.Goexit takes it
 // along, which is as well.
-func (s *Commons) worker(j job) {
-	wake := make(chan job, 1)
+func (s *Commons) worker() {
+	wake := make(chan struct{}, 1)
 	d := new(desk)
 	for {
-		j.do(j.cell, d)
-		j, d.request = job{}, Request{} // an actor that has ended is not kept by who rests
-		if !s.rest(wake) {
+		s.mu.Lock()
+		s.coming--
+		n := 0
+		for ; s.jobs.len() > 0 && n < shift; n++ {
+			j := s.jobs.pop()
+			s.waiting.Store(int32(s.jobs.len()))
+			if s.jobs.len() > 0 {
+				s.come()
+			} else {
+				s.mu.Unlock()
+			}
+			j.do(j.cell, d)
+			d.request = Request{} // an actor that has ended is not kept by who rests
+			s.mu.Lock()
+		}
+		rests := !s.closed && len(s.idle) < maxIdle
+		if rests {
+			s.idle = append(s.idle, wake)
+		}
+		s.mu.Unlock()
+		if !rests {
 			return
 		}
-		var more bool
-		if j, more = <-wake; !more {
+		if n == shift {
+			runtime.Gosched() // whoever comes next wakes it, and goes on
+		}
+		if _, more := <-wake; !more {
 			s.leaving.Done()
 			return
 		}
 	}
 }
 
-// rest notes that the worker woken by wake has nothing to do. It reports false if it
-// is to end instead.
-func (s *Commons) rest(wake chan job) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || len(s.idle) >= maxIdle {
-		return false
-	}
-	s.idle = append(s.idle, wake)
-	return true
+// jobs are what is to be done, in order.
+type jobs struct {
+	all   []job
+	first int // before it all were taken
 }
+
+func (q *jobs) len() int { return len(q.all) - q.first }
+
+func (q *jobs) push(j job) {
+	if q.first > 0 && len(q.all) == cap(q.all) && q.first >= len(q.all)/2 {
+		n := copy(q.all, q.all[q.first:])
+		clear(q.all[n:])
+		q.all, q.first = q.all[:n], 0
+	}
+	q.all = append(q.all, j)
+}
+
+func (q *jobs) pop() job {
+	j := q.all[q.first]
+	q.all[q.first] = job{}
+	q.first++
+	if q.first == len(q.all) {
+		q.all, q.first = q.all[:0], 0
+		if cap(q.all) > maxJobs {
+			q.all = nil
+		}
+	}
+	return j
+}
+
+// maxJobs is for how many jobs room is kept while there are none.
+const maxJobs = 1024
 
 // Close ends the workers that rest, and returns when they have ended. Those at work
 // end when they have nothing to do; what is still to be done is done.

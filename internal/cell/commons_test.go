@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,6 +60,67 @@ func TestWorkersRest(t *testing.T) {
 			t.Error("a worker rests where nobody would end it")
 		}
 	})
+}
+
+// What is soon done is done by few workers, one after another's, however many actors
+// have something to do.
+func TestFewWorkersForMuch(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // more processors have more of them
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates()
+		g.commons = new(Commons)
+		defer g.commons.Close()
+		const n = 5000
+		var done atomic.Int32
+		for range n {
+			c := newCell(g, nil)
+			c.Start()
+			c.Post(func(context.Context, any) { done.Add(1) })
+		}
+		synctest.Wait()
+		if did := done.Load(); did != n {
+			t.Errorf("%d of %d have done what they had to", did, n)
+		}
+		if rest := len(g.commons.idle); rest == 0 || rest >= maxIdle {
+			t.Errorf("%d workers rest now, of at most %d", rest, maxIdle)
+		}
+		if room := cap(g.commons.jobs.all); room > maxJobs {
+			t.Errorf("room for %d jobs is kept", room)
+		}
+	})
+}
+
+// Jobs are taken in order, and what was taken leaves its room to what comes.
+func TestJobs(t *testing.T) {
+	var q jobs
+	cells := make([]Cell, 64)
+	in, out := 0, 0
+	for round := range 10_000 {
+		for range 1 + round%3 {
+			q.push(job{cell: &cells[in%len(cells)]})
+			in++
+		}
+		for range 1 + (round+1)%3 {
+			if q.len() != in-out {
+				t.Fatalf("%d jobs wait, want %d", q.len(), in-out)
+			}
+			if q.len() == 0 {
+				break
+			}
+			if j := q.pop(); j.cell != &cells[out%len(cells)] {
+				t.Fatalf("job %d is another one", out)
+			}
+			out++
+		}
+	}
+	if room := cap(q.all); room > 16 {
+		t.Errorf("room for %d, where at most 5 wait", room)
+	}
+	for i := range q.all[:q.first] {
+		if q.all[i].cell != nil {
+			t.Error("an actor is kept by a job that was taken")
+		}
+	}
 }
 
 // workers returns how many there are. They are counted in a trace, because

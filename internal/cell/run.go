@@ -111,7 +111,7 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 		}
 		var one [1]Letter
 		if !c.nextLocked(reserve, &one) {
-			if !lingers || c.state != Running {
+			if !lingers || c.state != Running || c.host.Commons().busy() {
 				break
 			}
 			// Those it answered are about to run, and likely to ask again: they find it at
