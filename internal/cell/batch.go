@@ -3,6 +3,8 @@ package cell
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/arbiter-go/arbiter/internal/mailbox"
 )
 
 // batch is what a serial actor's worker has taken from the inbox at once, to handle one
@@ -14,8 +16,7 @@ import (
 // first is decided by its stage. Where there is no batch, all this is decided under the
 // lock.
 type batch struct {
-	n       int // written by the worker, under Cell.mu, as letters are
-	letters [maxBatch]Letter
+	letters mailbox.Run[Letter] // as is what is in it, written by the worker under Cell.mu
 	stages  [maxBatch]atomic.Uint32
 	turns   []Turn // of each; valid where the stage is begun
 
@@ -26,7 +27,7 @@ type batch struct {
 // maxBatch is how many messages are taken at once, at most, and batchPart which part of
 // what the inbox holds: who waits for room in it is told when they are over.
 const (
-	maxBatch  = 64
+	maxBatch  = mailbox.MaxRun
 	batchPart = 8
 )
 
@@ -63,10 +64,13 @@ func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
 		d.batch = new(batch)
 	}
 	b := d.batch
-	b.n = c.inbox.Take(b.letters[:n])
-	for i := range b.n {
+	c.inbox.TakeRun(&b.letters, n)
+	n = b.letters.Len()
+	for i := range n {
 		b.stages[i].Store(waits)
-		c.tookLocked(&b.letters[i])
+		if c.urgent > 0 {
+			c.tookLocked(b.letters.At(i))
+		}
 	}
 	b.seenAt = time.Time{}
 	c.batch = b
@@ -74,10 +78,10 @@ func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
 	c.mu.Unlock()
 	// One piece of memory for all: it is little, also where a handler has kept its turn,
 	// and with it those of the others.
-	b.turns = make([]Turn, b.n)
+	b.turns = make([]Turn, n)
 	alive = true
-	for i := 0; alive && i < b.n; i++ {
-		l := &b.letters[i]
+	for i := 0; alive && i < n; i++ {
+		l := b.letters.At(i)
 		r := l.open(&d.request)
 		b.turns[i].of(c, r)
 		late, next := l.late(), begun
@@ -87,7 +91,7 @@ func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
 		if !b.stages[i].CompareAndSwap(waits, next) {
 			continue
 		}
-		alive = c.handle(r, late, more || i+1 < b.n, &b.stages[i])
+		alive = c.handle(r, late, more || i+1 < n, &b.stages[i])
 		if b.stages[i].Load() == begun { // it is no message, or its handler took the actor with it
 			b.stages[i].CompareAndSwap(begun, over)
 		}
@@ -101,9 +105,9 @@ func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
 	c.settleLocked()
 	c.batch = nil // from here on nobody else looks at it
 	c.mu.Unlock()
-	c.spec.recycleAll(b.letters[:b.n], func(i int) bool { return b.stages[i].Load() == settled })
-	clear(b.letters[:b.n])
-	b.n, b.turns = 0, nil
+	c.spec.recycleAll(&b.letters, func(i int) bool { return b.stages[i].Load() == settled })
+	c.inbox.Free(&b.letters)
+	b.turns = nil
 	d.request = Request{}
 	c.mu.Lock()
 	return alive
@@ -115,8 +119,8 @@ func (c *Cell) settleLocked() {
 	if b == nil {
 		return
 	}
-	for i := range b.n {
-		l := &b.letters[i]
+	for i := range b.letters.Len() {
+		l := b.letters.At(i)
 		switch b.stages[i].Load() {
 		case over:
 			if !l.own() {
@@ -140,9 +144,9 @@ func (c *Cell) takeLocked(match func(l Letter) bool) (out []Letter) {
 	if b == nil {
 		return nil
 	}
-	for i := range b.n {
-		if b.stages[i].Load() == waits && match(b.letters[i]) && b.stages[i].CompareAndSwap(waits, taken) {
-			out = append(out, b.letters[i])
+	for i := range b.letters.Len() {
+		if b.stages[i].Load() == waits && match(*b.letters.At(i)) && b.stages[i].CompareAndSwap(waits, taken) {
+			out = append(out, *b.letters.At(i))
 		}
 	}
 	return out
@@ -152,7 +156,7 @@ func (c *Cell) takeLocked(match func(l Letter) bool) (out []Letter) {
 func (c *Cell) lenLocked() int {
 	n := c.inbox.Len()
 	if b := c.batch; b != nil {
-		for i := range b.n {
+		for i := range b.letters.Len() {
 			if b.stages[i].Load() == waits {
 				n++
 			}
@@ -170,7 +174,7 @@ func (c *Cell) countsLocked() Counts {
 		n.Left, n.Letters = x.left, x.letters
 	}
 	for i := range c.beganLocked {
-		if !c.batch.letters[i].own() {
+		if !c.batch.letters.At(i).own() {
 			n.Started++
 		}
 	}
@@ -193,7 +197,7 @@ func (c *Cell) beganLocked(yield func(i int) bool) {
 	if b == nil {
 		return
 	}
-	for i := range b.n {
+	for i := range b.letters.Len() {
 		if b.stages[i].Load() == begun && !yield(i) {
 			return
 		}
@@ -219,7 +223,7 @@ func (c *Cell) atWorkLocked(yield func(w atWork) bool) {
 		if b.seen != i {
 			b.seen, b.seenAt = i, time.Time{}
 		}
-		if !yield(atWork{b.letters[i], &b.turns[i], &b.seenAt}) {
+		if !yield(atWork{*b.letters.At(i), &b.turns[i], &b.seenAt}) {
 			return
 		}
 	}

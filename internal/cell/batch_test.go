@@ -32,7 +32,7 @@ func batched(t *testing.T, n int, change func(s *Spec)) (*gates, *Cell) {
 	}
 	c.Start()
 	synctest.Wait()
-	if c.batch == nil || c.batch.n != n {
+	if c.batch == nil || c.batch.letters.Len() != n {
 		t.Fatalf("they were not taken at once")
 	}
 	return g, c
@@ -173,7 +173,7 @@ func TestRoomInBatch(t *testing.T) {
 		}
 		c.Start()
 		synctest.Wait()
-		if c.batch == nil || c.batch.n != 3 {
+		if c.batch == nil || c.batch.letters.Len() != 3 {
 			t.Fatal("three were not taken at once")
 		}
 		room := c.Room()

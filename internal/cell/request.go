@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/arbiter-go/arbiter/internal/mailbox"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -166,10 +167,10 @@ func (k *Stock) take() *Request {
 }
 
 // recycleAll takes back the requests of letters, of one batch, that are over, as of says.
-func (s *Spec) recycleAll(letters []Letter, of func(i int) bool) {
+func (s *Spec) recycleAll(letters *mailbox.Run[Letter], of func(i int) bool) {
 	var k *bundle
-	for i := range letters {
-		switch r := letters[i].request; {
+	for i := range letters.Len() {
+		switch r := letters.At(i).request; {
 		case r == nil || !of(i):
 		case r.reuse == inBulk:
 			if k == nil {

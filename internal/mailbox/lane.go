@@ -78,6 +78,18 @@ func (r *lane[T]) pop(dst []T, memory *Chunks[T]) (n int) {
 	return n
 }
 
+// behead takes out the oldest chunk, which holds the oldest n entries and none beside them.
+func (r *lane[T]) behead(n uint32) *chunk[T] {
+	k := r.head
+	if r.n -= n; r.n == 0 {
+		*r = lane[T]{}
+		return k
+	}
+	r.head, r.first = k.next, 0
+	k.next = nil
+	return k
+}
+
 // trim gives back what an empty lane holds.
 func (r *lane[T]) trim(memory *Chunks[T]) {
 	if r.n == 0 && r.head != nil {

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -77,8 +78,12 @@ func (m *model) all() []item { return slices.Concat(m.control, m.front, m.data) 
 // run does what steps say, byte by byte, to a queue and to the model, and stops
 // where they differ.
 func run(steps []byte, l Limits) error {
+	var memory Chunks[item]
 	var q Queue[item]
+	q.Share(&memory)
 	var m model
+	var held Run[item] // of the queue, while other things are done to that
+	var wantHeld []item
 	for n, step := range steps {
 		arg := int(step >> 4)
 		it := item{id: n, size: arg * arg}
@@ -109,7 +114,25 @@ func run(steps []byte, l Limits) error {
 		case 6:
 			q.PushFront(it, it.size)
 			m.front = append(m.front, it)
-		case 7, 8, 9:
+		case 7:
+			for i, want := range wantHeld {
+				if got := *held.At(i); got != want {
+					return fmt.Errorf("step %d: message %d of what was taken is now %v, was %v", n, i, got, want)
+				}
+			}
+			q.Free(&held)
+			wantHeld = nil
+			waiting, most := q.Len(), 1+arg*5
+			q.TakeRun(&held, most)
+			if held.Len() > min(waiting, most, MaxRun) || waiting > 0 && held.Len() == 0 {
+				return fmt.Errorf("step %d: took %d of %d, at most %d", n, held.Len(), waiting, most)
+			}
+			for i := range held.Len() {
+				want, wantOK := m.pop(&m.control, &m.front, &m.data)
+				err = cmp.Or(err, same("pop of many", *held.At(i), true, want, wantOK))
+				wantHeld = append(wantHeld, want)
+			}
+		case 8, 9:
 			got, ok := q.Pop()
 			want, wantOK := m.pop(&m.control, &m.front, &m.data)
 			err = same("pop", got, ok, want, wantOK)

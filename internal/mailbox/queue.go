@@ -62,6 +62,9 @@ type rare[T any] struct {
 	front   lane[T] // data that overtakes
 }
 
+// has reports whether any of the lanes has something.
+func (r *rare[T]) has() bool { return r != nil && r.control.n+r.front.n > 0 }
+
 // Share has the queue take its memory from what others have given back. It is to be
 // called before the first push.
 func (q *Queue[T]) Share(memory *Chunks[T]) { q.memory = memory }

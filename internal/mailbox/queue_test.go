@@ -421,6 +421,33 @@ func ExampleQueue() {
 	// true
 }
 
+// What was taken together is where it waited: a copy would cost whoever holds the lock.
+// Its memory is used again, without what was in it.
+func TestRunsAreNotCopied(t *testing.T) {
+	var memory Chunks[*int]
+	var q Queue[*int]
+	q.Share(&memory)
+	for i := range 3 * perChunk {
+		q.Push(Data, &i, 0, Limits{}, false)
+	}
+	q.Pop()
+	first := &q.data.head.items[1]
+	var r Run[*int]
+	q.TakeRun(&r, 2*perChunk+3)
+	if r.Len() != 2*perChunk-1 || r.At(0) != first || **r.At(0) != 1 || **r.At(r.Len() - 1) != 2*perChunk-1 {
+		t.Errorf("%d were taken, of which the first is moved: %v", r.Len(), r.At(0) != first)
+	}
+	chunk := r.chunks[0]
+	q.Free(&r)
+	if r.Len() != 0 || chunk.items != [perChunk]*int{} {
+		t.Errorf("%d are left, of %v", r.Len(), chunk.items)
+	}
+	q.TakeRun(&r, MaxRun)
+	if r.Len() != perChunk || q.Len() != 0 {
+		t.Errorf("%d were taken, and %d wait", r.Len(), q.Len())
+	}
+}
+
 func BenchmarkPushPop(b *testing.B) {
 	for _, depth := range []int{1, 64, 4096} {
 		b.Run(fmt.Sprintf("waiting=%d", depth), func(b *testing.B) {
