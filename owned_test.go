@@ -1,0 +1,126 @@
+package arbiter_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/arbiter-go/arbiter"
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/supervise"
+)
+
+// A keeper keeps what it is sent, and writes into it, as its own. With what it was given
+// first of all it may be told to die.
+type keeper struct {
+	mark byte
+	kept [][]byte
+}
+
+// keeps is what a keeper says of what it was sent.
+type keeps struct {
+	First bool // it was as its sender had it
+	Kept  int  // how many it has, all of which are as it has left them
+}
+
+var (
+	Mark   = actor.NewCommand[[]byte, keeps]("mark", actor.Idempotent())
+	Pile   = actor.NewCommand[[]byte, actor.None]("pile", actor.NoAck())
+	Hand   = actor.NewCommand[byte, []byte]("hand")
+	Keeper = &actor.Kind[*keeper]{Name: "keeper",
+		New: func(ctx context.Context) (*keeper, error) {
+			self, _ := actor.Current(ctx)
+			return &keeper{mark: self.Ref().AID[0] | 0x80}, nil
+		},
+		Handlers: []actor.Handler[*keeper]{
+			actor.Handle(Mark, func(h *keeper, ctx context.Context, b []byte) (keeps, error) {
+				as := h.keep(b)
+				if len(b) > 0 && b[len(b)-1] == 'd' && actor.Attempt(ctx) == 1 {
+					panic("as asked")
+				}
+				return as, h.look()
+			}),
+			actor.On(Pile, func(h *keeper, _ context.Context, b []byte) error {
+				if !h.keep(b).First {
+					panic("somebody else has written into it")
+				}
+				return h.look()
+			}),
+			actor.Handle(Hand, func(_ *keeper, _ context.Context, c byte) ([]byte, error) {
+				return bytes.Repeat([]byte{c}, large), nil
+			}),
+		},
+	}
+)
+
+// large is how large what is kept is: it goes in pieces.
+const large = 700 << 10
+
+// keep keeps b but for its last byte, which says what is to be done, and marks it.
+func (h *keeper) keep(b []byte) keeps {
+	body := b[:len(b)-1]
+	first := bytes.Equal(body, bytes.Repeat([]byte{'x'}, len(body)))
+	for i := range body {
+		body[i] = h.mark
+	}
+	h.kept = append(h.kept, body)
+	return keeps{first, len(h.kept)}
+}
+
+// look says whether what was kept is still as it was left.
+func (h *keeper) look() error {
+	for i, b := range h.kept {
+		if !bytes.Equal(b, bytes.Repeat([]byte{h.mark}, len(b))) {
+			return fmt.Errorf("what was kept at %d of %d has changed", i, len(h.kept))
+		}
+	}
+	return nil
+}
+
+// TestBodiesAreOnesOwn: a handler may keep a []byte that came to it over a connection, and write into it,
+// however large: no other message comes into its memory, no other worker has the same, and
+// what is asked again is asked with what was sent.
+func TestBodiesAreOnesOwn(t *testing.T) {
+	sent := func(end byte) []byte { return append(bytes.Repeat([]byte{'x'}, large), end) }
+	for _, in := range []string{"goroutine", "process"} {
+		w := newWorld(t, func(o *arbiter.Options) { o.Kinds = append(o.Kinds, Keeper) })
+		policy := supervise.Policy{MaxCrashes: -1}
+		pool, err := w.arb.Pool(w.ctx, Keeper, actor.PoolArgs{Name: "keepers", Workers: 3, Worker: actor.SpawnArgs{In: in, Restart: &policy}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for from, ctx := range callersOf(w) {
+			if in == "goroutine" && from == "arbiter" {
+				continue // within a process nothing is copied, unless it is Strict
+			}
+			for range 3 {
+				if err := Pile.Send(ctx, actor.To("keepers/*"), sent('.')); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for n := range 3 {
+				to := actor.To(fmt.Sprintf("keepers/%d", n+1))
+				if h, err := Mark.Call(ctx, to, sent('.')); err != nil || !h.First || h.Kept < 4 {
+					t.Errorf("%s from %s: %+v, %v", in, from, h, err)
+				}
+			}
+			if h, err := Mark.Call(ctx, pool, sent('d')); err != nil || !h.First {
+				t.Errorf("%s from %s: asked again: %+v, %v", in, from, h, err)
+			}
+			var handed [4][]byte
+			for i := range handed {
+				b, err := Hand.Call(ctx, pool, byte('a'+i))
+				if err != nil {
+					t.Fatal(err)
+				}
+				handed[i] = b
+			}
+			for i, b := range handed {
+				if !bytes.Equal(b, bytes.Repeat([]byte{byte('a' + i)}, large)) {
+					t.Errorf("%s from %s: result %d has changed", in, from, i)
+				}
+			}
+		}
+	}
+}
