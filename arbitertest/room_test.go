@@ -3,6 +3,7 @@ package arbitertest_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,8 +20,12 @@ var (
 // both are told so.
 func TestSendsThatWaitForEachOther(t *testing.T) {
 	arbitertest.Run(t, func(t *testing.T, a *arbitertest.Arbiter) {
+		var both sync.WaitGroup // at work: or the first may be through before the second has begun
+		both.Add(2)
 		kind := &actor.Kind[actor.None]{Name: "flooder", Inbox: actor.Limits{Messages: 4}, Handlers: []actor.Handler[actor.None]{
 			actor.Handle(flood, func(_ actor.None, ctx context.Context, to actor.Ref) (int, error) {
+				both.Done()
+				both.Wait()
 				ctx = context.WithoutCancel(ctx) // without its deadline
 				for n := range 100 {
 					if err := drop.Send(ctx, to, n); err != nil {
