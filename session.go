@@ -145,7 +145,7 @@ func (s *session) post(class peer.Class, m *wire.Message) {
 
 // unposted ends the connection if err, of a Post, is one.
 func (s *session) unposted(err error) {
-	if err != nil && !s.conn.Calls().Ended() {
+	if err != nil && err != peer.ErrClosed && !s.conn.Calls().Ended() {
 		s.conn.Close(fmt.Errorf("it does not read what it is sent: %w", err))
 	}
 }

@@ -267,3 +267,26 @@ func cancelRacesBatch(t *testing.T) {
 		t.Errorf("%d started, %d were answered", n.Started, replies)
 	}
 }
+
+// What is urgent and was taken with others waits no more.
+func TestUrgentInABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates()
+		c := newCell(g, func(s *Spec) {
+			u := *s.Commands["fail"]
+			u.Name, u.Urgent = "urgent", true
+			s.Commands["urgent"] = &u
+			s.Reserve = 1
+		})
+		for id := range uint64(4) {
+			if e := c.Deliver(request(nil, id+1, "urgent", "")); e != nil {
+				t.Fatal(e)
+			}
+		}
+		c.Start()
+		synctest.Wait()
+		if c.urgent != 0 || c.active != 0 {
+			t.Errorf("%d urgent ones wait, %d work", c.urgent, c.active)
+		}
+	})
+}

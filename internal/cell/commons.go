@@ -2,6 +2,7 @@ package cell
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -96,8 +97,7 @@ func (s *Commons) worker() {
 	for {
 		s.mu.Lock()
 		s.coming--
-		n := 0
-		for ; s.jobs.len() > 0 && n < shift; n++ {
+		for n := 0; s.jobs.len() > 0 && n < shift; n++ {
 			j := s.jobs.pop()
 			s.waiting.Store(int32(s.jobs.len()))
 			if s.jobs.len() > 0 {
@@ -109,16 +109,20 @@ func (s *Commons) worker() {
 			d.request = Request{} // an actor that has ended is not kept by who rests
 			s.mu.Lock()
 		}
+		tired := s.jobs.len() > 0 // somebody is on the way for them
 		rests := !s.closed && len(s.idle) < maxIdle
-		if rests {
+		switch {
+		case rests && tired:
+			s.idle = slices.Insert(s.idle, 0, wake) // until others have run it is not soon there
+		case rests:
 			s.idle = append(s.idle, wake)
 		}
 		s.mu.Unlock()
 		if !rests {
 			return
 		}
-		if n == shift {
-			runtime.Gosched() // whoever comes next wakes it, and goes on
+		if tired {
+			runtime.Gosched()
 		}
 		if _, more := <-wake; !more {
 			s.leaving.Done()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
@@ -121,6 +122,121 @@ func TestJobs(t *testing.T) {
 			t.Error("an actor is kept by a job that was taken")
 		}
 	}
+}
+
+// A worker does so many jobs and no more before it leaves the rest to the next; whoever
+// blocks, at any place, keeps nobody, also where it is closed.
+func TestShift(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		s := new(Commons)
+		var last *desk
+		row, longest := 0, 0
+		for range 20 * shift {
+			s.work(nil, func(_ *Cell, d *desk) {
+				if d != last {
+					last, row = d, 0
+				}
+				row++
+				longest = max(longest, row)
+			})
+		}
+		synctest.Wait()
+		if longest != shift {
+			t.Errorf("one has done %d jobs in a row, want %d", longest, shift)
+		}
+		if s.busy() {
+			t.Error("it is busy with nothing")
+		}
+		s.Close()
+	})
+	for _, closed := range []bool{false, true} {
+		for at := range shift + 2 {
+			synctest.Test(t, func(t *testing.T) {
+				s := new(Commons)
+				if closed {
+					s.Close()
+				}
+				var done atomic.Int64
+				gate := make(chan struct{})
+				for i := range 2 * shift {
+					s.work(nil, func(*Cell, *desk) {
+						if i == at {
+							<-gate
+						}
+						done.Add(1)
+					})
+				}
+				synctest.Wait()
+				if n := done.Load(); n != 2*shift-1 {
+					t.Errorf("at %d, closed %v: %d are done", at, closed, n)
+				}
+				close(gate)
+				synctest.Wait()
+				s.Close()
+			})
+		}
+	}
+}
+
+// An actor that has answered is still at work when whoever was answered runs, unless
+// others have something to do.
+func TestLingersWhereNobodyWaits(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates()
+		g.commons = new(Commons)
+		defer g.commons.Close()
+		c := newCell(g, nil)
+		c.Start()
+		synctest.Wait()
+		found := 0
+		g.told = func(*Request) {
+			go func() {
+				c.mu.Lock()
+				found += int(c.active)
+				c.mu.Unlock()
+			}()
+		}
+		const n = 50
+		for id := range uint64(n) {
+			_ = c.Deliver(request(nil, id+1, "fail", ""))
+			synctest.Wait()
+		}
+		// The race detector has them run in any order.
+		if found == 0 {
+			t.Errorf("it was at work for none of %d that were answered", n)
+		}
+	})
+}
+
+// A worker that rests keeps nothing of who it has worked for, however that ended.
+func TestWorkersKeepNobody(t *testing.T) {
+	g := newGates()
+	g.commons = new(Commons)
+	defer g.commons.Close()
+	kept := func() weak.Pointer[Cell] {
+		c := newCell(g, nil)
+		c.Start()
+		l := Letter{Value: word("x"), ID: 1}
+		_ = c.Take("panic", &l, nil)
+		for !c.Ended() || g.resting() == 0 {
+			runtime.Gosched()
+		}
+		return weak.Make(c)
+	}()
+	for range 5 {
+		runtime.GC()
+	}
+	if kept.Value() != nil {
+		t.Error("an actor that has ended is kept by a worker that rests")
+	}
+}
+
+func (g *gates) resting() int {
+	g.commons.mu.Lock()
+	defer g.commons.mu.Unlock()
+	return len(g.commons.idle)
 }
 
 // workers returns how many there are. They are counted in a trace, because

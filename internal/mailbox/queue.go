@@ -44,7 +44,7 @@ func (l Limits) Bounds() (messages, bytes int) {
 }
 
 // Queue is a bounded queue of T. The zero Queue is ready and holds nothing but its
-// own 64 bytes until the first push. Once it is empty again it keeps 16 entries for
+// own 64 bytes until the first push. Once it is empty again it keeps up to 16 entries for
 // each lane it used, which Trim lets go too.
 //
 // A Queue is not safe for concurrent use: its owner holds a lock.

@@ -448,6 +448,54 @@ func TestRunsAreNotCopied(t *testing.T) {
 	}
 }
 
+// A run has MaxRun messages at most, wherever in its chunk the first is, and in order.
+func TestLongestRun(t *testing.T) {
+	for before := range perChunk {
+		var q Queue[int]
+		n := 0
+		for i := range before + 3*MaxRun {
+			q.Push(Data, i, 0, Limits{}, false)
+		}
+		for range before {
+			q.Pop()
+			n++
+		}
+		for q.Len() > 0 {
+			var r Run[int]
+			q.TakeRun(&r, 1000)
+			if r.Len() == 0 || r.Len() > MaxRun {
+				t.Fatalf("%d were taken", r.Len())
+			}
+			for i := range r.Len() {
+				if *r.At(i) != n {
+					t.Fatalf("%d instead of %d", *r.At(i), n)
+				}
+				n++
+			}
+			q.Free(&r)
+		}
+	}
+}
+
+// What was freed is used again.
+func TestRunsCostNoMemory(t *testing.T) {
+	var memory Chunks[[8]int]
+	var q Queue[[8]int]
+	q.Share(&memory)
+	var r Run[[8]int]
+	if n := testing.AllocsPerRun(200, func() {
+		for range MaxRun {
+			q.Push(Data, [8]int{}, 0, Limits{}, true)
+		}
+		for q.Len() > 0 {
+			q.TakeRun(&r, MaxRun)
+			q.Free(&r)
+		}
+	}); n > MaxRun/perChunk-1 { // the race detector has a pool forget some of what it is given
+		t.Errorf("%v allocations for each row of %d", n, MaxRun)
+	}
+}
+
 func BenchmarkPushPop(b *testing.B) {
 	for _, depth := range []int{1, 64, 4096} {
 		b.Run(fmt.Sprintf("waiting=%d", depth), func(b *testing.B) {

@@ -24,7 +24,8 @@ func (r *Run[T]) At(i int) *T {
 }
 
 // TakeRun moves the next messages into r, which has none: at least one if there are any, at
-// most so many, and not more than MaxRun; perhaps fewer than there are. It is Pop for many.
+// most so many, which is at least one, and not more than MaxRun; perhaps fewer than there
+// are. It is Pop for many.
 func (q *Queue[T]) TakeRun(r *Run[T], most int) {
 	most = min(most, MaxRun)
 	if q.rare.has() || int(q.data.n) > most && int(perChunk-q.data.first) > most {

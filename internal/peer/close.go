@@ -57,22 +57,27 @@ func (c *Conn) Goodbye(ctx context.Context, d *wire.Death) error {
 }
 
 // Cut ends the connection as Close does, and tells the other end why: behind what is of
-// class Control, and ahead of the rest, which is dropped. It does not wait. Who writes
-// meanwhile goes on with it and has cutTime for that; if the other end does not read, it
-// is not told.
+// class Control, and ahead of the rest, which is dropped. Nothing that comes is handled any
+// more. It does not wait: whoever writes meanwhile goes on with it, and has cutTime for
+// that. Not told is an end that has read nothing for as long already, that does not read
+// it within that time, or that is said goodbye already. A second Cut does nothing.
 func (c *Conn) Cut(d *wire.Death, reason error) {
 	m := d.Message(wire.KindGoodbye, 0)
-	o := &c.out
-	if !c.endBy(cutTime, reason) || c.waiting.Load() > 0 {
-		c.Close(reason)
+	begun, again := c.endBy(cutTime, reason)
+	if again {
 		return
 	}
+	c.deaf.Store(true)
+	o := &c.out
 	o.mu.Lock()
-	told := !o.shut && !o.leaving
+	told := begun && o.open && !o.shut && !o.leaving && !c.stands(cutTime)
 	if told {
 		o.leaving, o.hurried = true, true
 		o.final = o.single(&m)
 		o.final.farewell = true
+		for !o.waiters.empty() {
+			o.waiters.remove(o.waiters.head, ErrClosed)
+		}
 	}
 	o.mu.Unlock()
 	if !told {
@@ -80,6 +85,12 @@ func (c *Conn) Cut(d *wire.Death, reason error) {
 		return
 	}
 	c.Flush()
+}
+
+// stands reports whether the flusher has waited for so long to write.
+func (c *Conn) stands(long time.Duration) bool {
+	since := c.blocked.Load()
+	return since != 0 && time.Now().UnixNano()-since >= int64(long)
 }
 
 // Close ends the connection: what waits is dropped, Run returns reason. The first
@@ -123,20 +134,24 @@ func (c *Conn) endSoon(err error) {
 }
 
 // endBy notes why the connection ends, which it will after limit. It reports whether it
-// had not begun to end before.
-func (c *Conn) endBy(limit time.Duration, reason error) bool {
+// has begun that: not if the connection had begun to end before; and whether that was by
+// endBy.
+func (c *Conn) endBy(limit time.Duration, reason error) (begun, again bool) {
+	if reason == nil {
+		reason = ErrClosed
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over || c.linger != nil {
-		return false
+		return false, c.cut
 	}
-	c.over, c.reason = true, reason
+	c.cut, c.over, c.reason = true, true, reason
 	c.wg.Add(1)
 	c.linger = time.AfterFunc(limit, func() {
 		defer c.wg.Done()
 		c.Close(reason)
 	})
-	return true
+	return true, false
 }
 
 // stopLinger stops what endSoon or endBy began. The connection must be over.

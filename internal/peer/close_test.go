@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -314,85 +313,5 @@ func TestWaiterAfterGoodbye(t *testing.T) {
 		synctest.Wait()
 		_ = p.pipe.Close()
 		wantCode(t, <-ended, wire.CodeClosed)
-	})
-}
-
-// gatedWrites is a transport whose TryWrite waits while the gate is shut: one that
-// flushes is at work.
-type gatedWrites struct {
-	*PipeEnd
-	gate *atomic.Pointer[chan struct{}]
-}
-
-func (w gatedWrites) TryWrite(b []byte) (int, error) {
-	if gate := w.gate.Load(); gate != nil {
-		<-*gate
-	}
-	return w.PipeEnd.TryWrite(b)
-}
-
-// Who is cut off is told so although somebody else is writing: behind what is of class
-// Control and ahead of the rest, which is dropped. One that does not read is not waited
-// for, or, if that is not known yet, only for cutTime.
-func TestCutWhileWriting(t *testing.T) {
-	cut := errors.New("it was killed")
-	for _, test := range [...]struct {
-		name  string
-		stall bool
-		took  time.Duration
-	}{{"it reads", false, 0}, {"it does not", true, cutTime}} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var gate atomic.Pointer[chan struct{}]
-				over := func(p *PipeEnd) Transport { return gatedWrites{p, &gate} }
-				e, p := byHandOver(t, Options{}, DefaultWindow, over)
-				shut := make(chan struct{})
-				gate.Store(&shut)
-				mustPost(t, e.Conn, Data, oneWay("first", 10))
-				go e.Flush()
-				synctest.Wait()
-				began := time.Now()
-				mustPost(t, e.Conn, Data, oneWay("second", 10))
-				mustPost(t, e.Conn, Control, &wire.Message{Kind: wire.KindStop})
-				e.Cut(&wire.Death{Cause: wire.CauseKilled}, cut)
-				if err := e.Post(Control, &wire.Message{Kind: wire.KindNotify}, Charge{}); err != ErrClosed {
-					t.Errorf("Post after Cut: %v, want %v", err, ErrClosed)
-				}
-				e.pipe.Stall(test.stall)
-				close(shut)
-				if <-e.ran; e.why() != cut {
-					t.Errorf("Run: %v, want %v", e.why(), cut)
-				}
-				if took := time.Since(began); took != test.took {
-					t.Errorf("it took %v, want %v", took, test.took)
-				}
-				if test.stall {
-					return
-				}
-				all, _ := p.rest()
-				if len(all) != 3 || all[0].command != "first" || all[1].kind != wire.KindStop || all[2].kind != wire.KindGoodbye {
-					t.Errorf("the other end got %v, want the first, a stop and the goodbye", all)
-				}
-			})
-		})
-	}
-}
-
-// Who is known not to read is cut off at once.
-func TestCutWhoDoesNotRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e, _ := byHand(t, Options{}, DefaultWindow)
-		e.pipe.Stall(true)
-		mustPost(t, e.Conn, Data, oneWay("first", 10))
-		e.Flush()
-		synctest.Wait() // its flusher waits for room
-		began := time.Now()
-		e.Cut(&wire.Death{Cause: wire.CauseKilled}, net.ErrClosed)
-		if <-e.ran; e.why() != net.ErrClosed {
-			t.Errorf("Run: %v, want %v", e.why(), net.ErrClosed)
-		}
-		if took := time.Since(began); took != 0 {
-			t.Errorf("it was waited for %v", took)
-		}
 	})
 }

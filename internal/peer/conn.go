@@ -85,7 +85,8 @@ type Conn struct {
 
 	flushLoop func()         // flushRun, bound once
 	handed    *chunk         // from the flusher that hands over to its goroutine
-	waiting   atomic.Int32   // flushers' goroutines that wait for the other end
+	blocked   atomic.Int64   // since when the flusher's goroutine waits to write, in Unix nanoseconds; 0: it does not
+	deaf      atomic.Bool    // what comes is not handled any more
 	moved     atomic.Uint64  // its writes
 	wg        sync.WaitGroup // the flusher's goroutine and the timers; Add under out.mu, alive.mu or mu
 	said      chan struct{}  // closed when the goodbye was written or dropped
@@ -94,6 +95,7 @@ type Conn struct {
 	mu     sync.Mutex  // guards what follows
 	reason error       // why the connection ends; the first one counts
 	over   bool        // reason is set
+	cut    bool        // by endBy
 	linger *time.Timer // set while not over, or by endBy
 }
 
@@ -273,6 +275,9 @@ func (c *Conn) read(h Handler) error {
 		op, payload, err := c.in.frames.Next()
 		if err != nil {
 			return readError(err)
+		}
+		if c.deaf.Load() {
+			continue
 		}
 		taken, err := c.take(h, runner, op, payload)
 		if err != nil {

@@ -151,9 +151,9 @@ func (c *Conn) flushRun() {
 			// Most of it is taken at once, and what waits tells Go's scheduler, which costs.
 			n, err := c.t.TryWrite(k.b[k.off:k.end])
 			if n == 0 && err == nil {
-				c.waiting.Add(1)
+				c.blocked.Store(time.Now().UnixNano())
 				n, err = c.t.Write(k.b[k.off:min(k.off+writeSize, k.end)])
-				c.waiting.Add(-1)
+				c.blocked.Store(0)
 			}
 			k.off += n
 			c.moved.Add(1)

@@ -166,7 +166,7 @@ func (c *Conn) lookLocked(now time.Time) error {
 	} else if now.Sub(k.heard) >= k.timeout {
 		return ErrSilent
 	}
-	if moved := c.moved.Load(); moved != k.moved || late || c.waiting.Load() == 0 {
+	if moved := c.moved.Load(); moved != k.moved || late || c.blocked.Load() == 0 {
 		k.moved, k.movedAt = moved, now
 	} else if now.Sub(k.movedAt) >= stuckAfter*k.timeout {
 		return ErrStuck
