@@ -602,6 +602,10 @@ func TestIDInUse(t *testing.T) {
 	if e := wire.ParseError(&m); e.Code != wire.CodeInvalid || !strings.Contains(e.Message, "another call in flight") {
 		t.Errorf("told %v", e)
 	}
+	eventually(t, "it has begun", func() bool {
+		info, err := actor.GetInfo.Call(w.ctx, s, actor.None{})
+		return err == nil && info.Handling == "block"
+	})
 	r.send(wire.Message{Kind: wire.KindCancel, ID: 7})
 	if n, err := Canceled.Call(w.ctx, s, actor.None{}); n != 1 || err != nil {
 		t.Errorf("%d handlers saw the cancel, %v, want 1", n, err)
