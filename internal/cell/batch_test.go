@@ -1,7 +1,9 @@
 package cell
 
 import (
+	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -289,4 +291,36 @@ func TestUrgentInABatch(t *testing.T) {
 			t.Errorf("%d urgent ones wait, %d work", c.urgent, c.active)
 		}
 	})
+}
+
+// The memory in which a batch waited is used again, by whatever waits next: what is
+// allocated is the turns of all, which a handler may keep.
+func TestBatchesCostNoMemory(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	g := newGates()
+	g.commons = new(Commons)
+	defer g.commons.Close()
+	done, seen := make(chan struct{}), 0
+	c := newCell(g, func(s *Spec) {
+		s.Commands["count"] = &Command{CommandInfo: wire.CommandInfo{Name: "count"}, Run: func(context.Context, any, *Request) (Value, error) {
+			if seen++; seen%maxBatch == 0 {
+				done <- struct{}{}
+			}
+			return nil, nil
+		}}
+	})
+	c.Start()
+	letters := make([]Letter, maxBatch)
+	n := testing.AllocsPerRun(100, func() {
+		for i := range letters {
+			letters[i] = Letter{Value: word("x")}
+			if e := c.Take("count", &letters[i], nil); e != nil {
+				t.Fatal(e)
+			}
+		}
+		<-done
+	})
+	if n > 3 { // the race detector has pools forget some of what they are given
+		t.Errorf("%v allocations for a batch", n)
+	}
 }
