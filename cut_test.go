@@ -2,8 +2,6 @@ package arbiter
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -39,12 +37,7 @@ func (l *listener) Failed(uint64, *wire.Error)            {}
 // TestKilledWhileAnswered: who is killed is told so although somebody is writing to it, and
 // an answer for it comes before that is done.
 func TestKilledWhileAnswered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		quiet := slog.New(slog.DiscardHandler)
-		arb, err := Start(context.Background(), Options{Name: "test", Output: io.Discard, Logger: quiet})
-		if err != nil {
-			t.Fatal(err)
-		}
+	inside(t, func(t *testing.T, arb *Arbiter) {
 		ask := actor.NewCommand[actor.None, actor.None]("ask")
 		answer := make(chan struct{})
 		slow, err := arb.Spawn(arb.Context(context.Background()), &actor.Kind[actor.None]{Name: "slow", Handlers: []actor.Handler[actor.None]{
@@ -57,16 +50,14 @@ func TestKilledWhileAnswered(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		ours, theirs := peer.Pipe()
 		var gate atomic.Pointer[chan struct{}]
-		served, ran := make(chan struct{}), make(chan struct{})
-		go func() { defer close(served); arb.ServeConn(gated{theirs, &gate}) }()
+		ours, ended := accepted(arb, func(p *peer.PipeEnd) peer.Transport { return gated{p, &gate} })
 		c := peer.New(ours, peer.Options{Logger: quiet})
 		w, err := c.Hello(t.Context(), &wire.Hello{Newest: wire.Version, Oldest: wire.MinVersion, Kind: "test", Inbox: peer.DefaultWindow})
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := &listener{make(chan wire.Kind, 100)}
+		l, ran := &listener{make(chan wire.Kind, 100)}, make(chan struct{})
 		go func() { defer close(ran); _ = c.Run(l) }()
 		if err := c.Post(peer.Control, &wire.Message{Kind: wire.KindNotify}, peer.Charge{}); err != nil {
 			t.Fatal(err)
@@ -89,16 +80,13 @@ func TestKilledWhileAnswered(t *testing.T) {
 		synctest.Wait()
 		close(shut)
 		<-ran
-		<-served
+		ended()
 		close(l.told)
 		last := wire.Kind(0)
 		for last = range l.told {
 		}
 		if last != wire.KindGoodbye {
 			t.Errorf("the last it was told is a %v, want a goodbye", last)
-		}
-		if err := arb.Stop(context.Background()); err != nil {
-			t.Error(err)
 		}
 	})
 }

@@ -249,17 +249,23 @@ func TestEndOfCalls(t *testing.T) {
 	}
 }
 
+// bulk returns an end whose flusher waits for the other end to read, with more behind it.
+func bulk(t *testing.T) (*end, *peerOf) {
+	e, p := byHand(t, Options{}, wire.Window{Messages: 1 << 20, Bytes: 1 << 30})
+	for range 8 {
+		mustPost(t, e.Conn, Data, oneWay("bulk", 200<<10))
+	}
+	e.Flush()
+	synctest.Wait()
+	return e, p
+}
+
 // Who breaks the protocol is told so ahead of what is queued for it, also while somebody
 // is writing to it; one that reads nothing is not waited for.
 func TestReproachWhileWriting(t *testing.T) {
 	for _, reads := range [...]bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			b, p := byHand(t, Options{}, wire.Window{Messages: 1 << 20, Bytes: 1 << 30})
-			for range 8 {
-				mustPost(t, b.Conn, Data, oneWay("bulk", 200<<10))
-			}
-			b.Flush()
-			synctest.Wait() // its flusher waits for room
+			b, p := bulk(t)
 			began := time.Now()
 			m := wire.Message{Kind: wire.KindReply, ID: 77}
 			p.say(&m)
@@ -271,11 +277,11 @@ func TestReproachWhileWriting(t *testing.T) {
 				}
 				return
 			}
-			bulk := 0
+			n := 0
 			for {
 				_, payload, err := p.frames.Next()
 				if err != nil {
-					t.Fatalf("%v, after %d messages, before a goodbye", err, bulk)
+					t.Fatalf("%v, after %d messages, before a goodbye", err, n)
 				}
 				if err := m.Parse(payload); err != nil {
 					t.Fatal(err)
@@ -283,10 +289,10 @@ func TestReproachWhileWriting(t *testing.T) {
 				if m.Kind == wire.KindGoodbye {
 					break
 				}
-				bulk++
+				n++
 			}
-			if d := wire.ParseDeath(&m); d.Cause != wire.CauseProtocol || bulk >= 8 {
-				t.Errorf("told %v, after %d messages", d, bulk)
+			if d := wire.ParseDeath(&m); d.Cause != wire.CauseProtocol || n >= 8 {
+				t.Errorf("told %v, after %d messages", d, n)
 			}
 			if _, _, err := p.frames.Next(); err != io.EOF {
 				t.Errorf("after the goodbye comes %v", err)

@@ -94,12 +94,7 @@ func TestCutWhoReadsSlowly(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				e, p := byHand(t, Options{}, wire.Window{Messages: 1 << 20, Bytes: 1 << 30})
-				for range 8 {
-					mustPost(t, e.Conn, Data, oneWay("bulk", 200<<10))
-				}
-				e.Flush()
-				synctest.Wait() // its flusher waits for room
+				e, p := bulk(t)
 				time.Sleep(test.after)
 				began := time.Now()
 				e.Cut(&wire.Death{Cause: wire.CauseKilled}, net.ErrClosed)

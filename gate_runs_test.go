@@ -2,8 +2,6 @@ package arbiter
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,21 +12,11 @@ import (
 
 // Messages that came many at once go to who has their name now, and not to who has had it when the
 // road to it was found, and enter the gate of that while they are handed over, and leave it.
-func TestReviewRunsAtTheGate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		quiet := slog.New(slog.DiscardHandler)
-		arb, err := Start(context.Background(), Options{Name: "test", Output: io.Discard, Logger: quiet})
-		if err != nil {
-			t.Fatal(err)
-		}
+func TestRunsAtTheGate(t *testing.T) {
+	inside(t, func(t *testing.T, arb *Arbiter) {
 		told := actor.NewCommand[int, actor.None]("told", actor.NoAck())
 		join := func(name string) (*actor.Member, *incarnation, *peer.PipeEnd, *atomic.Int64) {
-			ours, theirs := peer.Pipe()
-			served := make(chan struct{})
-			go func() {
-				defer close(served)
-				arb.ServeConn(theirs)
-			}()
+			ours, ended := accepted(arb, plain)
 			got := new(atomic.Int64)
 			kind := &actor.Kind[struct{}]{Name: "worker", Handlers: []actor.Handler[struct{}]{
 				actor.On(told, func(struct{}, context.Context, int) error { got.Add(1); return nil }),
@@ -38,7 +26,7 @@ func TestReviewRunsAtTheGate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { <-served })
+			t.Cleanup(ended)
 			return m, arb.registry.get(ref.AID), ours, got
 		}
 		a, old, _, toOld := join("")
@@ -79,9 +67,6 @@ func TestReviewRunsAtTheGate(t *testing.T) {
 		old.seat, now.seat = nil, nil
 		for _, m := range []*actor.Member{a, b, c} {
 			_ = m.Close()
-		}
-		if err := arb.Stop(context.Background()); err != nil {
-			t.Error(err)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // A member says that it grants what it can count.
-func TestReviewMemberWindow(t *testing.T) {
+func TestMemberWindow(t *testing.T) {
 	f := newFeed(wire.Window{Messages: 1 << 60, Bytes: 1 << 60})
 	joinFeed(t, f, &Kind[None]{Name: "bench", Inbox: Limits{Messages: 1 << 40, Bytes: 1 << 50}})
 	f.mu.Lock()
@@ -22,7 +22,7 @@ func TestReviewMemberWindow(t *testing.T) {
 
 // What comes in runs gives its room back, whether it is handled or not known, in actors of each
 // kind and with inboxes of any size.
-func TestReviewRunsGiveRoomBack(t *testing.T) {
+func TestRunsGiveRoomBack(t *testing.T) {
 	const n = 3000
 	for _, command := range []string{"told", "unknown", "ping"} {
 		for _, mode := range []Mode{Serial, Interleaved, Concurrent(2)} {

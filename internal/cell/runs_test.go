@@ -28,7 +28,7 @@ func setClock(t *testing.T, d time.Duration) {
 
 // A deadline that says nothing but what the clock on the wall will show is right also where that
 // was set since the program began.
-func TestReviewDeadlineOnTheWall(t *testing.T) {
+func TestDeadlineOnTheWall(t *testing.T) {
 	for _, d := range []time.Duration{time.Hour, -time.Hour} {
 		t.Run(d.String(), func(t *testing.T) {
 			setClock(t, d)
@@ -57,7 +57,7 @@ func TestReviewDeadlineOnTheWall(t *testing.T) {
 
 // Requests that came many at once are used again, however they are handled: by a serial actor, in
 // batches, and by others one by one. None is used while it waits, or is at work.
-func TestReviewStock(t *testing.T) {
+func TestStock(t *testing.T) {
 	for name, mode := range map[string]Mode{"serial": Serial, "interleaved": Interleaved, "concurrent": Concurrent} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestReviewStock(t *testing.T) {
 
 // What was dropped with its actor, out of a batch, is not used again: it is still being told of. Nor is
 // what nobody gave for that.
-func TestReviewDroppedIsNotUsedAgain(t *testing.T) {
+func TestDroppedIsNotUsedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("")
 		c := newCell(g, nil)
@@ -157,7 +157,7 @@ func TestReviewDroppedIsNotUsedAgain(t *testing.T) {
 }
 
 // A call that was canceled before it came does not start, also where it is put with others.
-func TestReviewPutAllCanceled(t *testing.T) {
+func TestPutAllCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("0", "1", "2")
 		for _, open := range g.open {
@@ -184,7 +184,7 @@ func TestReviewPutAllCanceled(t *testing.T) {
 }
 
 // What was granted has room in a full inbox, also where it is put with others.
-func TestReviewPutAllGranted(t *testing.T) {
+func TestPutAllGranted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("0")
 		c := newCell(g, func(s *Spec) { s.Inbox = mailbox.Limits{Messages: 2, Bytes: 1 << 20} })

@@ -19,7 +19,7 @@ func callIn(ctx context.Context) (Value, *wire.Error) {
 }
 
 // F1: stop while the start hook of an interleaved actor waits.
-func TestReviewStopDuringWaitingStart(t *testing.T) {
+func TestStopDuringWaitingStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("a")
 		close(g.open["a"])
@@ -63,7 +63,7 @@ func (l late) Value(key any) any {
 }
 
 // F2: a goroutine a handler left behind waits when the handler has returned.
-func TestReviewWaitAfterTheTurn(t *testing.T) {
+func TestWaitAfterTheTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("a")
 		close(g.open["a"])
@@ -100,7 +100,7 @@ func TestReviewWaitAfterTheTurn(t *testing.T) {
 
 // F2c: what waited because it was crowded starts when a handler returns whose turn a goroutine
 // of its own had given up: nobody else would look.
-func TestReviewCrowdedByTheLeft(t *testing.T) {
+func TestCrowdedByTheLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("a")
 		close(g.open["a"])
@@ -137,7 +137,7 @@ func TestReviewCrowdedByTheLeft(t *testing.T) {
 }
 
 // F2b: the handler waits inside a call to itself while a goroutine of it waits too.
-func TestReviewNestedAndGoroutineWait(t *testing.T) {
+func TestNestedAndGoroutineWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("a", "b")
 		var mu sync.Mutex
@@ -189,7 +189,7 @@ func TestReviewNestedAndGoroutineWait(t *testing.T) {
 }
 
 // F3: the connection ends in the middle of a batch that holds a request and a stop.
-func TestReviewAbandonAfterStop(t *testing.T) {
+func TestAbandonAfterStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("a")
 		c := newCell(g, func(s *Spec) { s.Stopping = func(context.Context, any) { g.add("stopping") } })
@@ -207,7 +207,7 @@ func TestReviewAbandonAfterStop(t *testing.T) {
 }
 
 // F4: the stop hook of an interleaved actor that waits, and a second close.
-func TestReviewStopHookOnce(t *testing.T) {
+func TestStopHookOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates()
 		var out []*Call
@@ -231,7 +231,7 @@ func TestReviewStopHookOnce(t *testing.T) {
 }
 
 // F4b: a posted turn comes between the decision to close and closing, and waits.
-func TestReviewStopHookBesideWaitingTurn(t *testing.T) {
+func TestStopHookBesideWaitingTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates()
 		var out []*Call
@@ -260,7 +260,7 @@ func TestReviewStopHookBesideWaitingTurn(t *testing.T) {
 
 // F5: how many handlers of an interleaved actor are at work when all messages were
 // granted.
-func TestReviewInterleavedGranted(t *testing.T) {
+func TestInterleavedGranted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates()
 		var n int
