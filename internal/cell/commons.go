@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/arbiter-go/arbiter/internal/mailbox"
 )
 
 // Commons is what the actors of one host share, so that it need not be made for each
@@ -14,14 +16,15 @@ import (
 // The zero value is ready, and a nil one shares nothing. All methods may be called
 // concurrently.
 type Commons struct {
-	calls sync.Pool // of *Call; see Ask
+	calls  sync.Pool           // of *Call; see Ask
+	memory mailbox.Chunks[job] // of jobs
 
 	leaving sync.WaitGroup // workers that were resting when it was closed
 
 	waiting atomic.Int32 // how many jobs there are; written with mu
 
 	mu     sync.Mutex // guards what follows
-	jobs   jobs
+	jobs   mailbox.Queue[job]
 	coming int             // workers that were woken or started and have not looked for a job yet; at least one while there are jobs
 	idle   []chan struct{} // of the workers that rest, whoever worked last at the end
 	closed bool
@@ -61,8 +64,7 @@ func (s *Commons) work(c *Cell, do func(*Cell, *desk)) {
 		return
 	}
 	s.mu.Lock()
-	s.jobs.push(job{c, do})
-	s.waiting.Store(int32(s.jobs.len()))
+	s.push(job{c, do})
 	s.come()
 }
 
@@ -97,10 +99,9 @@ func (s *Commons) worker() {
 	for {
 		s.mu.Lock()
 		s.coming--
-		for n := 0; s.jobs.len() > 0 && n < shift; n++ {
-			j := s.jobs.pop()
-			s.waiting.Store(int32(s.jobs.len()))
-			if s.jobs.len() > 0 {
+		for n := 0; s.jobs.Len() > 0 && n < shift; n++ {
+			j := s.pop()
+			if s.jobs.Len() > 0 {
 				s.come()
 			} else {
 				s.mu.Unlock()
@@ -109,7 +110,7 @@ func (s *Commons) worker() {
 			d.request = Request{} // an actor that has ended is not kept by who rests
 			s.mu.Lock()
 		}
-		tired := s.jobs.len() > 0 // somebody is on the way for them
+		tired := s.jobs.Len() > 0 // somebody is on the way for them
 		rests := !s.closed && len(s.idle) < maxIdle
 		switch {
 		case rests && tired:
@@ -131,38 +132,20 @@ func (s *Commons) worker() {
 	}
 }
 
-// jobs are what is to be done, in order.
-type jobs struct {
-	all   []job
-	first int // before it all were taken
+// push puts j behind what is to be done. What waits is bounded by how many actors there are.
+func (s *Commons) push(j job) {
+	s.jobs.Share(&s.memory)
+	s.jobs.Push(mailbox.Data, j, 0, mailbox.Limits{}, true)
+	s.waiting.Store(int32(s.jobs.Len()))
 }
 
-func (q *jobs) len() int { return len(q.all) - q.first }
-
-func (q *jobs) push(j job) {
-	if q.first > 0 && len(q.all) == cap(q.all) && q.first >= len(q.all)/2 {
-		n := copy(q.all, q.all[q.first:])
-		clear(q.all[n:])
-		q.all, q.first = q.all[:n], 0
-	}
-	q.all = append(q.all, j)
-}
-
-func (q *jobs) pop() job {
-	j := q.all[q.first]
-	q.all[q.first] = job{}
-	q.first++
-	if q.first == len(q.all) {
-		q.all, q.first = q.all[:0], 0
-		if cap(q.all) > maxJobs {
-			q.all = nil
-		}
-	}
+// pop takes what is to be done next; there is something.
+func (s *Commons) pop() job {
+	j, _ := s.jobs.Pop()
+	s.jobs.Release(0)
+	s.waiting.Store(int32(s.jobs.Len()))
 	return j
 }
-
-// maxJobs is for how many jobs room is kept while there are none.
-const maxJobs = 1024
 
 // Close ends the workers that rest, and returns when they have ended. Those at work
 // end when they have nothing to do; what is still to be done is done.

@@ -85,43 +85,7 @@ func TestFewWorkersForMuch(t *testing.T) {
 		if rest := len(g.commons.idle); rest == 0 || rest >= maxIdle {
 			t.Errorf("%d workers rest now, of at most %d", rest, maxIdle)
 		}
-		if room := cap(g.commons.jobs.all); room > maxJobs {
-			t.Errorf("room for %d jobs is kept", room)
-		}
 	})
-}
-
-// Jobs are taken in order, and what was taken leaves its room to what comes.
-func TestJobs(t *testing.T) {
-	var q jobs
-	cells := make([]Cell, 64)
-	in, out := 0, 0
-	for round := range 10_000 {
-		for range 1 + round%3 {
-			q.push(job{cell: &cells[in%len(cells)]})
-			in++
-		}
-		for range 1 + (round+1)%3 {
-			if q.len() != in-out {
-				t.Fatalf("%d jobs wait, want %d", q.len(), in-out)
-			}
-			if q.len() == 0 {
-				break
-			}
-			if j := q.pop(); j.cell != &cells[out%len(cells)] {
-				t.Fatalf("job %d is another one", out)
-			}
-			out++
-		}
-	}
-	if room := cap(q.all); room > 16 {
-		t.Errorf("room for %d, where at most 5 wait", room)
-	}
-	for i := range q.all[:q.first] {
-		if q.all[i].cell != nil {
-			t.Error("an actor is kept by a job that was taken")
-		}
-	}
 }
 
 // A worker does so many jobs and no more before it leaves the rest to the next; whoever
