@@ -1371,6 +1371,8 @@ class _Life(asyncio.Protocol):
     def _pump(self) -> None:
         """Starts what may start."""
         while self._inbox and self._busy < self.actor.limit and not self._back and self.state in ("running", "stopping"):
+            if self.ended.done():
+                return  # the program is about to exit
             if len(self._working) >= max(self.actor.limit, self.actor.inbox[0]) and not self._inbox[0][0]._chained:
                 return  # as many interleaved handlers wait as messages may
             r, c = self._inbox.popleft()

@@ -476,12 +476,13 @@ class Programs(unittest.TestCase):
         text = "import arbiter, sys; a = arbiter.Actor('x')\n@a.command\n%s leave(): sys.exit(7)\na.run()" % define
         with theirs:
             p = subprocess.Popen([sys.executable, "-c", text], cwd=pathlib.Path(__file__).parent, pass_fds=[theirs.fileno()],
-                                 env={**os.environ, "ARBITER_FD": str(theirs.fileno())})
+                                 stderr=subprocess.PIPE, text=True, env={**os.environ, "ARBITER_FD": str(theirs.fileno())})
         peer = Peer(ours)
         peer.welcome()
-        peer.say(command="leave", target="me-1", ack="1")
+        for n in range(3):  # what waits behind the first one is not begun any more
+            peer.say(command="leave", target="me-1", ack=str(n))
         self.assertIsNone(peer.next())
-        self.assertEqual(p.wait(60), 7)
+        self.assertEqual((p.communicate(timeout=60)[1], p.returncode), ("", 7))
 
     def test_the_connection_lasts_as_long_as_the_program(self):
         ours, theirs = socket.socketpair()
