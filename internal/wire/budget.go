@@ -349,3 +349,33 @@ func itemEnd(b []byte) int {
 	}
 	return at
 }
+
+// datedKey reports whether a map in the item at the start of b has a key that is a
+// time as text, and what follows the item. b was checked, so it recurs no deeper
+// than Limits.Depth. rest means nothing when there is one.
+func datedKey(b []byte) (found bool, rest []byte) {
+	h, _ := readHead(b)
+	b = b[h.size:]
+	switch h.major {
+	case majorBytes, majorText:
+		return false, b[h.arg:]
+	case majorTag:
+		return datedKey(b)
+	case majorArray, majorMap:
+		for range h.arg {
+			if h.major == majorMap {
+				key, _ := readHead(b)
+				if key.major == majorTag && key.arg == tagTimeText {
+					return true, nil
+				}
+				if found, b = datedKey(b); found {
+					return true, nil
+				}
+			}
+			if found, b = datedKey(b); found {
+				return true, nil
+			}
+		}
+	}
+	return false, b
+}

@@ -475,9 +475,15 @@ func decodeCBOR(data []byte, target reflect.Value, l Limits) *FieldError {
 	if fault := checkFor(data, l, p, target.Type().Elem()); fault != nil {
 		return fault
 	}
-	err := unmarshal(valueDec, data, target.Interface())
-	if err == nil {
-		return nil
+	var err error
+	dated := false
+	if p.dynamic {
+		dated, _ = datedKey(data) // which valueDec would take for a key of text
+	}
+	if !dated {
+		if err = unmarshal(valueDec, data, target.Interface()); err == nil {
+			return nil
+		}
 	}
 	if p.dynamic {
 		// Perhaps only a map in an any has keys that are not text.

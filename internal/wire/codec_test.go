@@ -371,6 +371,75 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// A time is no text because it stands in a key, wherever the map is.
+func TestTimesAsKeys(t *testing.T) {
+	when := time.Date(2026, 11, 23, 11, 15, 0, 0, time.UTC)
+	const text = "2026-11-23T11:15:00Z"
+	for name, in := range map[string]any{
+		"alone":          map[time.Time]int{when: 1},
+		"in a list":      []any{1, map[time.Time]int{when: 1}},
+		"in a map":       map[string]any{"a": map[time.Time]int{when: 1}},
+		"beside text":    map[any]any{"a": 1, when: 1},
+		"beside itself":  map[any]any{text: 1, when: 1},
+		"its value":      map[time.Time]any{when: map[time.Time]int{when: 1}},
+		"in a long list": append(make([]any, 30), map[time.Time]int{when: 1}),
+	} {
+		first, err := Encode(CodecCBOR, nil, in)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		var v any
+		if err := Decode(CodecCBOR, first, &v); err != nil {
+			t.Fatal(name, err)
+		}
+		second, err := Encode(CodecCBOR, nil, v)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		times := func(b []byte) int { return bytes.Count(b, append([]byte{0xc0, 0x74}, text...)) }
+		if len(first) != len(second) || times(first) != times(second) {
+			t.Errorf("%s: %x became %x", name, first, second)
+		}
+	}
+
+	// Each way a time can be written.
+	pair := func(keys ...string) []byte {
+		b := []byte{0xa0 | byte(len(keys))}
+		for _, k := range keys {
+			b = append(append(b, k...), 0xf6)
+		}
+		return b
+	}
+	for name, key := range map[string]string{"text": "\xc0\x74" + text, "text, a long tag": "\xd8\x00\x74" + text, "seconds": "\xc1\x1a\x69\x23\x80\xc4"} {
+		var v any
+		if err := Decode(CodecCBOR, pair(key), &v); err != nil {
+			t.Fatal(name, err)
+		}
+		m, _ := v.(map[any]any)
+		for k := range m {
+			if at, ok := k.(time.Time); !ok || !at.Equal(time.Unix(0x692380c4, 0)) && !at.Equal(when) {
+				t.Errorf("%s: %#v", name, v)
+			}
+		}
+		if len(m) != 1 {
+			t.Errorf("%s: %#v", name, v)
+		}
+	}
+	var typed map[string]any
+	if err := Decode(CodecCBOR, pair("\xc0\x74"+text), &typed); err != nil || len(typed) != 1 {
+		t.Errorf("%v, %v", typed, err)
+	}
+
+	// In UTC these are one time with one image, which no map has twice.
+	defer func(l *time.Location) { time.Local = l }(time.Local)
+	time.Local = time.UTC
+	var v any
+	err := Decode(CodecCBOR, pair("\xc1\x00", "\xc0\x741970-01-01T00:00:00Z"), &v)
+	if err == nil || !strings.Contains(err.Error(), "twice") {
+		t.Errorf("%#v, %v", v, err)
+	}
+}
+
 // The short ways must give what the library gives.
 func TestScalarsAgreeWithTheLibrary(t *testing.T) {
 	for _, v := range []any{

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -363,6 +364,7 @@ func settled(x any, hops int) (any, error) {
 		}
 	case map[any]any:
 		text := make(map[string]any, len(x))
+		var times map[string]bool // by their images
 		for k, v := range x {
 			switch k := k.(type) {
 			case *big.Int:
@@ -371,6 +373,15 @@ func settled(x any, hops int) (any, error) {
 				if math.IsNaN(k) {
 					return nil, errNaN // setting it below would add one, for ever
 				}
+			case time.Time:
+				image := k.Format(time.RFC3339Nano)
+				if times[image] {
+					return nil, fmt.Errorf("the key %s stands twice in one map", image)
+				}
+				if times == nil {
+					times = make(map[string]bool)
+				}
+				times[image] = true
 			}
 			if v, err = settled(v, hops+1); err != nil {
 				return nil, err
