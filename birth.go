@@ -44,7 +44,7 @@ func (e *embryo) connect(i *incarnation) {
 		ours, _ = net.Pipe() // a road for messages all the same, until they are told
 	}
 	e.theirs = theirs
-	var t peer.Transport = peer.Choose(peer.NewTransport(ours), false)
+	var t peer.Transport = peer.Choose(peer.NewTransport(ours), nil)
 	if i.place == inProgram && i.arb.nearestAddress() != "" {
 		e.door = newDoor(t)
 		t = e.door

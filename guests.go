@@ -2,8 +2,10 @@ package arbiter
 
 import (
 	"container/list"
-	"context"
+	"errors"
 	"fmt"
+	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -20,6 +22,8 @@ var (
 	errNoHello = fmt.Errorf("no hello came within %v", helloWait)
 	// errOusted ends one of too many of these.
 	errOusted = fmt.Errorf("no hello came, and %d others have come to this listener since", maxGuests)
+	// errClosing ends those that are left.
+	errClosing = errors.New("no hello came before the arbiter stopped")
 )
 
 // guests are those at a listener who have not said yet who they are. When there are
@@ -27,22 +31,99 @@ var (
 // milliseconds, so that who opens connections and says nothing keeps nobody out.
 type guests struct {
 	mu     sync.Mutex
-	silent list.List // of context.CancelCauseFunc; the oldest in front
+	silent list.List // of *guest; the oldest in front
 }
 
-// enter adds a guest. It is to leave when ctx ends, and is none any more once it has
-// called greeted, which may be done more than once.
-func (g *guests) enter() (ctx context.Context, greeted func()) {
-	ctx, oust := context.WithCancelCause(context.Background())
+// guest is one of them. It needs no goroutine and no timer besides its reader and the
+// deadline of its connection: there may be thousands a second.
+type guest struct {
+	of   *guests
+	conn net.Conn
+
+	// Guarded by of.mu.
+	at     *list.Element
+	closes bool  // who reads sets deadlines of its own: it is closed when it has to go
+	known  bool  // it has said who it is
+	gone   error // why it has to go; nil: it may stay
+}
+
+// enter adds who has connected by c.
+func (g *guests) enter(c net.Conn) *guest {
+	v := &guest{of: g, conn: c}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.silent.Len() >= maxGuests {
-		g.silent.Remove(g.silent.Front()).(context.CancelCauseFunc)(errOusted)
+		g.silent.Remove(g.silent.Front()).(*guest).oustLocked(errOusted)
 	}
-	e := g.silent.PushBack(oust)
-	return ctx, func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.silent.Remove(e)
+	v.at = g.silent.PushBack(v)
+	return v
+}
+
+// close sends all of them away. None is to enter any more.
+func (g *guests) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for g.silent.Len() > 0 {
+		g.silent.Remove(g.silent.Front()).(*guest).oustLocked(errClosing)
 	}
+}
+
+// longAgo is a deadline that is over.
+var longAgo = time.Unix(1, 0)
+
+// oustLocked has who reads from g notice that it is to go.
+func (g *guest) oustLocked(why error) {
+	if g.gone = why; g.closes {
+		go g.conn.Close() // which may wait for the reader
+	} else {
+		_ = g.conn.SetReadDeadline(longAgo)
+	}
+}
+
+// hurry gives g until helloWait from now.
+func (g *guest) hurry() {
+	g.of.mu.Lock()
+	defer g.of.mu.Unlock()
+	if g.gone == nil {
+		_ = g.conn.SetReadDeadline(time.Now().Add(helloWait))
+	}
+}
+
+// lend leaves the deadlines of the connection to somebody else.
+func (g *guest) lend() {
+	g.of.mu.Lock()
+	defer g.of.mu.Unlock()
+	if g.closes = true; g.gone != nil {
+		go g.conn.Close()
+	} else {
+		_ = g.conn.SetReadDeadline(time.Time{})
+	}
+}
+
+// greeted says that g is a guest no more. It may be called more than once.
+func (g *guest) greeted() {
+	g.of.mu.Lock()
+	defer g.of.mu.Unlock()
+	if g.known {
+		return
+	}
+	g.known = true
+	g.of.silent.Remove(g.at)
+	if !g.closes {
+		_ = g.conn.SetReadDeadline(time.Time{})
+	}
+}
+
+// why returns why reading from g has failed with err.
+func (g *guest) why(err error) error {
+	late := errors.Is(err, os.ErrDeadlineExceeded)
+	g.of.mu.Lock()
+	defer g.of.mu.Unlock()
+	switch {
+	case g.gone != nil && (late || errors.Is(err, net.ErrClosed)):
+		return g.gone
+	case late:
+		return errNoHello
+	}
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
 )
 
@@ -84,4 +85,86 @@ func TestStrangersKeepNobodyOut(t *testing.T) {
 		t.Errorf("%d connections are counted as refused", n)
 	}
 	eventually(t, "the log says why", func() bool { return strings.Contains(w.log.String(), "others have come to this listener since") })
+}
+
+// TestStopWaitsForNoGuest: who has not said who it is by then is not waited for, in
+// whatever part of that it is.
+func TestStopWaitsForNoGuest(t *testing.T) {
+	asked := make(chan struct{}, 2)
+	w := newWorld(t, func(o *arbiter.Options) {
+		o.HTTP = func(_ *arbiter.Arbiter, c net.Conn) {
+			asked <- struct{}{}
+			_, _ = io.Copy(io.Discard, c)
+		}
+		o.Pulsar.Bind = "127.0.0.1:0"
+	})
+	var left []net.Conn
+	for _, of := range []string{"tcp:", "unix:", "pulsar:"} {
+		network, address, _ := strings.Cut(w.address(of), ":")
+		if network == "pulsar" {
+			network = "tcp"
+		}
+		for _, said := range []string{"", "\x82\x24\x01\x00\x01", "GET / HT"} {
+			c, err := net.Dial(network, address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if _, err := io.WriteString(c, said); err != nil {
+				t.Fatal(err)
+			}
+			if said == "GET / HT" && of != "pulsar:" {
+				<-asked
+			}
+			left = append(left, c)
+		}
+	}
+	began := time.Now()
+	if err := w.arb.Stop(context.Background()); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+	if took := time.Since(began); took > 3*time.Second { // they had 5 s
+		t.Errorf("Stop took %v", took)
+	}
+	for i, c := range left {
+		_ = c.SetReadDeadline(time.Now().Add(time.Second))
+		if b, err := io.ReadAll(c); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("connection %d was told %q, %v", i, b, err)
+		}
+	}
+}
+
+// TestBrowsersKeepNobodyOut: who has begun an HTTP request is a guest as well.
+func TestBrowsersKeepNobodyOut(t *testing.T) {
+	asked := make(chan struct{}, 300)
+	w := newWorld(t, func(o *arbiter.Options) {
+		o.HTTP = func(_ *arbiter.Arbiter, c net.Conn) {
+			asked <- struct{}{}
+			err := error(os.ErrDeadlineExceeded)
+			for n := 0; n < 100 && errors.Is(err, os.ErrDeadlineExceeded); n++ {
+				_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // of its own, as servers have
+				_, err = io.Copy(io.Discard, c)
+			}
+		}
+	})
+	address := strings.TrimPrefix(w.address("tcp:"), "tcp:")
+	var first net.Conn
+	for i := range 300 {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			first = c
+			<-asked // it is HTTP that reads it now
+		}
+	}
+	_ = first.SetReadDeadline(time.Now().Add(4 * time.Second))
+	if _, err := first.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the first to come: %v, want its end", err)
+	}
 }

@@ -62,18 +62,19 @@ func (a *Arbiter) admitToken(_ net.Conn, h *wire.Hello) *wire.Error {
 
 // accept takes connections at l until it is closed, and greets them.
 func (a *Arbiter) accept(l net.Listener, address string, admit admit) {
-	a.acceptAt(l, address, func(ctx context.Context, c net.Conn, greeted func()) { a.receive(ctx, c, admit, greeted) })
+	a.acceptAt(l, address, func(g *guest) { a.receive(g, admit) })
 }
 
 // acceptAt takes connections at l until it is closed. serve has each one until its end,
-// and says when it knows who it is; if ctx ends before, it lets it go.
-func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(ctx context.Context, c net.Conn, greeted func())) {
+// and says when it knows who it is: g.greeted.
+func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(g *guest)) {
 	a.mu.Lock()
 	a.listeners = append(a.listeners, l)
 	a.addresses = append(a.addresses, address)
 	a.mu.Unlock()
 	guests := new(guests)
 	a.background(func() {
+		defer guests.close() // or Stop would wait for them
 		for {
 			c, err := l.Accept()
 			if errors.Is(err, net.ErrClosed) {
@@ -85,37 +86,53 @@ func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(ctx contex
 				time.Sleep(100 * time.Millisecond)
 				continue
 			}
-			ctx, greeted := guests.enter()
-			if !a.background(func() { serve(ctx, c, greeted) }) {
-				greeted()
+			g := guests.enter(c)
+			if !a.background(func() { serve(g) }) {
+				g.greeted()
 				_ = c.Close()
 			}
 		}
 	})
 }
 
-// receive serves whoever connected by c, until that has ended.
-func (a *Arbiter) receive(ctx context.Context, c net.Conn, admit admit, greeted func()) {
-	t := peer.Choose(peer.NewTransport(c), a.options.HTTP != nil)
-	l := new(letters)
-	conn := a.newConn(t, nil, l.add)
-	s, err := a.introduce(ctx, conn, t, l, func(h *wire.Hello) *wire.Error { return admit(c, h) })
-	if errors.Is(err, peer.ErrHTTP) {
-		g := &webGuest{Conn: c, read: t.ReadAlready(), ctx: ctx, greeted: greeted}
-		defer greeted()
-		defer g.Close()
-		defer context.AfterFunc(ctx, func() { _ = g.Close() })()
-		a.options.HTTP(a, g)
+// receive serves whoever connected as g, until that has ended. Nothing is made for it
+// before it has said something.
+func (a *Arbiter) receive(g *guest, admit admit) {
+	g.hurry()
+	read, whole, err := peer.Await(g.conn, a.options.HTTP != nil)
+	switch {
+	case errors.Is(err, peer.ErrHTTP):
+		w := &webGuest{Conn: g.conn, read: read, guest: g}
+		g.lend()
+		defer g.greeted()
+		defer w.Close()
+		a.options.HTTP(a, w)
 		return
+	case err != nil:
+		g.greeted()
+		a.refused(func() peer.Info { return peer.InfoOf(g.conn) }, g.why(err))
+		_ = g.conn.Close()
+		return
+	case whole:
+		g.greeted()
 	}
-	greeted()
-	a.serveGuest(conn, s, err)
+	a.greet(peer.Choose(peer.NewTransport(g.conn), read), g, func(h *wire.Hello) *wire.Error { return admit(g.conn, h) })
 }
 
 // ServeConn serves the other end of t as an actor that joined, until that has
 // ended. It is for arbitertest: nobody else can name a Transport.
 func (a *Arbiter) ServeConn(t peer.Transport) {
-	a.greet(context.Background(), peer.Choose(t, false), func(*wire.Hello) *wire.Error { return nil }, func() {})
+	stop := time.AfterFunc(helloWait, func() { _ = t.Close() })
+	read, _, err := peer.Await(t, false)
+	if !stop.Stop() && err != nil {
+		err = errNoHello
+	}
+	if err != nil {
+		a.refused(t.Info, err)
+		_ = t.Close()
+		return
+	}
+	a.greet(peer.Choose(t, read), nil, func(*wire.Hello) *wire.Error { return nil })
 }
 
 // ServeWebsocket serves the client of a websocket as an actor of the json profile,
@@ -123,11 +140,11 @@ func (a *Arbiter) ServeConn(t peer.Transport) {
 // read of c after it. With token, the hello must say Options.Token, and if there is
 // none nobody may join. The package websocket does the rest.
 func (a *Arbiter) ServeWebsocket(c net.Conn, read []byte, token bool) {
-	ctx, greeted := context.Background(), func() {}
-	if g, ok := c.(*webGuest); ok {
-		c, read, ctx, greeted = g.Conn, append(read, g.read...), g.ctx, g.greeted
+	var g *guest
+	if w, ok := c.(*webGuest); ok {
+		c, read, g = w.Conn, append(read, w.read...), w.guest
 	}
-	a.greet(ctx, peer.NewJSON(peer.NewTransport(c), read, frame.MaskRequired), func(h *wire.Hello) *wire.Error {
+	a.greet(peer.NewJSON(peer.NewTransport(c), read, frame.MaskRequired), g, func(h *wire.Hello) *wire.Error {
 		if !token {
 			return nil
 		}
@@ -135,55 +152,51 @@ func (a *Arbiter) ServeWebsocket(c net.Conn, read []byte, token bool) {
 			return wire.Errorf(wire.CodeRefused, "this arbiter has no token, so nobody can know it: set Options.Token")
 		}
 		return a.admitToken(c, h)
-	}, greeted)
+	})
 }
 
 // webGuest is a connection that began with an HTTP request.
 type webGuest struct {
 	net.Conn
-	read    []byte          // was read already
-	ctx     context.Context // ends when it is to leave
-	greeted func()
+	read  []byte // was read already
+	guest *guest
 }
 
 // Read reads what was read already, then the connection.
-func (g *webGuest) Read(b []byte) (int, error) {
-	if len(g.read) > 0 {
-		n := copy(b, g.read)
-		g.read = g.read[n:]
+func (w *webGuest) Read(b []byte) (int, error) {
+	if len(w.read) > 0 {
+		n := copy(b, w.read)
+		w.read = w.read[n:]
 		return n, nil
 	}
-	return g.Conn.Read(b)
+	return w.Conn.Read(b)
 }
 
-// greet takes the hello of whoever is at t, and serves it until it ends. greeted
-// is called once the hello is over.
-func (a *Arbiter) greet(ctx context.Context, t peer.Transport, admit func(*wire.Hello) *wire.Error, greeted func()) {
+// greet takes the hello of whoever is at t, and serves it until it ends. g, if not nil, is
+// greeted once the hello is over.
+func (a *Arbiter) greet(t peer.Transport, g *guest, admit func(*wire.Hello) *wire.Error) {
 	l := new(letters)
 	conn := a.newConn(t, nil, l.add)
-	s, err := a.introduce(ctx, conn, t, l, admit)
-	greeted()
-	a.serveGuest(conn, s, err)
-}
-
-// serveGuest serves who was introduced as s until it ends, or closes conn because of
-// err.
-func (a *Arbiter) serveGuest(conn *peer.Conn, s *session, err error) {
-	if s == nil && err == nil {
-		return // it went elsewhere
+	s, err := a.introduce(conn, t, l, admit)
+	if g != nil {
+		g.greeted()
 	}
-	if err != nil {
-		a.refused(conn.Info(), err)
+	switch {
+	case err != nil:
+		if g != nil {
+			err = g.why(err)
+		}
+		a.refused(conn.Info, err)
 		conn.Close(err)
-		return
+	case s != nil: // else it went elsewhere
+		s.serve()
 	}
-	s.serve()
 }
 
-// introduce makes a session of whoever says hello before ctx ends. It is nil, without an error, for
+// introduce makes a session of whoever says hello within helloWait. It is nil, without an error, for
 // a program that the arbiter has started: that has one already.
-func (a *Arbiter) introduce(ctx context.Context, conn *peer.Conn, t peer.Transport, l *letters, admit func(*wire.Hello) *wire.Error) (*session, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, helloWait, errNoHello)
+func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, admit func(*wire.Hello) *wire.Error) (*session, error) {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), helloWait, errNoHello)
 	defer cancel()
 	hello, err := conn.AwaitHello(ctx)
 	if err != nil {

@@ -133,31 +133,29 @@ func (g *pulsarGate) close() {
 	}
 }
 
-// greet serves one connection, from its first byte to its end. greeted is called when it
-// is known who it is.
-func (g *pulsarGate) greet(ctx context.Context, c net.Conn, greeted func()) {
+// greet serves one connection, from its first byte to its end.
+func (g *pulsarGate) greet(v *guest) {
 	a := g.arb
-	t := &unheard{Transport: peer.NewTransport(c), limit: g.options.Timeout}
+	t := &unheard{Transport: peer.NewTransport(v.conn), limit: g.options.Timeout}
 	p := peer.NewPulsar(t, peer.PulsarOptions{
 		MaxMessage: a.options.MaxMessage, Timeout: g.options.CallTimeout, NoRun: g.options.NoRun, Logger: a.log,
 	})
 	if !g.enter(p) {
-		greeted()
+		v.greeted()
 		_ = p.Close()
 		return
 	}
 	t.arm()
-	pardoned := context.AfterFunc(ctx, func() { _ = p.Close() })
 	var spawned *incarnation
 	err := p.Await(func(aid string) (ok bool) {
 		spawned, ok = g.admit(aid)
 		return ok
 	})
 	t.disarm()
-	pardoned()
 	g.leave(p)
-	greeted()
+	v.greeted()
 	if err != nil {
+		err = v.why(err)
 		a.log.Debug("a connection of pulsar that was nobody's has ended", "from", p.Info().Remote, "error", err)
 		_ = p.Close()
 		return
@@ -171,7 +169,7 @@ func (g *pulsarGate) greet(ctx context.Context, c net.Conn, greeted func()) {
 	}
 	l := new(letters)
 	conn := a.newPulsarConn(p, nil, l.add)
-	s, err := a.introduce(ctx, conn, p, l, func(*wire.Hello) *wire.Error { return nil })
+	s, err := a.introduce(conn, p, l, func(*wire.Hello) *wire.Error { return nil })
 	if err != nil {
 		a.log.Warn("an actor of pulsar was refused", "aid", p.AID(), "error", err)
 		conn.Close(err)

@@ -16,11 +16,12 @@ type refusals struct {
 }
 
 // refused counts a connection that was refused because of err.
-func (a *Arbiter) refused(at peer.Info, err error) {
+func (a *Arbiter) refused(at func() peer.Info, err error) {
 	r := &a.refusals
 	total := r.total.Add(1)
 	if now := time.Now().Unix(); r.logged.Swap(now) != now {
 		since := total - r.counted.Swap(total)
+		at := at()
 		a.log.Warn("a connection was refused", "from", at.Remote, "transport", at.Network, "error", err, "refused", since)
 	}
 }

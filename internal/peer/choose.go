@@ -1,26 +1,20 @@
 package peer
 
 import (
-	"errors"
 	"sync/atomic"
 
 	"github.com/arbiter-go/arbiter/internal/frame"
 )
 
-// ErrHTTP is what the first Read of a Chooser returns if the other end speaks HTTP.
-var ErrHTTP = errors.New("the other end speaks HTTP")
-
 // Chooser is the Transport of whoever connects: the first byte that comes tells
-// which profile is spoken. A text frame is json; "G", with which an HTTP request
-// begins, is ErrHTTP where that is taken; everything else is native, or is refused as
-// such.
+// which profile is spoken. A text frame is json; everything else is native, or is
+// refused as such.
 type Chooser struct {
 	socket Transport
-	http   bool
 	conn   *Conn
 
 	to   atomic.Pointer[chosen] // nil: nothing was read yet
-	read []byte                 // what was, of HTTP
+	read []byte                 // was read of the socket, and not yet of this
 }
 
 type chosen struct {
@@ -28,8 +22,8 @@ type chosen struct {
 	profile Profile
 }
 
-// Choose returns t as a Chooser. http says whether HTTP is taken.
-func Choose(t Transport, http bool) *Chooser { return &Chooser{socket: t, http: http} }
+// Choose returns t, of which read was read already, as a Chooser.
+func Choose(t Transport, read []byte) *Chooser { return &Chooser{socket: t, read: read} }
 
 // Bind makes c the Conn that is spoken to.
 func (s *Chooser) Bind(c *Conn) {
@@ -49,31 +43,37 @@ func (s *Chooser) meter(m frame.Memory) {
 
 // Read reads native frames, whatever the other end sends.
 func (s *Chooser) Read(b []byte) (int, error) {
-	if to := s.to.Load(); to != nil {
+	if to := s.to.Load(); to != nil && len(s.read) == 0 {
 		return to.Read(b)
 	}
-	n, err := s.socket.Read(b)
-	if n == 0 {
+	n, err := s.readSocket(b)
+	if n == 0 || s.to.Load() != nil {
 		return n, err
 	}
-	switch {
-	case b[0]&^0x80 == byte(frame.Text): // the first fragment of a message, too
-		j := NewJSON(s.socket, append([]byte{}, b[:n]...), frame.Unmasked)
+	if b[0]&^0x80 == byte(frame.Text) { // the first fragment of a message, too
+		j := NewJSON(s.socket, append(append([]byte{}, b[:n]...), s.read...), frame.Unmasked)
+		s.read = nil
 		if binder, ok := j.(Binder); ok {
 			binder.Bind(s.conn)
 		}
 		s.to.Store(&chosen{j, JSON})
 		return j.Read(b)
-	case b[0] == 'G' && s.http:
-		s.read = append([]byte{}, b[:n]...)
-		return 0, ErrHTTP
 	}
 	s.to.Store(&chosen{s.socket, Native})
 	return n, err
 }
 
-// ReadAlready returns what was read of an HTTP request.
-func (s *Chooser) ReadAlready() []byte { return s.read }
+// readSocket reads what was read already, or else the socket.
+func (s *Chooser) readSocket(b []byte) (int, error) {
+	if len(s.read) == 0 {
+		return s.socket.Read(b)
+	}
+	n := copy(b, s.read)
+	if s.read = s.read[n:]; len(s.read) == 0 {
+		s.read = nil
+	}
+	return n, nil
+}
 
 // chosen returns where to write: before anything was read, what is written is a
 // native refusal.

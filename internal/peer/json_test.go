@@ -125,7 +125,7 @@ type texter struct {
 func jsonEnd(t *testing.T, n int, o Options) (*Conn, *texter) {
 	ours, theirs := PipeSize(n)
 	o.Logger = quiet
-	return New(Choose(ours, false), o), &texter{t, theirs, frame.NewReader(theirs, frame.Options{})}
+	return New(Choose(ours, nil), o), &texter{t, theirs, frame.NewReader(theirs, frame.Options{})}
 }
 
 func (x *texter) say(format string, args ...any) {

@@ -53,8 +53,8 @@ func closeWrite(c net.Conn) error {
 	return nil
 }
 
-// netInfo returns what the addresses of c say.
-func netInfo(c net.Conn) Info {
+// InfoOf returns what the addresses of c say.
+func InfoOf(c net.Conn) Info {
 	info := Info{UID: -1}
 	if a := c.LocalAddr(); a != nil {
 		info.Network = a.Network()

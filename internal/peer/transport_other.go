@@ -4,4 +4,4 @@ package peer
 
 import "net"
 
-func newSocket(c net.Conn) Transport { return &stream{c, netInfo(c)} }
+func newSocket(c net.Conn) Transport { return &stream{c, InfoOf(c)} }

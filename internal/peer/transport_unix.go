@@ -30,13 +30,13 @@ type socket struct {
 func newSocket(c net.Conn) Transport {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
-		return &stream{c, netInfo(c)}
+		return &stream{c, InfoOf(c)}
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return &stream{c, netInfo(c)}
+		return &stream{c, InfoOf(c)}
 	}
-	s := &socket{stream: stream{c, netInfo(c)}, raw: raw}
+	s := &socket{stream: stream{c, InfoOf(c)}, raw: raw}
 	write := syscall.Write
 	switch c.(type) {
 	case *net.TCPConn, *net.UnixConn: // a socket it is, and nothing else
