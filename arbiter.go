@@ -109,6 +109,7 @@ type Arbiter struct {
 	registry *registry
 	commons  cell.Commons
 	budget   *peer.Budget // of what is held for others
+	pool     peer.Pool    // of what connections write and read with
 	tag      string       // tells this arbiter's aids from those of others
 
 	// each safe by itself

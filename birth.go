@@ -429,7 +429,7 @@ func (a *Arbiter) newConn(t peer.Transport, args *actor.SpawnArgs, lost func(*wi
 	every, timeout := a.heartbeat(args)
 	return peer.New(t, peer.Options{
 		MaxMessage: a.options.MaxMessage, Window: sessionWindow, Logger: a.log, OwnsEnd: true,
-		Interval: ownBeat(every, timeout), Timeout: timeout, Lost: lost, Budget: a.budget,
+		Interval: ownBeat(every, timeout), Timeout: timeout, Lost: lost, Budget: a.budget, Pool: &a.pool,
 	})
 }
 

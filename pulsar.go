@@ -267,7 +267,7 @@ func (a *Arbiter) newPulsarConn(t peer.Transport, args *actor.SpawnArgs, lost fu
 	}
 	return peer.New(t, peer.Options{
 		MaxMessage: a.options.MaxMessage, Window: peer.PulsarWindow, Outbox: pulsarOutbox, Logger: a.log, OwnsEnd: true,
-		Timeout: timeout, Lost: lost, Budget: a.budget,
+		Timeout: timeout, Lost: lost, Budget: a.budget, Pool: &a.pool,
 	})
 }
 
