@@ -36,10 +36,8 @@ func (r *Reader) placed(h *Header, n int) ([]byte, error) {
 			return nil, cut(err)
 		}
 		if have += k; have > len(dst) {
-			if len(r.buf) < minBuffer {
-				r.buf = make([]byte, r.size)
-			}
-			r.start, r.end = 0, copy(r.buf, dst[len(dst):have])
+			r.hold()
+			r.end = copy(r.buf, dst[len(dst):have])
 		}
 	}
 	return dst, nil

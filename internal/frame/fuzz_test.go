@@ -167,7 +167,7 @@ func (p *pieces) Read(b []byte) (int, error) {
 }
 
 func FuzzReader(f *testing.F) {
-	const masked, fragments, utf, repeat = 1, 2, 4, 8
+	const masked, fragments, utf, repeat, lends = 1, 2, 4, 8, 16
 	f.Add(frames("t:é", "b:b", "p:1", "q:", "x:\x03\xe8"), []byte{1}, uint8(utf), uint16(0))
 	f.Add(frames("tm:é", "bm:b", "pm:1"), []byte{3, 1}, uint8(masked|utf), uint16(10))
 	f.Add(frames("b+:a", "p:1", "c+:b", "c:c", "b:d"), []byte{2}, uint8(fragments), uint16(3))
@@ -179,6 +179,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(frames("b:"+big(300), "b+:"+big(200), "c:"+big(201)), []byte{255}, uint8(fragments|repeat), uint16(400))
 	f.Add(announce(Header{Fin: true, Opcode: Text}, 60000), []byte{1}, uint8(utf), uint16(0))
 	f.Add(announce(Header{Fin: true, Opcode: Text}, 1<<62), []byte{1}, uint8(utf), uint16(0))
+	f.Add(frames("b:"+big(300), "t:é", "b:b"), []byte{200, 7, 1}, uint8(repeat|lends), uint16(400))
 	f.Fuzz(func(t *testing.T, b, sizes []byte, flags uint8, limit uint16) {
 		o := Options{Limit: int(limit) * 3, Fragments: flags&fragments != 0, TextUTF8: flags&utf != 0}
 		if flags&masked != 0 {
@@ -189,7 +190,12 @@ func FuzzReader(f *testing.F) {
 		}
 		want, code, loose := model(b, o)
 		src := &pieces{b: bytes.Clone(b), sizes: sizes}
-		r := NewReader(src, o)
+		var stream io.Reader = src
+		if flags&lends != 0 {
+			o.Buffers = new(Buffers)
+			stream = &hesitant{src, o.Buffers}
+		}
+		r := NewReader(stream, o)
 		most := uint64(faith)
 		if o.Limit > 0 {
 			most = uint64(o.Limit)

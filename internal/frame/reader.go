@@ -47,6 +47,9 @@ type Options struct {
 	// Cut has a message for which there is no memory (SetMemory) read all the same, and told
 	// without its end: see Reader.Missing. Default: it is an error.
 	Cut bool
+	// Buffers, if not nil, are where the buffer comes from. If the stream is Patient, it is
+	// given back while nothing comes. Default: the reader has one of its own.
+	Buffers *Buffers
 }
 
 // PlaceHead is how many bytes of a frame Options.Place is given.
@@ -89,7 +92,7 @@ const (
 //
 // It reads as much as the stream has and its buffer holds, so that one read takes
 // many small frames: what it has read cannot be read from the stream again. Its
-// buffer is 4 KiB, up to 256 KiB while reads fill it. A message that is longer or
+// buffer is 4 KiB, up to 256 KiB while reads fill it (see Options.Buffers). A message that is longer or
 // in fragments is put together in a body of its own, which is used again and let
 // go when traffic becomes smaller.
 type Reader struct {
@@ -101,8 +104,11 @@ type Reader struct {
 	place     func([]byte, int) ([]byte, error)
 	memory    Memory // nil: nobody counts
 	cut       bool
+	buffers   *Buffers // nil: it has one of its own
+	patient   Patient  // src, if it is one and there are buffers
 
-	buf        []byte // buf[start:end] is read and not yet used
+	buf        []byte  // buf[start:end] is read and not yet used
+	lent       *buffer // buf, if it is of buffers
 	start, end int
 	size       int   // what len(buf) shall be at the next read
 	small      int   // small reads in a row
@@ -121,7 +127,10 @@ type Reader struct {
 // NewReader returns a Reader of r. It reads nothing and allocates no buffer before
 // the first Next.
 func NewReader(r io.Reader, o Options) *Reader {
-	x := &Reader{src: r, masking: o.Masking, fragments: o.Fragments, textUTF8: o.TextUTF8, place: o.Place, cut: o.Cut, size: minBuffer}
+	x := &Reader{src: r, masking: o.Masking, fragments: o.Fragments, textUTF8: o.TextUTF8, place: o.Place, cut: o.Cut, buffers: o.Buffers, size: minBuffer}
+	if o.Buffers != nil {
+		x.patient, _ = r.(Patient)
+	}
 	x.SetLimit(o.Limit)
 	return x
 }
@@ -188,7 +197,8 @@ func (r *Reader) Next() (op Opcode, payload []byte, err error) {
 	op, payload, err = r.next()
 	if err != nil {
 		r.err = err
-		r.buf, r.start, r.end, r.body = nil, 0, 0, nil // nothing more will come of it
+		r.release() // nothing more will come of it
+		r.body = nil
 		return 0, nil, err
 	}
 	return op, payload, nil
@@ -320,22 +330,27 @@ func (r *Reader) fill(need int) error {
 	if need > r.size { // it was asked for: a header fits into any buffer
 		r.size, r.small = r.grown(need), 0
 	}
-	kept := r.buf[r.start:r.end]
-	if len(r.buf) != r.size {
-		r.buf = make([]byte, r.size)
-	}
-	r.start, r.end = 0, copy(r.buf, kept)
-	free := r.buf[r.end:]
-	if r.memory != nil && r.end == 0 && !r.message && cap(r.body) > maxBuffer && (cap(r.body) > maxRest || r.memory.Short()) {
+	empty := r.start == r.end
+	if r.memory != nil && empty && !r.message && cap(r.body) > maxBuffer && (cap(r.body) > maxRest || r.memory.Short()) {
 		r.body = nil // it may be long until the next message comes
 		r.account()
 	}
-	n, err := r.readStream(free)
+	var n, free int
+	var err error
+	if empty && r.patient != nil {
+		r.start, r.end = 0, 0
+		n, err = r.readLoan()
+		free = len(r.buf)
+	} else {
+		r.hold()
+		free = len(r.buf) - r.end
+		n, err = r.readStream(r.buf[r.end:])
+	}
 	r.end += n
 	switch {
 	case n > smallRead:
 		r.small = 0
-		if n == len(free) && r.size < maxBuffer && r.affords(r.size*4, cap(r.body)) {
+		if n == free && r.size < maxBuffer && r.affords(r.size*4, cap(r.body)) {
 			r.size *= 4
 		}
 	case r.size > minBuffer:
@@ -354,6 +369,25 @@ func (r *Reader) readStream(b []byte) (int, error) {
 	}
 	for range maxEmpty {
 		n, err := r.src.Read(b)
+		if n > 0 {
+			r.readErr = err
+			return n, nil
+		}
+		if err != nil {
+			return 0, r.ended(err)
+		}
+	}
+	return 0, io.ErrNoProgress
+}
+
+// readLoan is readStream into the buffer, which is empty, and which the reader has when it
+// returns with something.
+func (r *Reader) readLoan() (int, error) {
+	if r.readErr != nil {
+		return 0, r.ended(r.readErr)
+	}
+	for range maxEmpty {
+		n, err := r.patient.ReadLoan(Loan{r})
 		if n > 0 {
 			r.readErr = err
 			return n, nil

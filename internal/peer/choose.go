@@ -20,6 +20,13 @@ type Chooser struct {
 type chosen struct {
 	Transport
 	profile Profile
+	patient frame.Patient // nil: it is none
+}
+
+func (s *Chooser) choose(t Transport, p Profile) {
+	to := &chosen{Transport: t, profile: p}
+	to.patient, _ = t.(frame.Patient)
+	s.to.Store(to)
 }
 
 // Choose returns t, of which read was read already, as a Chooser.
@@ -56,11 +63,19 @@ func (s *Chooser) Read(b []byte) (int, error) {
 		if binder, ok := j.(Binder); ok {
 			binder.Bind(s.conn)
 		}
-		s.to.Store(&chosen{j, JSON})
+		s.choose(j, JSON)
 		return j.Read(b)
 	}
-	s.to.Store(&chosen{s.socket, Native})
+	s.choose(s.socket, Native)
 	return n, err
+}
+
+// ReadLoan is Read. A profile that translates has a buffer of its own beside that.
+func (s *Chooser) ReadLoan(l frame.Loan) (int, error) {
+	if to := s.to.Load(); to != nil && to.patient != nil && len(s.read) == 0 {
+		return to.patient.ReadLoan(l)
+	}
+	return s.Read(l.Take())
 }
 
 // readSocket reads what was read already, or else the socket.

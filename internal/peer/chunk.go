@@ -3,6 +3,8 @@ package peer
 import (
 	"math/bits"
 	"sync"
+
+	"github.com/arbiter-go/arbiter/internal/frame"
 )
 
 const (
@@ -16,13 +18,14 @@ const (
 	sizes = 7 // classes of chunks: small, large, 256 KiB ... 4 MiB
 )
 
-// Pool keeps the buffers of outboxes that are not in use. An arbiter gives one to
+// Pool keeps the buffers of outboxes and readers that are not in use. An arbiter gives one to
 // all its connections (Options.Pool); any number may use it at once. The zero
 // value is ready.
 type Pool struct {
 	classes [sizes]sync.Pool // of *chunk
 	records sync.Pool        // of *[]record, empty
 	runs    sync.Pool        // of *Run, likewise
+	frames  frame.Buffers
 }
 
 // maxRecords is how many records a list may have room for and still be kept.

@@ -170,7 +170,11 @@ func New(t Transport, o Options) *Conn {
 	if b, ok := t.(Binder); ok {
 		b.Bind(c)
 	}
-	c.in.frames = frame.NewReader(&source{c}, frame.Options{Masking: frame.Unmasked, Limit: maxHello, Place: c.place, Cut: true})
+	var src io.Reader = &source{c}
+	if p, ok := t.(frame.Patient); ok {
+		src = &patientSource{source{c}, p}
+	}
+	c.in.frames = frame.NewReader(src, frame.Options{Masking: frame.Unmasked, Limit: maxHello, Place: c.place, Cut: true, Buffers: &o.Pool.frames})
 	return c
 }
 
@@ -179,10 +183,26 @@ type source struct{ c *Conn }
 
 func (s *source) Read(b []byte) (int, error) {
 	n, err := s.c.t.Read(b)
+	s.count(n)
+	return n, err
+}
+
+func (s *source) count(n int) {
 	if n > 0 {
 		s.c.in.reads.Add(1)
 		s.c.in.bytes.Add(uint64(n))
 	}
+}
+
+// patientSource is that of a transport that can wait without a buffer.
+type patientSource struct {
+	source
+	t frame.Patient
+}
+
+func (s *patientSource) ReadLoan(l frame.Loan) (int, error) {
+	n, err := s.t.ReadLoan(l)
+	s.count(n)
 	return n, err
 }
 

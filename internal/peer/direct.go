@@ -16,6 +16,10 @@ const directSize = 64 << 10
 // readDirect and writeDirect are for sockets, and never wait: the flag says so, since
 // whoever shares a socket could take O_NONBLOCK from it.
 func readDirect(fd int, b []byte) (int, error) {
+	if len(b) > directSize {
+		n, _, errno := syscall.Syscall6(syscall.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), syscall.MSG_DONTWAIT, 0, 0)
+		return result(n, errno)
+	}
 	return direct(syscall.SYS_RECVFROM, fd, b, syscall.MSG_DONTWAIT)
 }
 
@@ -28,6 +32,10 @@ func writeDirect(fd int, b []byte) (int, error) {
 
 func direct(call uintptr, fd int, b []byte, flags uintptr) (int, error) {
 	n, _, errno := syscall.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0)
+	return result(n, errno)
+}
+
+func result(n uintptr, errno syscall.Errno) (int, error) {
 	if errno != 0 {
 		return 0, errno
 	}

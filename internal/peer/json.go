@@ -55,7 +55,8 @@ var endless = wire.Window{Messages: 1 << 60, Bytes: 1 << 60}
 func NewJSON(t Transport, read []byte, masking frame.Masking) Transport {
 	j := &jsonTransport{socket: t, gone: make(chan struct{})}
 	j.left = make(chan struct{})
-	j.frames = frame.NewReader(&jsonSource{j, read}, frame.Options{Masking: masking, Limit: wire.MaxHello, Fragments: true, TextUTF8: true})
+	j.source = jsonSource{j, read}
+	j.masking = masking
 	return j
 }
 
@@ -64,7 +65,18 @@ func NewJSON(t Transport, read []byte, masking frame.Masking) Transport {
 type Binder interface{ Bind(c *Conn) }
 
 // Bind makes c the Conn that is spoken to.
-func (j *jsonTransport) Bind(c *Conn) { j.conn = c }
+func (j *jsonTransport) Bind(c *Conn) {
+	j.conn = c
+	if j.frames != nil {
+		return
+	}
+	o := frame.Options{Masking: j.masking, Limit: wire.MaxHello, Fragments: true, TextUTF8: true, Buffers: &c.purse.pool.frames}
+	if p, ok := j.socket.(frame.Patient); ok {
+		j.frames = frame.NewReader(&patientJSON{&j.source, p}, o)
+	} else {
+		j.frames = frame.NewReader(&j.source, o)
+	}
+}
 
 func (j *jsonTransport) meter(m frame.Memory) { j.frames.SetMemory(m) }
 
@@ -87,28 +99,6 @@ func (j *jsonTransport) Info() Info {
 	return info
 }
 
-// jsonSource is what the frames are read from: what was read before, then the
-// socket. Bytes that are no whole message yet are a sign of life, too.
-type jsonSource struct {
-	j    *jsonTransport
-	read []byte
-}
-
-func (s *jsonSource) Read(b []byte) (int, error) {
-	if len(s.read) > 0 {
-		n := copy(b, s.read)
-		if s.read = s.read[n:]; len(s.read) == 0 {
-			s.read = nil
-		}
-		return n, nil
-	}
-	n, err := s.j.socket.Read(b)
-	if n > 0 {
-		s.j.conn.in.reads.Add(1)
-	}
-	return n, err
-}
-
 // violates makes a violation.
 func violates(code frame.CloseCode, format string, args ...any) *violation {
 	return &violation{wire.Errorf(wire.CodeProtocol, format, args...), code}
@@ -129,8 +119,10 @@ const kindPong wire.Kind = 0x7f
 
 // jsonIn is owned by the reader.
 type jsonIn struct {
-	frames   *frame.Reader
-	native   []byte // frames that are translated and not read yet
+	source   jsonSource
+	masking  frame.Masking
+	frames   *frame.Reader // of source; made by Bind
+	native   []byte        // frames that are translated and not read yet
 	off      int
 	greeted  bool // the hello was read
 	notify   bool // a first heartbeat is to be made up
@@ -148,6 +140,22 @@ const batch = 64 << 10
 
 // Read returns native frames. It waits only while there is none.
 func (j *jsonTransport) Read(b []byte) (int, error) {
+	if err := j.ready(); err != nil {
+		return 0, err
+	}
+	return j.give(b), nil
+}
+
+// ReadLoan is Read.
+func (j *jsonTransport) ReadLoan(l frame.Loan) (int, error) {
+	if err := j.ready(); err != nil {
+		return 0, err
+	}
+	return j.give(l.Take()), nil
+}
+
+// ready waits for native frames.
+func (j *jsonTransport) ready() error {
 	for j.off == len(j.native) {
 		j.native, j.off = j.native[:0], 0
 		if cap(j.native) > 2*batch {
@@ -155,15 +163,20 @@ func (j *jsonTransport) Read(b []byte) (int, error) {
 		}
 		if j.over != nil {
 			j.leave()
-			return 0, j.over
+			return j.over
 		}
 		if err := j.more(); err != nil {
 			j.over = err // what came before it is read first
 		}
 	}
+	return nil
+}
+
+// give returns how many bytes of native frames are in b now.
+func (j *jsonTransport) give(b []byte) int {
 	n := copy(b, j.native[j.off:])
 	j.off += n
-	return n, nil
+	return n
 }
 
 // more translates at least one frame, and whatever else is there already.

@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync"
 	"syscall"
+
+	"github.com/arbiter-go/arbiter/internal/frame"
 )
 
 // DefaultPipe is how many bytes a Pipe holds in each direction.
@@ -29,7 +31,10 @@ func PipeSize(n int) (a, b *PipeEnd) {
 type PipeEnd struct{ in, out *half }
 
 // Read reads what the other end has written.
-func (p *PipeEnd) Read(b []byte) (int, error) { return p.in.read(b) }
+func (p *PipeEnd) Read(b []byte) (int, error) { return p.in.read(b, nil) }
+
+// ReadLoan is Read.
+func (p *PipeEnd) ReadLoan(l frame.Loan) (int, error) { return p.in.read(nil, &l) }
 
 // Write writes all of b, and waits for room.
 func (p *PipeEnd) Write(b []byte) (int, error) { return p.out.write(b, true) }
@@ -111,7 +116,8 @@ func (h *half) abandon() {
 	h.set(func(h *half) { h.unwanted, h.buf, h.off = true, nil, 0 })
 }
 
-func (h *half) read(b []byte) (int, error) {
+// read reads into b, or into l if that is not nil.
+func (h *half) read(b []byte, l *frame.Loan) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for {
@@ -120,9 +126,12 @@ func (h *half) read(b []byte) (int, error) {
 			return 0, net.ErrClosed
 		case h.broken != nil:
 			return 0, h.broken
-		case len(b) == 0:
+		case l == nil && len(b) == 0:
 			return 0, nil
 		case h.off < len(h.buf):
+			if l != nil {
+				b = l.Take()
+			}
 			n := copy(b, h.buf[h.off:h.off+h.move(len(h.buf)-h.off)])
 			if h.off += n; h.off == len(h.buf) {
 				h.off, h.buf = 0, h.buf[:0]
@@ -134,6 +143,9 @@ func (h *half) read(b []byte) (int, error) {
 			return n, nil
 		case h.ended:
 			return 0, io.EOF
+		}
+		if l != nil {
+			l.Return()
 		}
 		h.cond.Wait()
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"syscall"
+
+	"github.com/arbiter-go/arbiter/internal/frame"
 )
 
 // socket is a net.Conn whose descriptor is written to without waiting.
@@ -14,7 +16,8 @@ type socket struct {
 	raw syscall.RawConn
 
 	// Owned by whoever reads, likewise; nil where c reads in a way of its own.
-	into []byte
+	into []byte     // nil: into loan
+	loan frame.Loan // what is read into when there is something
 	got  int
 	fail error
 	read func(fd uintptr) bool
@@ -42,8 +45,18 @@ func newSocket(c net.Conn) Transport {
 	case *net.TCPConn, *net.UnixConn: // a socket it is, and nothing else
 		write = writeDirect
 		s.read = func(fd uintptr) bool {
-			s.got, s.fail = tryRead(int(fd), s.into)
-			return s.fail != syscall.EAGAIN
+			b := s.into
+			if b == nil {
+				b = s.loan.Take()
+			}
+			s.got, s.fail = tryRead(int(fd), b)
+			if s.fail != syscall.EAGAIN {
+				return true
+			}
+			if s.into == nil {
+				s.loan.Return()
+			}
+			return false
 		}
 	}
 	s.try = func(fd uintptr) bool {
@@ -65,8 +78,22 @@ func (s *socket) Read(b []byte) (int, error) {
 		return s.stream.Read(b)
 	}
 	s.into = b
-	err := s.raw.Read(s.read)
+	n, err := s.readRaw()
 	s.into = nil
+	return n, err
+}
+
+// ReadLoan is Read.
+func (s *socket) ReadLoan(l frame.Loan) (int, error) {
+	if s.read == nil {
+		return s.stream.Read(l.Take())
+	}
+	s.loan = l
+	return s.readRaw()
+}
+
+func (s *socket) readRaw() (int, error) {
+	err := s.raw.Read(s.read)
 	switch {
 	case err != nil:
 		return 0, err

@@ -1,0 +1,129 @@
+package frame
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"runtime"
+	"slices"
+	"testing"
+)
+
+// hesitant is a stream that has to wait each time, while somebody else has the buffer.
+type hesitant struct {
+	*pieces
+	buffers *Buffers
+}
+
+func (h *hesitant) ReadLoan(l Loan) (int, error) {
+	b := l.Take()
+	l.Return()
+	for i := range b {
+		b[i] = 0xee
+	}
+	b = nil // who has returned it may not look at it
+	l.Return()
+	return h.Read(l.Take())
+}
+
+// A reader that waits has no buffer, unless there is something in it, and reads the same.
+func TestReaderLends(t *testing.T) {
+	for _, sizes := range [][]byte{{1}, {3, 1}, {200}, nil} {
+		parts := []string{"b:" + big(100), "p:1", "b:" + big(9000), "b:" + big(70_000), "b:x", "b:" + big(300_000), "b:y"}
+		stream := bytes.Repeat(frames(parts...), 3)
+		want, err := all(NewReader(bytes.NewReader(stream), Options{}))
+		if err != io.EOF {
+			t.Fatal(err)
+		}
+		var buffers Buffers
+		r := NewReader(&hesitant{&pieces{b: stream, sizes: sizes}, &buffers}, Options{Buffers: &buffers})
+		list, err := all(r)
+		if err != io.EOF || !slices.Equal(list, want) {
+			t.Errorf("in pieces of %v: %s, %v", sizes, short(list), err)
+		}
+		if r.buf != nil || r.lent != nil {
+			t.Errorf("in pieces of %v: it has a buffer of %d bytes at the end", sizes, len(r.buf))
+		}
+	}
+}
+
+// waiting is a stream that tells its test how it waits.
+type waiting struct {
+	*Reader
+	next  [][]byte
+	waits func()
+}
+
+func (w *waiting) Read([]byte) (int, error) { return 0, errors.New("it has patience") }
+
+func (w *waiting) ReadLoan(l Loan) (int, error) {
+	l.Take()
+	l.Return()
+	w.waits()
+	if len(w.next) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(l.Take(), w.next[0])
+	w.next = w.next[1:]
+	return n, nil
+}
+
+func TestReaderAtRestHasNoBuffer(t *testing.T) {
+	w := &waiting{next: [][]byte{frames("b:abc", "b:def"), frames("b:ghi")[:3], frames("b:ghi")[3:]}}
+	w.Reader = NewReader(w, Options{Buffers: new(Buffers)})
+	waited := 0
+	w.waits = func() {
+		waited++
+		if w.buf != nil || w.lent != nil {
+			t.Errorf("it waits with %d bytes", len(w.buf))
+		}
+	}
+	var text string
+	for range 2 {
+		_, payload, err := w.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += string(payload)
+	}
+	if text != "abcdef" || waited != 1 {
+		t.Errorf("%q after it waited %d times", text, waited)
+	}
+	// With a part of a frame in it, it is read into, and kept.
+	if _, _, err := w.Next(); err == nil || waited != 2 {
+		t.Errorf("%v after it waited %d times", err, waited)
+	}
+}
+
+// Many that wait, and read one after the other, have one buffer. (The race detector has a
+// sync.Pool forget a part of what it is given.)
+func TestReadersShareBuffers(t *testing.T) {
+	const many = 200
+	var buffers Buffers
+	readers := make([]*Reader, many)
+	for i := range readers {
+		readers[i] = NewReader(&hesitant{&pieces{b: frames("b:a", "b:b"), sizes: []byte{3}}, &buffers}, Options{Buffers: &buffers})
+	}
+	defer runtime.GC()
+	took := allocatedBy(func() {
+		for range 2 {
+			for _, r := range readers {
+				if _, _, err := r.Next(); err != nil {
+					t.Fatal(err)
+				}
+				r.release() // as when it waits
+			}
+		}
+	})
+	if took > 2*many*minBuffer { // each on its own: four times that
+		t.Errorf("%d readers took %d bytes, one after the other", many, took)
+	}
+}
+
+func TestSizeClasses(t *testing.T) {
+	for class, size := range []int{4 << 10, 16 << 10, 64 << 10, maxBuffer} {
+		if got := sizeClass(size); got != class {
+			t.Errorf("%d bytes are of class %d, want %d", size, got, class)
+		}
+	}
+}
