@@ -101,6 +101,21 @@ func BenchmarkCodec(b *testing.B) {
 				}
 			}
 		})
+		b.Run(name+"/encode-struct-with-any", func(b *testing.B) {
+			loose := struct {
+				order
+				A, B, C, D, E int
+				Extra         map[string]any
+			}{order: in}
+			var buf []byte
+			var err error
+			b.ReportAllocs()
+			for b.Loop() {
+				if buf, err = Encode(c, buf[:0], &loose); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 		b.Run(name+"/decode-struct", func(b *testing.B) {
 			data, err := Encode(c, nil, in)
 			if err != nil {

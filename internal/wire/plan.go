@@ -22,7 +22,8 @@ type plan struct {
 	element uint64 // bytes of the largest thing that is allocated an element at a time
 
 	marshals bool    // its values make their own image
-	fields   []field // of a struct that does not
+	fields   []field // of a struct that does not …
+	walked   []field // … and of these, those whose values have to be walked
 	opaque   bool    // a struct of which nothing is exported
 }
 
@@ -45,6 +46,11 @@ func planOf(c Codec, t reflect.Type) *plan {
 	if p.marshals = marshals(c, t); !p.marshals && t.Kind() == reflect.Struct {
 		p.fields = fieldsOf(c, t)
 		p.opaque = len(p.fields) == 0 && t.NumField() > 0
+		for _, f := range p.fields {
+			if of := planOf(c, f.typ); of.walk || of.endless {
+				p.walked = append(p.walked, f)
+			}
+		}
 	}
 	got, _ := plans.LoadOrStore(planKey{c, t}, p)
 	return got.(*plan)

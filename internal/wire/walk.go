@@ -125,7 +125,11 @@ func (w *walk) value(v reflect.Value, at *step, depth, hops int) *FieldError {
 		if p.opaque {
 			return w.fault(at, t.String()+" has no exported field, so nothing of it would arrive")
 		}
-		for _, f := range p.fields {
+		fields := p.walked
+		if w.full {
+			fields = p.fields
+		}
+		for _, f := range fields {
 			part, err := v.FieldByIndexErr(f.index)
 			if err != nil {
 				continue // of an embedded struct that is nil
