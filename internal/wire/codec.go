@@ -487,11 +487,15 @@ func decodeCBOR(data []byte, target reflect.Value, l Limits) *FieldError {
 	}
 	if p.dynamic {
 		// Perhaps only a map in an any has keys that are not text.
-		if unmarshal(looseDec, data, target.Interface()) == nil {
+		loose := unmarshal(looseDec, data, target.Interface())
+		if loose == nil {
 			if err := settle(target, 0); err != nil {
 				return invalid("%v", err)
 			}
 			return nil
+		}
+		if err == nil {
+			err = loose // nobody has asked valueDec
 		}
 	}
 	return locate(data, target.Type().Elem(), err)

@@ -440,6 +440,35 @@ func TestTimesAsKeys(t *testing.T) {
 	}
 }
 
+// What is wrong with a map that has a time for a key is said, and the field named.
+func TestTimesAsKeysRefused(t *testing.T) {
+	const when = "\xc0\x742026-11-23T11:15:00Z"
+	for name, test := range map[string]struct{ in, reason string }{
+		"no time":            {"\xa1\xc0\x61a\x01", "time"},
+		"twice":              {"\xa2" + when + "\x01" + when + "\x02", "duplicate"},
+		"beside a list":      {"\xa2" + when + "\x01\x81\x01\x02", "key"},
+		"beside a twice":     {"\x82\xa1" + when + "\x01\xa2\x01\x02\x01\x02", "duplicate"},
+		"too long to locate": {"\xa2" + when + "\x01" + when + "\x5a\x00\x20\x00\x00" + strings.Repeat("x", 2<<20), "duplicate"},
+	} {
+		var alone any
+		var list []any
+		var field struct{ A any }
+		for _, target := range []struct {
+			in    string
+			v     any
+			field string
+		}{{test.in, &alone, ""}, {"\x81" + test.in, &list, "[0]"}, {"\xa1\x61A" + test.in, &field, "A"}} {
+			err := Decode(CodecCBOR, []byte(target.in), target.v)
+			var fault *FieldError
+			if !errors.As(err, &fault) || fault.Code != CodeInvalid || !strings.Contains(fault.Reason, test.reason) {
+				t.Errorf("%s into %T: %v", name, target.v, err)
+			} else if fault.Field != target.field && len(target.in) < locateBytes {
+				t.Errorf("%s into %T: field %q", name, target.v, fault.Field)
+			}
+		}
+	}
+}
+
 // The short ways must give what the library gives.
 func TestScalarsAgreeWithTheLibrary(t *testing.T) {
 	for _, v := range []any{
