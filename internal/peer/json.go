@@ -148,6 +148,9 @@ func (j *jsonTransport) Read(b []byte) (int, error) {
 
 // ReadLoan is Read.
 func (j *jsonTransport) ReadLoan(l frame.Loan) (int, error) {
+	if j.off == len(j.native) {
+		l.Return()
+	}
 	if err := j.ready(); err != nil {
 		return 0, err
 	}
