@@ -5,10 +5,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -95,4 +98,46 @@ func TestGuestGoesBeforeItIsLent(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Who has said hello is no guest: it stays, also if all guests have to go before it is
+// welcomed.
+func TestWelcomedAreNoGuests(t *testing.T) {
+	hello := frame.AppendFrame(nil, frame.Text, []byte(`{"command":"hello","kind":"x","aid":"x-1"}`))
+	for name, lent := range map[string]bool{"by its deadline": false, "by its end": true} {
+		t.Run(name, func(t *testing.T) {
+			inside(t, func(t *testing.T, arb *Arbiter) {
+				ours, theirs := net.Pipe()
+				guests := new(guests)
+				g := guests.enter(ours)
+				if lent {
+					g.lend()
+				}
+				served := make(chan struct{})
+				go func() {
+					defer close(served)
+					arb.greet(peer.NewJSON(peer.NewTransport(ours), nil, frame.Unmasked), g, func(*wire.Hello) *wire.Error {
+						guests.close()
+						time.Sleep(time.Millisecond) // who is to be closed is, by then
+						return nil
+					})
+				}()
+				if _, err := theirs.Write(hello); err != nil {
+					t.Fatal(err)
+				}
+				r := frame.NewReader(theirs, frame.Options{})
+				_, welcome, err := r.Next()
+				if err != nil || !strings.Contains(string(welcome), `"welcome"`) {
+					t.Fatalf("%s, %v", welcome, err)
+				}
+				select {
+				case <-served:
+					t.Error("it has ended")
+				case <-time.After(time.Millisecond):
+				}
+				_ = theirs.Close()
+				<-served
+			})
+		})
+	}
 }

@@ -177,13 +177,11 @@ func (w *webGuest) Read(b []byte) (int, error) {
 func (a *Arbiter) greet(t peer.Transport, g *guest, admit func(*wire.Hello) *wire.Error) {
 	l := new(letters)
 	conn := a.newConn(t, nil, l.add)
-	s, err := a.introduce(conn, t, l, admit)
-	if g != nil {
-		g.greeted()
-	}
+	s, err := a.introduce(conn, t, l, g, admit)
 	switch {
 	case err != nil:
 		if g != nil {
+			g.greeted()
 			err = g.why(err)
 		}
 		a.refused(conn.Info, err)
@@ -194,13 +192,17 @@ func (a *Arbiter) greet(t peer.Transport, g *guest, admit func(*wire.Hello) *wir
 }
 
 // introduce makes a session of whoever says hello within helloWait. It is nil, without an error, for
-// a program that the arbiter has started: that has one already.
-func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, admit func(*wire.Hello) *wire.Error) (*session, error) {
+// a program that the arbiter has started: that has one already. g, if not nil, is greeted when the
+// hello is there, before anybody else reads from t: nobody's end is to be a guest's.
+func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, g *guest, admit func(*wire.Hello) *wire.Error) (*session, error) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), helloWait, errNoHello)
 	defer cancel()
 	hello, err := conn.AwaitHello(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if g != nil {
+		g.greeted()
 	}
 	if ushered, err := a.usher(t, hello); ushered {
 		return nil, err

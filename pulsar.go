@@ -169,7 +169,7 @@ func (g *pulsarGate) greet(v *guest) {
 	}
 	l := new(letters)
 	conn := a.newPulsarConn(p, nil, l.add)
-	s, err := a.introduce(conn, p, l, func(*wire.Hello) *wire.Error { return nil })
+	s, err := a.introduce(conn, p, l, nil, func(*wire.Hello) *wire.Error { return nil })
 	if err != nil {
 		a.log.Warn("an actor of pulsar was refused", "aid", p.AID(), "error", err)
 		conn.Close(err)
