@@ -127,3 +127,75 @@ func TestSizeClasses(t *testing.T) {
 		}
 	}
 }
+
+// lending is a stream that reads in its own way into what it is lent.
+type lending struct{ io.Reader }
+
+func (l lending) ReadLoan(loan Loan) (int, error) {
+	loan.Return()
+	return l.Read(loan.Take())
+}
+
+// Who lends its buffer hears of the end of the stream as who has one does, in whatever way it
+// comes, also between the fragments of a message.
+func TestReaderLendsToTheEnd(t *testing.T) {
+	whole := frames("b+:"+big(100), "p:1", "c:x", "b:"+big(9000), "b:y")
+	for _, s := range streams {
+		for _, n := range []int{0, 1, 103, 104, 107, 110, 111, len(whole) - 2, len(whole) - 1, len(whole)} {
+			want, wantErr := all(NewReader(s.open(whole[:n]), Options{Fragments: true}))
+			list, err := all(NewReader(lending{s.open(whole[:n])}, Options{Fragments: true, Buffers: new(Buffers)}))
+			if err != wantErr || !slices.Equal(list, want) {
+				t.Errorf("%s, %d bytes: %s, %v; want %s, %v", s.name, n, short(list), err, short(want), wantErr)
+			}
+		}
+	}
+	// What comes with the end of a stream that could be read again is the last of it.
+	again := &onceMore{first: frames("b:a"), then: frames("b:b")}
+	list, err := all(NewReader(lending{again}, Options{Buffers: new(Buffers)}))
+	if err != io.EOF || len(list) != 1 {
+		t.Errorf("%s, %v", short(list), err)
+	}
+}
+
+// onceMore is a stream that ends with its first bytes, and has others behind that.
+type onceMore struct{ first, then []byte }
+
+func (o *onceMore) Read(b []byte) (int, error) {
+	n := copy(b, o.first)
+	o.first, o.then = o.then, nil
+	return n, io.EOF
+}
+
+// A reader that lends takes larger buffers while reads fill them, and gives the smaller ones
+// to others.
+func TestLentBufferFollowsTraffic(t *testing.T) {
+	stream := bytes.Repeat(frames("b:"+big(1000)), 2000)
+	var buffers Buffers
+	r := NewReader(lending{bytes.NewReader(stream)}, Options{Buffers: &buffers})
+	most := 0
+	for range 1000 {
+		if _, _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, len(r.buf))
+	}
+	if most != maxBuffer {
+		t.Errorf("%d bytes at most", most)
+	}
+	// With a part of a message in it, it is not returned before, but exchanged. A sync.Pool may
+	// forget what it is given.
+	given := 0
+	for range 20 {
+		var buffers Buffers
+		r := NewReader(bytes.NewReader(frames("b:"+big(9000))), Options{Buffers: &buffers})
+		if _, _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+		if buffers.classes[0].Get() != nil {
+			given++
+		}
+	}
+	if given == 0 {
+		t.Error("nobody has got the buffer that was too small")
+	}
+}

@@ -1,11 +1,13 @@
 package peer
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/arbiter-go/arbiter/internal/frame"
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -147,4 +149,101 @@ func TestJSONLends(t *testing.T) {
 		t.Error("it has its buffer while it waits")
 	}
 	t.Logf("%d of 100 times somebody else had the buffer", lent)
+}
+
+// What was read already is read before the socket also by who lends, though its buffer holds
+// less than that.
+func TestChooserLendsAndReadsFirst(t *testing.T) {
+	var want []byte
+	for i := range 20 {
+		want = frame.AppendFrame(want, frame.Binary, bytes.Repeat([]byte{byte(i)}, 1000))
+	}
+	for cut := 0; cut <= len(want); cut += 777 {
+		ours, theirs := Pipe()
+		if _, err := theirs.Write(want[cut:]); err != nil {
+			t.Fatal(err)
+		}
+		_ = theirs.Close()
+		r := frame.NewReader(Choose(ours, bytes.Clone(want[:cut])), frame.Options{Buffers: new(frame.Buffers)})
+		for i := range 20 {
+			_, payload, err := r.Next()
+			if err != nil || len(payload) != 1000 || payload[0] != byte(i) || payload[999] != byte(i) {
+				t.Fatalf("cut at %d: message %d has %d bytes, %v", cut, i, len(payload), err)
+			}
+		}
+		if _, _, err := r.Next(); err != io.EOF {
+			t.Fatalf("cut at %d: %v", cut, err)
+		}
+	}
+}
+
+// A part of a text frame is a sign of life, whoever reads it, and what came together is not
+// lost when the transport is bound to another Conn.
+func TestJSONLendsAndIsBoundAgain(t *testing.T) {
+	ours, theirs := Pipe()
+	j := NewJSON(ours, nil, frame.Unmasked)
+	first := New(j, Options{Logger: quiet})
+	x := &texter{t, theirs, nil}
+	said := frame.AppendFrame(nil, frame.Text, []byte(`{"command":"hello","kind":"x"}`))
+	said = frame.AppendFrame(said, frame.Text, []byte(`{"command":"notify"}`))
+	if _, err := x.pipe.Write(said); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.AwaitHello(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := New(&lender{PipeEnd: ours}, Options{Logger: quiet})
+	j.(Binder).Bind(second)
+	r := frame.NewReader(j, frame.Options{Buffers: new(frame.Buffers)})
+	for range 2 { // the first is made of the hello
+		if _, payload, err := r.Next(); err != nil || wire.Kind(payload[0]) != wire.KindNotify {
+			t.Fatalf("%q, %v", payload, err)
+		}
+	}
+	ended := make(chan error)
+	go func() {
+		_, _, err := r.Next()
+		ended <- err
+	}()
+	if _, err := x.pipe.Write(said[:5]); err != nil {
+		t.Fatal(err)
+	}
+	for second.in.reads.Load() == 0 {
+		runtime.Gosched()
+	}
+	_ = x.pipe.Close()
+	if err := <-ended; err != io.ErrUnexpectedEOF {
+		t.Error(err)
+	}
+}
+
+// A pipe that waits has no buffer: whoever reads next has it.
+func TestPipesLend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var buffers frame.Buffers
+		lent := 0
+		for range 100 { // a sync.Pool may forget what it is given
+			ours, theirs := Pipe()
+			r := frame.NewReader(ours, frame.Options{Buffers: &buffers})
+			go func() {
+				for err := error(nil); err == nil; {
+					_, _, err = r.Next()
+				}
+			}()
+			if _, err := theirs.Write([]byte("\x82\x01a")); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			var k looker
+			_, _, _ = frame.NewReader(&k, frame.Options{Buffers: &buffers}).Next()
+			if k.first != 0 {
+				lent++
+			}
+			_ = theirs.Close()
+			synctest.Wait()
+		}
+		if lent == 0 {
+			t.Error("it has its buffer while it waits")
+		}
+	})
 }
