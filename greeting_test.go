@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -140,4 +141,151 @@ func TestWelcomedAreNoGuests(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever is in has no deadline left of when it was a guest, and is counted as one no more.
+func TestDeadlinesEndWithTheHello(t *testing.T) {
+	hello := []byte(`{"command":"hello","kind":"x","aid":"x-1"}`)
+	whole := frame.AppendFrame(nil, frame.Text, hello)
+	fragments := append(frame.Header{Opcode: frame.Text, Length: 5}.Append(nil), hello[:5]...)
+	fragments = append(frame.Header{Fin: true, Opcode: frame.Continuation, Length: uint64(len(hello) - 5)}.Append(fragments), hello[5:]...)
+	for name, said := range map[string][]byte{"whole": whole, "in fragments": fragments} {
+		t.Run(name, func(t *testing.T) {
+			inside(t, func(t *testing.T, arb *Arbiter) {
+				ours, theirs := net.Pipe()
+				guests := new(guests)
+				g := guests.enter(ours)
+				served := make(chan struct{})
+				go func() {
+					defer close(served)
+					arb.receive(g, func(net.Conn, *wire.Hello) *wire.Error {
+						if guests.silent.Len() > 0 {
+							t.Error("it is a guest still")
+						}
+						return nil
+					})
+				}()
+				go func() {
+					_, _ = theirs.Write(said)
+					_, _ = io.Copy(io.Discard, theirs)
+				}()
+				select {
+				case <-served:
+					t.Error("it has ended")
+				case <-time.After(2 * helloWait):
+				}
+				_ = theirs.Close()
+				<-served
+			})
+		})
+	}
+}
+
+// Who ended before its hello, or spoke HTTP, is a guest no more when that is over, and its
+// connection is closed.
+func TestGuestsLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []byte
+		arb, err := Start(t.Context(), Options{Name: "test", Output: io.Discard, Logger: quiet, HTTP: func(_ *Arbiter, c net.Conn) {
+			_ = c.SetDeadline(time.Now().Add(time.Hour)) // it has all the time that its server gives it
+			got = make([]byte, 9)
+			_, _ = io.ReadFull(c, got)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		guests := new(guests)
+		for _, said := range []string{"\x82\x24\x01", "\x82\x00", "GET / "} {
+			ours, theirs := net.Pipe()
+			g := guests.enter(ours)
+			served := make(chan struct{})
+			go func() {
+				defer close(served)
+				arb.receive(g, func(net.Conn, *wire.Hello) *wire.Error { return nil })
+			}()
+			_, _ = io.WriteString(theirs, said)
+			if said[0] == 'G' {
+				time.Sleep(2 * helloWait)
+				_, _ = io.WriteString(theirs, "HTTP")
+			}
+			_, _ = io.Copy(io.Discard, theirs)
+			<-served
+			if _, err := ours.Read(make([]byte, 1)); err != io.ErrClosedPipe {
+				t.Errorf("%q: its connection is not closed: %v", said, err)
+			}
+			if n := guests.silent.Len(); n > 0 {
+				t.Errorf("%q: %d guests are left", said, n)
+			}
+		}
+		if string(got) != "GET / HTT" {
+			t.Errorf("HTTP got %q", got)
+		}
+		if err := arb.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What a guest is told to do about its time, in each order.
+func TestGuestDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := func(steps func(gs *guests, g *guest)) (error, time.Duration) {
+			ours, theirs := net.Pipe()
+			defer theirs.Close()
+			defer ours.Close()
+			gs := new(guests)
+			g := gs.enter(ours)
+			steps(gs, g)
+			began := time.Now()
+			_ = theirs.SetDeadline(began.Add(time.Hour))
+			go func() {
+				time.Sleep(time.Minute)
+				_ = theirs.Close()
+			}()
+			_, err := ours.Read(make([]byte, 1))
+			return g.why(err), time.Since(began)
+		}
+		for name, test := range map[string]struct {
+			steps func(gs *guests, g *guest)
+			err   error
+			after time.Duration
+		}{
+			"nothing is said":        {func(_ *guests, g *guest) { g.hurry() }, errNoHello, helloWait},
+			"it went before it came": {func(gs *guests, g *guest) { gs.close(); g.hurry() }, errClosing, 0},
+			"it went":                {func(gs *guests, g *guest) { g.hurry(); gs.close() }, errClosing, 0},
+			"greeted":                {func(_ *guests, g *guest) { g.hurry(); g.greeted() }, io.EOF, time.Minute},
+			"greeted, and all go":    {func(gs *guests, g *guest) { g.hurry(); g.greeted(); gs.close() }, io.EOF, time.Minute},
+			"it went as it said who": {func(gs *guests, g *guest) { g.hurry(); gs.close(); g.greeted() }, io.EOF, time.Minute},
+			"lent":                   {func(_ *guests, g *guest) { g.hurry(); g.lend() }, io.EOF, time.Minute},
+			"lent, with a new time":  {func(_ *guests, g *guest) { g.lend(); g.conn.SetReadDeadline(time.Now().Add(time.Second)); g.greeted() }, errNoHello, time.Second},
+			"greeted, and once again": {func(_ *guests, g *guest) {
+				g.greeted()
+				g.conn.SetReadDeadline(time.Now().Add(time.Second))
+				g.greeted()
+			}, errNoHello, time.Second},
+		} {
+			if err, took := begin(test.steps); err != test.err || took != test.after {
+				t.Errorf("%s: %v after %v, want %v after %v", name, err, took, test.err, test.after)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// Who says nothing over a Transport is let go as well.
+func TestServeConnEnds(t *testing.T) {
+	inside(t, func(t *testing.T, arb *Arbiter) {
+		for _, said := range []string{"", "\x82\x24\x01"} {
+			began := time.Now()
+			far, ended := accepted(arb, plain)
+			_, _ = io.WriteString(far, said)
+			ended()
+			if took := time.Since(began); took != helloWait {
+				t.Errorf("%q: after %v", said, took)
+			}
+			if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("%q: %v", said, err)
+			}
+		}
+	})
 }
