@@ -1,9 +1,11 @@
 package arbiter
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -195,7 +197,7 @@ func TestGuestsLeave(t *testing.T) {
 			t.Fatal(err)
 		}
 		guests := new(guests)
-		for _, said := range []string{"\x82\x24\x01", "\x82\x00", "GET / "} {
+		for _, said := range []string{"\x82\x24\x01", "\x82\x00", "\xff\xff", "GET / "} {
 			ours, theirs := net.Pipe()
 			g := guests.enter(ours)
 			served := make(chan struct{})
@@ -287,5 +289,77 @@ func TestServeConnEnds(t *testing.T) {
 				t.Errorf("%q: %v", said, err)
 			}
 		}
+	})
+}
+
+// The log says why a guest was let go, in whatever part of its hello it was.
+func TestRefusalsSayWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		arb, err := Start(t.Context(), Options{Name: "test", Output: io.Discard, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, said := range []string{"", "\x82\x24\x01", "\x01\x02{}"} {
+			for how, want := range map[string]error{"it waits": errNoHello, "all go": errClosing, "a transport": errNoHello} {
+				log.Reset()
+				ours, theirs := net.Pipe()
+				guests := new(guests)
+				g := guests.enter(ours)
+				served := make(chan struct{})
+				go func() {
+					defer close(served)
+					if how == "a transport" {
+						arb.ServeConn(peer.NewTransport(ours))
+					} else {
+						arb.receive(g, func(net.Conn, *wire.Hello) *wire.Error { return nil })
+					}
+				}()
+				_, _ = io.WriteString(theirs, said)
+				synctest.Wait()
+				if how == "all go" {
+					guests.close()
+				}
+				<-served
+				if !strings.Contains(log.String(), want.Error()) {
+					t.Errorf("%q, %s: %s", said, how, log.String())
+				}
+				time.Sleep(2 * time.Second) // a line a second
+			}
+		}
+		if err := arb.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What was read of a websocket is read in its order, and its guest is none after its hello.
+func TestWebsocketGuest(t *testing.T) {
+	inside(t, func(t *testing.T, arb *Arbiter) {
+		hello := []byte(`{"command":"hello","kind":"x","aid":"x-1"}`)
+		h := frame.Header{Fin: true, Opcode: frame.Text, Masked: true, Mask: [4]byte{1, 2, 3, 4}, Length: uint64(len(hello))}
+		frame.Mask(h.Mask, 0, hello)
+		said := append(h.Append(nil), hello...)
+		ours, theirs := net.Pipe()
+		guests := new(guests)
+		g := guests.enter(ours)
+		g.lend()
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			arb.ServeWebsocket(&webGuest{Conn: ours, read: said[10:20], guest: g}, said[:10:10], false)
+		}()
+		if _, err := theirs.Write(said[20:]); err != nil {
+			t.Fatal(err)
+		}
+		_, welcome, err := frame.NewReader(theirs, frame.Options{}).Next()
+		if err != nil || !strings.Contains(string(welcome), `"welcome"`) {
+			t.Errorf("%s, %v", welcome, err)
+		}
+		if n := guests.silent.Len(); n > 0 {
+			t.Error("it is a guest still")
+		}
+		_ = theirs.Close()
+		<-served
 	})
 }
