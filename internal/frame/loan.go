@@ -39,12 +39,19 @@ type Loan struct{ of *Reader }
 
 // Take returns where to read to.
 func (l Loan) Take() []byte {
-	l.of.hold()
-	return l.of.buf
+	r := l.of
+	if r.buf == nil && !r.affords(r.size, cap(r.body)) {
+		r.size, r.small = minBuffer, 0
+	}
+	r.hold()
+	return r.buf
 }
 
 // Return says that there is nothing to be read for now. What Take returned is somebody else's.
-func (l Loan) Return() { l.of.release() }
+func (l Loan) Return() {
+	l.of.release()
+	l.of.accountFor(minBuffer)
+}
 
 // hold has the reader have a buffer of the size that it shall have, with what is not used of
 // the one before at its beginning.

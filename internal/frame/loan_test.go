@@ -9,6 +9,8 @@ import (
 	"testing"
 )
 
+var poison = bytes.Repeat([]byte{0xee}, minBuffer)
+
 // hesitant is a stream that has to wait each time, while somebody else has the buffer.
 type hesitant struct {
 	*pieces
@@ -18,9 +20,7 @@ type hesitant struct {
 func (h *hesitant) ReadLoan(l Loan) (int, error) {
 	b := l.Take()
 	l.Return()
-	for i := range b {
-		b[i] = 0xee
-	}
+	copy(b, poison)
 	b = nil // who has returned it may not look at it
 	l.Return()
 	return h.Read(l.Take())
@@ -197,5 +197,33 @@ func TestLentBufferFollowsTraffic(t *testing.T) {
 	}
 	if given == 0 {
 		t.Error("nobody has got the buffer that was too small")
+	}
+}
+
+// What a reader has lent is not counted as its own; and it does with a small buffer where
+// there is no memory for the one it had.
+func TestLentIsNotCounted(t *testing.T) {
+	for _, tight := range []bool{false, true} {
+		m := &ration{left: 1 << 20}
+		w := &waiting{next: [][]byte{frames("b:" + big(3000)), frames("b:" + big(3000)), bytes.Repeat(frames("b:"+big(3000)), 5)}}
+		w.Reader = NewReader(w, Options{Buffers: new(Buffers)})
+		w.SetMemory(m)
+		w.size = 16 << 10 // as a burst has left it
+		w.waits = func() {
+			if m.taken != 0 {
+				t.Errorf("it waits, and %d bytes are counted", m.taken)
+			}
+			if tight {
+				m.left = 0
+			}
+		}
+		for n := range 3 {
+			if _, payload, err := w.Next(); err != nil || len(payload) != 3000 {
+				t.Fatalf("message %d: %d bytes, %v", n, len(payload), err)
+			}
+			if want := map[bool]int{false: 12 << 10, true: 0}[tight]; m.taken != want || len(w.buf) != minBuffer+want {
+				t.Errorf("message %d: %d bytes are counted for a buffer of %d", n, m.taken, len(w.buf))
+			}
+		}
 	}
 }

@@ -39,11 +39,14 @@ func (r *Reader) affords(size, body int) bool {
 }
 
 // account gives back what is no longer taken.
-func (r *Reader) account() {
+func (r *Reader) account() { r.accountFor(r.size) }
+
+// accountFor is account for a reader whose buffer has size bytes.
+func (r *Reader) accountFor(size int) {
 	if r.memory == nil {
 		return
 	}
-	if less := r.taken - (r.size - minBuffer + cap(r.body)); less > 0 {
+	if less := r.taken - (size - minBuffer + cap(r.body)); less > 0 {
 		r.memory.Give(less)
 		r.taken -= less
 	}
