@@ -37,7 +37,7 @@ func Await(r io.Reader, http bool) (read []byte, whole bool, err error) {
 		}
 		h, size, bad := frame.ParseHeader(read)
 		switch {
-		case bad != nil, size > 0 && h.Length > maxHello:
+		case bad != nil, size > 0 && (h.Masked || h.Length > maxHello):
 			return read, false, nil
 		case size > 0 && uint64(len(read)-size) >= h.Length:
 			return read, h.Fin && !h.Opcode.Control(), nil

@@ -34,6 +34,7 @@ func TestAwait(t *testing.T) {
 		{"a fragment", fragment, nil, false, len(fragment), false, nil},
 		{"a ping", frame.AppendFrame(nil, frame.Ping, nil), nil, false, 2, false, nil},
 		{"no frame", []byte("\xff\xff"), nil, false, 1, false, nil},
+		{"a masked header", frame.Header{Fin: true, Opcode: frame.Binary, Masked: true, Length: 20}.Append(nil), nil, false, 6, false, nil},
 		{"more than a hello may have", large, nil, false, len(large), false, nil},
 		{"HTTP", []byte("GET / HTTP/1.1\r\n"), nil, true, 1, false, ErrHTTP},
 		{"HTTP where that is not taken", []byte("GET / HTTP/1.1\r\n"), nil, false, 1, false, nil},
@@ -107,13 +108,13 @@ func FuzzAwait(f *testing.F) {
 			t.Fatalf("read %q of %q", read, in)
 		}
 		h, n, bad := frame.ParseHeader(in)
-		there := bad == nil && n > 0 && h.Length <= maxHello && uint64(len(in)-n) >= h.Length
+		there := bad == nil && n > 0 && !h.Masked && h.Length <= maxHello && uint64(len(in)-n) >= h.Length
 		switch {
 		case len(in) > 0 && in[0] == 'G':
 			if err != ErrHTTP {
 				t.Fatalf("%q: %v", in, err)
 			}
-		case err == nil && !there && bad == nil && h.Length <= maxHello:
+		case err == nil && !there && bad == nil && !h.Masked && h.Length <= maxHello:
 			t.Fatalf("%q is no whole frame, and no error", in)
 		case err != nil && there:
 			t.Fatalf("%q: %v", in, err)
