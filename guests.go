@@ -59,14 +59,25 @@ func (g *guests) enter(c net.Conn) *guest {
 	return v
 }
 
-// close sends all of them away. None is to enter any more.
+// close sends all of them away. None is to enter any more. Who is being answered by HTTP has
+// a moment to be told the rest.
 func (g *guests) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for g.silent.Len() > 0 {
-		g.silent.Remove(g.silent.Front()).(*guest).oustLocked(errClosing)
+		v := g.silent.Remove(g.silent.Front()).(*guest)
+		if !v.closes {
+			v.oustLocked(errClosing)
+			continue
+		}
+		v.gone = errClosing
+		_ = v.conn.SetReadDeadline(longAgo)
+		time.AfterFunc(lastAnswer, func() { _ = v.conn.Close() })
 	}
 }
+
+// lastAnswer is how long an answer by HTTP may take once the arbiter stops.
+const lastAnswer = time.Second
 
 // longAgo is a deadline that is over.
 var longAgo = time.Unix(1, 0)

@@ -168,3 +168,48 @@ func TestBrowsersKeepNobodyOut(t *testing.T) {
 		t.Errorf("the first to come: %v, want its end", err)
 	}
 }
+
+// TestStopLetsHTTPAnswer: what is being answered when the arbiter stops is told to its end,
+// and who goes on for ever is not waited for.
+func TestStopLetsHTTPAnswer(t *testing.T) {
+	asked, stopping := make(chan struct{}), make(chan struct{})
+	w := newWorld(t, func(o *arbiter.Options) {
+		o.HTTP = func(_ *arbiter.Arbiter, c net.Conn) {
+			asked <- struct{}{}
+			<-stopping
+			_, _ = io.WriteString(c, "the answer")
+			for {
+				_ = c.SetReadDeadline(time.Time{})
+				if _, err := io.Copy(io.Discard, c); errors.Is(err, net.ErrClosed) {
+					return
+				}
+			}
+		}
+	})
+	c, err := net.Dial("tcp", strings.TrimPrefix(w.address("tcp:"), "tcp:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.arb.Stop(context.Background()) }()
+	for { // nobody gets in once the listener is closed
+		late, err := net.Dial("tcp", c.RemoteAddr().String())
+		if err != nil {
+			break
+		}
+		_ = late.Close()
+	}
+	close(stopping)
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if b, err := io.ReadAll(c); string(b) != "the answer" || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("told %q, %v", b, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+}

@@ -541,6 +541,33 @@ func TestPulsarSilence(t *testing.T) {
 	<-stranger.ended
 }
 
+// TestPulsarIsNoGuest: who has said who it is stays, however many come and say nothing.
+func TestPulsarIsNoGuest(t *testing.T) {
+	w := pulsarWorld(t)
+	alpha := w.standin(v202, "alpha001")
+	var last net.Conn
+	for range 300 { // 256 are taken
+		c, err := net.Dial("tcp", strings.TrimPrefix(w.address("pulsar:"), "pulsar:"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if last == nil {
+			last = c
+		}
+	}
+	_ = last.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := last.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the first of the silent: %v, want its end", err)
+	}
+	if s, err := actor.Call[string](w.ctx, "alpha001", "ping"); err != nil || s != "pong" {
+		t.Errorf("alpha: %q, %v", s, err)
+	}
+	if m := alpha.next(); m["command"] != "ping" {
+		t.Errorf("alpha got %v", m)
+	}
+}
+
 // TestPulsarBind is where it may listen.
 func TestPulsarBind(t *testing.T) {
 	for bind, want := range map[string]string{
