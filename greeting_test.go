@@ -231,7 +231,7 @@ func TestGuestsLeave(t *testing.T) {
 // What a guest is told to do about its time, in each order.
 func TestGuestDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begin := func(steps func(gs *guests, g *guest)) (error, time.Duration) {
+		begin := func(steps func(gs *guests, g *guest)) (time.Duration, error) {
 			ours, theirs := net.Pipe()
 			defer theirs.Close()
 			defer ours.Close()
@@ -245,7 +245,7 @@ func TestGuestDeadlines(t *testing.T) {
 				_ = theirs.Close()
 			}()
 			_, err := ours.Read(make([]byte, 1))
-			return g.why(err), time.Since(began)
+			return time.Since(began), g.why(err)
 		}
 		for name, test := range map[string]struct {
 			steps func(gs *guests, g *guest)
@@ -266,7 +266,7 @@ func TestGuestDeadlines(t *testing.T) {
 				g.greeted()
 			}, errNoHello, time.Second},
 		} {
-			if err, took := begin(test.steps); err != test.err || took != test.after {
+			if took, err := begin(test.steps); err != test.err || took != test.after {
 				t.Errorf("%s: %v after %v, want %v after %v", name, err, took, test.err, test.after)
 			}
 			time.Sleep(time.Minute)
