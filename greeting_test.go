@@ -25,7 +25,7 @@ func TestGuestsHaveTheirTime(t *testing.T) {
 			inside(t, func(t *testing.T, arb *Arbiter) {
 				ours, theirs := net.Pipe()
 				began := time.Now()
-				go arb.receive(new(guests).enter(ours), func(net.Conn, *wire.Hello) *wire.Error {
+				go arb.receive(new(guests).enter(ours), true, func(net.Conn, *wire.Hello) *wire.Error {
 					t.Error("it was admitted")
 					return nil
 				})
@@ -160,7 +160,7 @@ func TestDeadlinesEndWithTheHello(t *testing.T) {
 				served := make(chan struct{})
 				go func() {
 					defer close(served)
-					arb.receive(g, func(net.Conn, *wire.Hello) *wire.Error {
+					arb.receive(g, true, func(net.Conn, *wire.Hello) *wire.Error {
 						if guests.silent.Len() > 0 {
 							t.Error("it is a guest still")
 						}
@@ -203,7 +203,7 @@ func TestGuestsLeave(t *testing.T) {
 			served := make(chan struct{})
 			go func() {
 				defer close(served)
-				arb.receive(g, func(net.Conn, *wire.Hello) *wire.Error { return nil })
+				arb.receive(g, true, func(net.Conn, *wire.Hello) *wire.Error { return nil })
 			}()
 			_, _ = io.WriteString(theirs, said)
 			if said[0] == 'G' {
@@ -312,7 +312,7 @@ func TestRefusalsSayWhy(t *testing.T) {
 					if how == "a transport" {
 						arb.ServeConn(peer.NewTransport(ours))
 					} else {
-						arb.receive(g, func(net.Conn, *wire.Hello) *wire.Error { return nil })
+						arb.receive(g, true, func(net.Conn, *wire.Hello) *wire.Error { return nil })
 					}
 				}()
 				_, _ = io.WriteString(theirs, said)

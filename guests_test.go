@@ -90,7 +90,7 @@ func TestStrangersKeepNobodyOut(t *testing.T) {
 // TestStopWaitsForNoGuest: who has not said who it is by then is not waited for, in
 // whatever part of that it is.
 func TestStopWaitsForNoGuest(t *testing.T) {
-	asked := make(chan struct{}, 2)
+	asked := make(chan struct{}, 3)
 	w := newWorld(t, func(o *arbiter.Options) {
 		o.HTTP = func(_ *arbiter.Arbiter, c net.Conn) {
 			asked <- struct{}{}
@@ -113,8 +113,11 @@ func TestStopWaitsForNoGuest(t *testing.T) {
 			if _, err := io.WriteString(c, said); err != nil {
 				t.Fatal(err)
 			}
-			if said == "GET / HT" && of != "pulsar:" {
+			switch {
+			case said == "GET / HT" && of == "tcp:":
 				<-asked
+			case said == "GET / HT":
+				continue // no request of HTTP is taken there, so that it is refused at once
 			}
 			left = append(left, c)
 		}
@@ -211,5 +214,28 @@ func TestStopLetsHTTPAnswer(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Errorf("Stop: %v", err)
+	}
+}
+
+// TestHTTPAtListenOnly: at the control socket a request of HTTP is what it is to every other
+// listener, no frame.
+func TestHTTPAtListenOnly(t *testing.T) {
+	w := newWorld(t, func(o *arbiter.Options) {
+		o.HTTP = func(_ *arbiter.Arbiter, c net.Conn) { _, _ = io.WriteString(c, "served") }
+	})
+	for of, want := range map[string]string{"tcp:": "served", "unix:": "protocol"} {
+		network, address, _ := strings.Cut(w.address(of), ":")
+		c, err := net.Dial(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if b, _ := io.ReadAll(c); !strings.Contains(string(b), want) { // it may end with a reset: not all was read
+			t.Errorf("%s %q, want %q in it", of, b, want)
+		}
+		_ = c.Close()
 	}
 }

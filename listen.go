@@ -25,7 +25,7 @@ func (a *Arbiter) listen(ctx context.Context) error {
 		a.mu.Lock()
 		a.closers = append(a.closers, release)
 		a.mu.Unlock()
-		a.accept(l, instance.Address, a.admitUser)
+		a.accept(l, instance.Address, false, a.admitUser)
 	}
 	if a.options.Listen != "" {
 		var config net.ListenConfig
@@ -33,7 +33,7 @@ func (a *Arbiter) listen(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("cannot listen at %s: %w", a.options.Listen, err)
 		}
-		a.accept(l, "tcp:"+l.Addr().String(), a.admitToken)
+		a.accept(l, "tcp:"+l.Addr().String(), a.options.HTTP != nil, a.admitToken)
 	}
 	return nil
 }
@@ -60,9 +60,10 @@ func (a *Arbiter) admitToken(_ net.Conn, h *wire.Hello) *wire.Error {
 	return wire.Errorf(wire.CodeRefused, "the token is not this arbiter's")
 }
 
-// accept takes connections at l until it is closed, and greets them.
-func (a *Arbiter) accept(l net.Listener, address string, admit admit) {
-	a.acceptAt(l, address, func(g *guest) { a.receive(g, admit) })
+// accept takes connections at l until it is closed, and greets them. http says whether it
+// takes those that begin with an HTTP request.
+func (a *Arbiter) accept(l net.Listener, address string, http bool, admit admit) {
+	a.acceptAt(l, address, func(g *guest) { a.receive(g, http, admit) })
 }
 
 // acceptAt takes connections at l until it is closed. serve has each one until its end,
@@ -97,9 +98,9 @@ func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(g *guest))
 
 // receive serves whoever connected as g, until that has ended. Nothing is made for it
 // before it has said something.
-func (a *Arbiter) receive(g *guest, admit admit) {
+func (a *Arbiter) receive(g *guest, http bool, admit admit) {
 	g.hurry()
-	read, whole, err := peer.Await(g.conn, a.options.HTTP != nil)
+	read, whole, err := peer.Await(g.conn, http)
 	switch {
 	case errors.Is(err, peer.ErrHTTP):
 		w := &webGuest{Conn: g.conn, read: read, guest: g}
