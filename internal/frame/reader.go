@@ -362,32 +362,23 @@ func (r *Reader) fill(need int) error {
 	return err
 }
 
-// readStream reads at least one byte from the stream, or returns why it cannot.
+// readStream reads at least one byte from the stream into b, or returns why it cannot.
 func (r *Reader) readStream(b []byte) (int, error) {
-	if r.readErr != nil {
-		return 0, r.ended(r.readErr)
-	}
-	for range maxEmpty {
-		n, err := r.src.Read(b)
-		if n > 0 {
-			r.readErr = err
-			return n, nil
-		}
-		if err != nil {
-			return 0, r.ended(err)
-		}
-	}
-	return 0, io.ErrNoProgress
+	return r.readSome(func() (int, error) { return r.src.Read(b) })
 }
 
 // readLoan is readStream into the buffer, which is empty, and which the reader has when it
 // returns with something.
 func (r *Reader) readLoan() (int, error) {
+	return r.readSome(func() (int, error) { return r.patient.ReadLoan(Loan{r}) })
+}
+
+func (r *Reader) readSome(read func() (int, error)) (int, error) {
 	if r.readErr != nil {
 		return 0, r.ended(r.readErr)
 	}
 	for range maxEmpty {
-		n, err := r.patient.ReadLoan(Loan{r})
+		n, err := read()
 		if n > 0 {
 			r.readErr = err
 			return n, nil
