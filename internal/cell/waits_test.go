@@ -18,7 +18,17 @@ func callIn(ctx context.Context) (Value, *wire.Error) {
 	return c.Wait(ctx)
 }
 
-// F1: stop while the start hook of an interleaved actor waits.
+// atRest fails t if a handler of c has the turn, or wants it back.
+func atRest(t *testing.T, c *Cell) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.active != 0 || len(c.waitingLocked()) != 0 {
+		t.Errorf("active %d, waiting %d", c.active, len(c.waitingLocked()))
+	}
+}
+
+// Stop while the start hook of an interleaved actor waits.
 func TestStopDuringWaitingStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("a")
@@ -62,7 +72,7 @@ func (l late) Value(key any) any {
 	return l.Turn.Value(key)
 }
 
-// F2: a goroutine a handler left behind waits when the handler has returned.
+// A goroutine a handler left behind waits when the handler has returned.
 func TestWaitAfterTheTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("a")
@@ -89,16 +99,12 @@ func TestWaitAfterTheTurn(t *testing.T) {
 		c.Deliver(request(nil, 2, "work", "a"))
 		synctest.Wait()
 		g.want(t, "order", "ready <nil>", "reply 1 left", "goroutine over", "work a", "reply 2 a")
-		c.mu.Lock()
-		if c.active != 0 || len(c.waitingLocked()) != 0 {
-			t.Errorf("active %d, waiting %d", c.active, len(c.waitingLocked()))
-		}
-		c.mu.Unlock()
+		atRest(t, c)
 		c.Kill(&wire.Death{Cause: wire.CauseKilled})
 	})
 }
 
-// F2c: what waited because it was crowded starts when a handler returns whose turn a goroutine
+// What waited because it was crowded starts when a handler returns whose turn a goroutine
 // of its own had given up: nobody else would look.
 func TestCrowdedByTheLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -136,7 +142,7 @@ func TestCrowdedByTheLeft(t *testing.T) {
 	})
 }
 
-// F2b: the handler waits inside a call to itself while a goroutine of it waits too.
+// The handler waits inside a call to itself while a goroutine of it waits too.
 func TestNestedAndGoroutineWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("a", "b")
@@ -179,16 +185,12 @@ func TestNestedAndGoroutineWait(t *testing.T) {
 		}
 		synctest.Wait()
 		g.want(t, "order", "ready <nil>", "misuse", "reply 1 done")
-		c.mu.Lock()
-		if c.active != 0 || len(c.waitingLocked()) != 0 {
-			t.Errorf("active %d, waiting %d", c.active, len(c.waitingLocked()))
-		}
-		c.mu.Unlock()
+		atRest(t, c)
 		c.Kill(&wire.Death{Cause: wire.CauseKilled})
 	})
 }
 
-// F3: the connection ends in the middle of a batch that holds a request and a stop.
+// The connection ends in the middle of a batch that holds a request and a stop.
 func TestAbandonAfterStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("a")
@@ -206,7 +208,7 @@ func TestAbandonAfterStop(t *testing.T) {
 	})
 }
 
-// F4: the stop hook of an interleaved actor that waits, and a second close.
+// The stop hook of an interleaved actor that waits, and a second close.
 func TestStopHookOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates()
@@ -230,7 +232,7 @@ func TestStopHookOnce(t *testing.T) {
 	})
 }
 
-// F4b: a posted turn comes between the decision to close and closing, and waits.
+// A posted turn comes between the decision to close and closing, and waits.
 func TestStopHookBesideWaitingTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates()
@@ -258,7 +260,7 @@ func TestStopHookBesideWaitingTurn(t *testing.T) {
 	})
 }
 
-// F5: how many handlers of an interleaved actor are at work when all messages were
+// How many handlers of an interleaved actor are at work when all messages were
 // granted.
 func TestInterleavedGranted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
