@@ -84,25 +84,6 @@ func TestLentGuestsGo(t *testing.T) {
 	})
 }
 
-// Who has to go while its connection is being lent goes as well.
-func TestGuestGoesBeforeItIsLent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		guests := new(guests)
-		ours, theirs := net.Pipe()
-		defer theirs.Close()
-		g := guests.enter(ours)
-		guests.close()
-		g.lend()
-		_ = theirs.SetReadDeadline(time.Now().Add(time.Second))
-		if _, err := theirs.Read(make([]byte, 1)); err != io.EOF {
-			t.Error(err)
-		}
-		if err := g.why(net.ErrClosed); !errors.Is(err, errClosing) {
-			t.Error(err)
-		}
-	})
-}
-
 // Who has said hello is no guest: it stays, also if all guests have to go before it is
 // welcomed.
 func TestWelcomedAreNoGuests(t *testing.T) {
@@ -255,6 +236,12 @@ func TestGuestDeadlines(t *testing.T) {
 			"nothing is said":        {func(_ *guests, g *guest) { g.hurry() }, errNoHello, helloWait},
 			"it went before it came": {func(gs *guests, g *guest) { gs.close(); g.hurry() }, errClosing, 0},
 			"it went":                {func(gs *guests, g *guest) { g.hurry(); gs.close() }, errClosing, 0},
+			"it went before it was lent": {func(gs *guests, g *guest) {
+				gs.close()
+				g.lend()
+				synctest.Wait()
+				g.conn.SetReadDeadline(time.Now().Add(time.Hour)) // as who has it now may
+			}, io.ErrClosedPipe, 0},
 			"greeted":                {func(_ *guests, g *guest) { g.hurry(); g.greeted() }, io.EOF, time.Minute},
 			"greeted, and all go":    {func(gs *guests, g *guest) { g.hurry(); g.greeted(); gs.close() }, io.EOF, time.Minute},
 			"it went as it said who": {func(gs *guests, g *guest) { g.hurry(); gs.close(); g.greeted() }, io.EOF, time.Minute},
