@@ -1,7 +1,6 @@
 package arbiter
 
 import (
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
@@ -29,10 +28,15 @@ type tally struct {
 	}
 }
 
-func (t *tally) add() { t.parts[rand.Uint32()%uint32(len(t.parts))].n.Add(1) }
+func (t *tally) add(to *incarnation) { t.part(to).Add(1) }
 
 // undo takes one back: of a part it may make less than nothing, and the sum is right.
-func (t *tally) undo() { t.parts[rand.Uint32()%uint32(len(t.parts))].n.Add(^uint64(0)) }
+func (t *tally) undo(to *incarnation) { t.part(to).Add(^uint64(0)) }
+
+// part is chosen by the target: who send to the same one meet at its inbox anyway.
+func (t *tally) part(to *incarnation) *atomic.Uint64 {
+	return &t.parts[int(to.aid[len(to.aid)-1])%len(t.parts)].n
+}
 
 func (t *tally) sum() (n uint64) {
 	for i := range t.parts {

@@ -62,13 +62,13 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 				to.session.conn.Flush()
 			}
 		} else {
-			err = i.deliver(ctx, to, s, c.Command, &cell.Letter{Value: c.Argument, Sender: i.aid}, inArbiter)
+			err = i.deliver(ctx, to, s, c.Command, &cell.Letter{Value: c.Argument, Sender: &i.aid}, inArbiter)
 		}
 		if err != nil {
 			c.Failed(0, at(err, to))
 			return
 		}
-		i.arb.ledger.local.add()
+		i.arb.ledger.local.add(to)
 		c.Value(nil)
 		return
 	}
@@ -92,10 +92,10 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 	if p := to.pooledAs(wire.Bytes(c.Target)); p != nil && to.repeats(wire.Bytes(c.Command)) {
 		where = i.repeatable(p, to, c, &note)
 	}
-	i.arb.ledger.local.add() // first: its handler may be what asks for the account
+	i.arb.ledger.local.add(to) // first: its handler may be what asks for the account
 	id, err := i.ask(to, s, c, note, chained, 1)
 	if id == 0 {
-		i.arb.ledger.local.undo()
+		i.arb.ledger.local.undo(to)
 	}
 	if err != nil {
 		note.Caller.Failed(0, at(err, to)) // which may be to make it again: then there is something to take back
@@ -135,7 +135,7 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 		}
 		return id, err
 	}
-	l := c.Letter(i.aid)
+	l := c.Letter(&i.aid)
 	if err := i.arb.encodeAll(&l); err != nil {
 		return 0, err
 	}
@@ -280,15 +280,15 @@ func (i *incarnation) sendTo(ctx context.Context, s cell.Scope, target, command 
 // send sends a one-way message to one actor.
 func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value, wait waiting) *wire.Error {
 	if to.session == nil {
-		err := i.deliver(ctx, to, s, command, &cell.Letter{Value: v, Sender: i.aid}, wait)
+		err := i.deliver(ctx, to, s, command, &cell.Letter{Value: v, Sender: &i.aid}, wait)
 		if err == nil {
-			i.arb.ledger.local.add()
+			i.arb.ledger.local.add(to)
 		}
 		return at(err, to)
 	}
 	err := i.post(ctx, to, s, target, command, v, wait)
 	if err == nil {
-		i.arb.ledger.local.add()
+		i.arb.ledger.local.add(to)
 		to.session.conn.FlushSoon() // whoever sends one way usually sends more
 	}
 	return at(err, to)

@@ -327,7 +327,7 @@ func (i *incarnation) repeatable(p *pool, to *incarnation, c *cell.Call, note *p
 		}
 		id, err := i.ask(to, cell.Scope{Host: i}, c, note, i.arb.chained(i, note.Parent, to), 2)
 		if err == nil && id != 0 {
-			i.arb.ledger.local.add() // it is a new message
+			i.arb.ledger.local.add(to) // it is a new message
 		}
 		return id, err
 	}

@@ -179,7 +179,7 @@ func run(ctx context.Context, _ any, r *cell.Request) (cell.Value, error) {
 		}
 		return nil, wire.Errorf(wire.CodeInvalid, "%s", text).NotStarted()
 	}
-	inner := &cell.Request{Command: a.Function, Sender: r.Sender, ID: r.ID, Nested: r.Nested, Deadline: r.Deadline, Codec: r.Codec}
+	inner := &cell.Request{Command: a.Function, Sender: r.Sender, ID: r.ID, Nested: r.Nested, Codec: r.Codec}
 	if a.Argument != nil {
 		inner.Value = &typed[any]{a.Argument}
 	}

@@ -18,9 +18,12 @@ import (
 type batch struct {
 	letters mailbox.Run[Letter] // as is what is in it, written by the worker under Cell.mu
 	stages  [maxBatch]atomic.Uint32
-	turns   []Turn // of each; valid where the stage is begun
+	turns   []Turn      // of each; valid where the stage is begun
+	awaited atomic.Bool // is Cell.awaited, for the worker, to which that is far away; written under Cell.mu
 
-	seen   int       // guarded by Cell.mu: which of them Status saw at work …
+	// Guarded by Cell.mu.
+	partly bool      // some were settled before the others
+	seen   int       // which of them Status saw at work …
 	seenAt time.Time // … and since when
 }
 
@@ -66,13 +69,11 @@ func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
 	b := d.batch
 	c.inbox.TakeRun(&b.letters, n)
 	n = b.letters.Len()
-	for i := range n {
-		b.stages[i].Store(waits)
-		if c.urgent > 0 {
-			c.tookLocked(b.letters.At(i))
-		}
+	for i := 0; i < n && c.urgent > 0; i++ {
+		c.tookLocked(b.letters.At(i))
 	}
-	b.seenAt = time.Time{}
+	b.seenAt, b.partly = time.Time{}, false
+	b.awaited.Store(c.awaited)
 	c.batch = b
 	more := c.inbox.Len() > 0
 	c.mu.Unlock()
@@ -95,44 +96,73 @@ func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
 		if b.stages[i].Load() == begun { // it is no message, or its handler took the actor with it
 			b.stages[i].CompareAndSwap(begun, over)
 		}
-		if c.awaited.Load() { // who waits for room is not to wait for all of the batch
+		if b.awaited.Load() { // who waits for room is not to wait for all of the batch
 			c.mu.Lock()
 			c.settleLocked()
 			c.mu.Unlock()
 		}
 	}
+	sum := b.bill(false) // here, since senders wait for the lock
 	c.mu.Lock()
-	c.settleLocked()
+	if b.partly {
+		c.settleLocked()
+	} else {
+		c.chargeLocked(sum)
+	}
 	c.batch = nil // from here on nobody else looks at it
 	c.mu.Unlock()
-	c.spec.recycleAll(&b.letters, func(i int) bool { return b.stages[i].Load() == settled })
+	c.spec.recycleAll(&b.letters, func(i int) bool { return b.stages[i].Load() >= over })
 	c.inbox.Free(&b.letters)
+	clear(b.stages[:n])
 	b.turns = nil
 	d.request = Request{}
 	c.mu.Lock()
 	return alive
 }
 
-// settleLocked counts what of the batch is over, and gives its room back.
-func (c *Cell) settleLocked() {
-	b := c.batch
-	if b == nil {
-		return
-	}
+// bill is what is to be settled.
+type bill struct {
+	messages, bytes  int    // whose room is to be given back
+	started, dropped uint64 // of these
+}
+
+// bill adds up what of b is over, and not settled yet; with settle it is then.
+func (b *batch) bill(settle bool) (sum bill) {
 	for i := range b.letters.Len() {
 		l := b.letters.At(i)
 		switch b.stages[i].Load() {
 		case over:
 			if !l.own() {
-				c.counts.started++
+				sum.started++
 			}
 		case lapsed:
-			c.counts.dropped++
+			sum.dropped++
 		default:
 			continue
 		}
-		b.stages[i].Store(settled)
-		c.inbox.Release(l.size)
+		if settle {
+			b.stages[i].Store(settled)
+		}
+		sum.messages++
+		sum.bytes += l.size()
+	}
+	return sum
+}
+
+// settleLocked counts what of the batch is over, and gives its room back.
+func (c *Cell) settleLocked() {
+	if b := c.batch; b != nil {
+		b.partly = true
+		c.chargeLocked(b.bill(true))
+	}
+}
+
+// chargeLocked settles what sum says.
+func (c *Cell) chargeLocked(sum bill) {
+	c.counts.started += sum.started
+	c.counts.dropped += sum.dropped
+	if sum.messages > 0 {
+		c.inbox.Release(sum.messages, sum.bytes)
 		c.freeRoomLocked()
 	}
 }

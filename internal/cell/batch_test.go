@@ -207,7 +207,7 @@ func TestLateInBatch(t *testing.T) {
 		c := newCell(g, nil)
 		deliver(c, 1, "a")
 		for id := uint64(2); id <= 3; id++ {
-			c.Take("work", &Letter{Value: word("b"), ID: id, Deadline: time.Now().Add(time.Duration(id) * time.Second)}, nil)
+			c.Take("work", &Letter{Value: word("b"), ID: id, due: dueAt(time.Now().Add(time.Duration(id) * time.Second))}, nil)
 		}
 		c.Start()
 		synctest.Wait()

@@ -199,14 +199,6 @@ func deadlineOf(ctx context.Context) time.Time {
 	return now().Add(DefaultTimeout)
 }
 
-// epoch is when the program began.
-var epoch = time.Now()
-
-// now is the time for comparing with others: half as dear as time.Now, since the clock
-// on the wall is not read. What it says of that one is wrong by how much it was set
-// since the program began.
-func now() time.Time { return epoch.Add(time.Since(epoch)) }
-
 // Wait waits for the outcome, or until ctx ends, which ends the call.
 func (c *Call) Wait(ctx context.Context) (Value, *wire.Error) {
 	select {

@@ -17,29 +17,31 @@ import (
 // DefaultGrace is how long a stop may take where the Spec says nothing.
 const DefaultGrace = 5 * time.Second
 
-// Cell is one actor.
+// Cell is one actor. What its worker reads for each message stands first, and what changes
+// with each that comes, last: two processors that use one cache line wait for each other.
 type Cell struct {
 	// fixed
 	spec *Spec
 	host Host
-	base context.Context // values of the host; never waited for
-	aid  string
-	name string
-	log  *slog.Logger
-	born time.Duration // since epoch
-	own  *Birth        // where that differs from the Spec; fixed by Prepare
+	user any // from the constructor on
 
+	leaves atomic.Bool // state is Stopping or later; written under mu
+	ended  atomic.Bool // state is Closed or Terminated; likewise
+
+	base   context.Context // values of the host; never waited for
+	aid    string
+	name   string
+	log    *slog.Logger
+	born   time.Duration          // since epoch
+	own    *Birth                 // where that differs from the Spec; fixed by Prepare
 	sender atomic.Pointer[string] // of the last request that came over a connection
-	leaves atomic.Bool            // state is Stopping or later; written under mu
-	ended  atomic.Bool            // state is Closed or Terminated; likewise
 	told   told                   // what is answered, and charged to the inbox all the same
 
 	mu      sync.Mutex // guards what follows
 	state   State
-	begun   bool        // the state is made and the start hook is over
-	closing bool        // the stop hook has been, or is, at work
-	awaited atomic.Bool // somebody waits for room; written under mu
-	user    any
+	begun   bool // the state is made and the start hook is over
+	closing bool // the stop hook has been, or is, at work
+	awaited bool // somebody waits for room
 	inbox   mailbox.Queue[Letter]
 	active  int32    // handlers that have the turn
 	quicks  int32    // commands that are answered in place at this moment

@@ -135,14 +135,14 @@ func (s *Commons) worker() {
 // push puts j behind what is to be done. An actor has as many jobs at most as handlers at a time.
 func (s *Commons) push(j job) {
 	s.jobs.Share(&s.memory)
-	s.jobs.Push(mailbox.Data, j, 0, mailbox.Limits{}, true)
+	s.jobs.Push(mailbox.Data, &j, 0, mailbox.Limits{}, true)
 	s.waiting.Store(int32(s.jobs.Len()))
 }
 
 // pop takes what is to be done next; there is something.
 func (s *Commons) pop() job {
 	j, _ := s.jobs.Pop()
-	s.jobs.Release(0)
+	s.jobs.Release(1, 0)
 	s.waiting.Store(int32(s.jobs.Len()))
 	return j
 }

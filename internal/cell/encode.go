@@ -80,7 +80,7 @@ func (r *Request) Reply(m *wire.Message, v Value, buf []byte) ([]byte, *wire.Err
 func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
 	r := c.receive(c.spec.NewRequest(), m, source, cost)
 	if m.Millis != 0 {
-		r.due(m, time.Now())
+		r.due = dueOf(m, time.Now())
 	}
 	return r
 }
@@ -89,14 +89,14 @@ func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
 func (c *Cell) ReceiveFrom(k *Stock, m *wire.Message, source Source, cost int, at time.Time) *Request {
 	r := c.receive(k.take(), m, source, cost)
 	if m.Millis != 0 {
-		r.due(m, at)
+		r.due = dueOf(m, at)
 	}
 	return r
 }
 
-// due sets the deadline that m, which came at that time, says.
-func (r *Request) due(m *wire.Message, at time.Time) {
-	r.Deadline = at.Add(time.Duration(m.Millis) * time.Millisecond)
+// dueOf returns the deadline that m, which came at that time, says.
+func dueOf(m *wire.Message, at time.Time) due {
+	return dueAt(at.Add(time.Duration(m.Millis) * time.Millisecond))
 }
 
 func (c *Cell) receive(r *Request, m *wire.Message, source Source, cost int) *Request {
@@ -106,7 +106,7 @@ func (c *Cell) receive(r *Request, m *wire.Message, source Source, cost int) *Re
 		r.Attempt = uint8(m.Attempt())
 	}
 	r.Size, r.Source, r.Cost = m.Size(), source, cost
-	if cmd := c.spec.Commands[string(m.Command)]; cmd != nil {
+	if cmd := commandOf(c.spec, m.Command); cmd != nil {
 		r.Command, r.cmd = cmd.Name, cmd
 	} else {
 		r.Command = string(m.Command)

@@ -90,7 +90,7 @@ func TestReceive(t *testing.T) {
 		var kept []byte
 		var saw []Request
 		c.spec.Commands["keep"] = &Command{CommandInfo: wire.CommandInfo{Name: "keep"}, Run: func(_ context.Context, _ any, r *Request) (Value, error) {
-			saw = append(saw, Request{Command: r.Command, Sender: r.Sender, ID: r.ID, Deadline: r.Deadline, Codec: r.Codec, Chained: r.Chained, Value: r.Value})
+			saw = append(saw, Request{Command: r.Command, Sender: r.Sender, ID: r.ID, due: r.due, Codec: r.Codec, Chained: r.Chained, Value: r.Value})
 			if e, ok := r.Value.(*Encoded); ok && kept == nil && e.Keep() {
 				kept = e.Data
 			}
@@ -106,7 +106,7 @@ func TestReceive(t *testing.T) {
 		r := c.Receive(&m, s, 10)
 		copy(body, "XXXXXX")
 		copy(sender, "XXXXXX")
-		if e := r.Value.(*Encoded); string(e.Data) != "body 1" || !e.Args || r.Sender != "sender" || !r.Chained || r.ID != 5 || time.Until(r.Deadline) != 2*time.Second || r.Size != m.Size() {
+		if e := r.Value.(*Encoded); string(e.Data) != "body 1" || !e.Args || r.Sender != "sender" || !r.Chained || r.ID != 5 || r.due.left() != 2*time.Second || r.Size != m.Size() {
 			t.Errorf("%+v", r)
 		}
 		for n := range 20 {
@@ -126,7 +126,7 @@ func TestReceive(t *testing.T) {
 			t.Errorf("what the handler kept became %q", kept)
 		}
 		for n, r := range saw[1:] {
-			if r.Sender != "" || !r.Deadline.IsZero() || r.Chained || (r.ID == 0) != (n%2 == 0) || (r.Value == nil) != (n%2 == 0) {
+			if r.Sender != "" || r.due != 0 || r.Chained || (r.ID == 0) != (n%2 == 0) || (r.Value == nil) != (n%2 == 0) {
 				t.Errorf("number %d has something of the one before: %+v", n+1, r)
 			}
 		}

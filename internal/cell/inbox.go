@@ -3,6 +3,7 @@ package cell
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/arbiter-go/arbiter/internal/mailbox"
@@ -80,7 +81,7 @@ func (c *Cell) Wake() {
 
 func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	if r.cmd == nil {
-		r.cmd = c.spec.Commands[r.Command]
+		r.cmd = commandOf(c.spec, r.Command)
 	}
 	if r.cmd == nil {
 		return c.refuse(c.unknown(r.Command))
@@ -121,13 +122,18 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 // sent by the actor by, if that is not nil, and refused once that has ended: nothing of an
 // actor's comes after c was told of its end.
 func (c *Cell) Take(command string, l *Letter, by *Cell) *wire.Error {
-	l.cmd = c.spec.Commands[command]
+	l.cmd = commandOf(c.spec, command)
 	if l.cmd == nil {
 		return c.refuse(c.unknown(command))
 	}
-	l.size = weigh(command, l.Sender, l.Value)
+	size := weigh(command, l.sender(), l.Value)
+	l.weight = uint32(size)
 	if l.cmd.InPlace {
 		return c.deliver(l.open(new(Request)), true)
+	}
+	if size > math.MaxUint32 {
+		l.request = l.open(new(Request))
+		l.request.Size = size
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -149,7 +155,7 @@ func (c *Cell) admitLocked(l *Letter, granted bool) *wire.Error {
 		return (&wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: c.deathLocked()}).NotStarted()
 	}
 	if l.Chained {
-		c.inbox.PushFront(*l, l.size)
+		c.inbox.PushFront(l, l.size())
 	} else if !c.pushLocked(l, granted) {
 		if !l.Waits {
 			c.counts.refused++
@@ -167,14 +173,14 @@ func (c *Cell) admitLocked(l *Letter, granted bool) *wire.Error {
 // pushLocked puts l into the inbox, if it has room.
 func (c *Cell) pushLocked(l *Letter, granted bool) bool {
 	force := granted || l.cmd.Urgent && c.urgent < maxUrgent
-	if c.inbox.Push(mailbox.Data, *l, l.size, c.spec.Inbox, force) {
+	if c.inbox.Push(mailbox.Data, l, l.size(), c.spec.Inbox, force) {
 		return true
 	}
 	// What is over has perhaps not yet given its room back. Who has the answer, and asks
 	// again, is not to find its own call in the way.
 	c.settleLocked()
 	n, bytes := c.told.sum()
-	return c.inbox.PushPast(n, bytes, *l, l.size, c.spec.Inbox)
+	return c.inbox.PushPast(n, bytes, l, l.size(), c.spec.Inbox)
 }
 
 // maxUrgent is how many messages of urgent commands a full inbox takes.
@@ -213,7 +219,8 @@ func (c *Cell) Post(do func(ctx context.Context, state any)) {
 	if c.state >= Closed {
 		return
 	}
-	c.inbox.Push(mailbox.Data, r.letter(), 0, c.spec.Inbox, true)
+	l := r.letter()
+	c.inbox.Push(mailbox.Data, &l, 0, c.spec.Inbox, true)
 	c.wakeLocked()
 }
 
@@ -228,7 +235,10 @@ func (c *Cell) Room() <-chan struct{} {
 	x := c.extraLocked()
 	if x.room == nil {
 		x.room = make(chan struct{})
-		c.awaited.Store(true)
+		c.awaited = true
+		if c.batch != nil {
+			c.batch.awaited.Store(true)
+		}
 	}
 	return x.room
 }
@@ -251,7 +261,7 @@ func (c *Cell) Cancel(source Source, id uint64) bool {
 	var t *Turn
 	if found {
 		c.counts.dropped++
-		c.inbox.Release(l.size)
+		c.inbox.Release(1, l.size())
 		c.freeRoomLocked()
 	} else {
 		for w := range c.atWorkLocked {

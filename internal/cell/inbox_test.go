@@ -55,7 +55,7 @@ func TestRoomIsGivenBackOnce(t *testing.T) {
 		"expired behind another": {func(g *gates, c *Cell, s *source) {
 			c.Deliver(request(s, 1, "work", "a"))
 			r := request(s, 2, "work", "b")
-			r.Deadline = time.Now().Add(time.Second)
+			r.due = dueAt(time.Now().Add(time.Second))
 			c.Deliver(r)
 			time.Sleep(2 * time.Second)
 			close(g.open["a"])
@@ -167,7 +167,7 @@ func TestDeliverRefuses(t *testing.T) {
 // Who is told how a call ended, and asks again, has the room that call had: it is not
 // refused because of itself, however early it comes.
 func TestToldHasRoom(t *testing.T) {
-	late := func(r *Request) { r.Deadline = time.Now() }
+	late := func(r *Request) { r.due = dueAt(time.Now()) }
 	for name, test := range map[string]struct {
 		room    int // of the inbox: all of it is used
 		command string
@@ -347,7 +347,7 @@ func TestExpiredDoesNotStart(t *testing.T) {
 		g := newGates()
 		c := newCell(g, nil)
 		r := request(nil, 1, "work", "a")
-		r.Deadline = time.Now()
+		r.due = dueAt(time.Now())
 		if e := c.Deliver(r); e != nil {
 			t.Fatal(e)
 		}
@@ -374,7 +374,7 @@ func TestCancelAtDeadline(t *testing.T) {
 			return nil, nil
 		}}
 		r := request(nil, 1, "keep", "")
-		r.Deadline = time.Now().Add(time.Second)
+		r.due = dueAt(time.Now().Add(time.Second))
 		if e := c.Deliver(r); e != nil {
 			t.Fatal(e)
 		}

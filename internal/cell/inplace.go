@@ -60,12 +60,12 @@ func (c *Cell) quick(t *Turn, r *Request) (v Value, err error) {
 // Nested answers a call its own handler makes to the same actor, in place: on the
 // handler's goroutine, as part of its turn.
 func (c *Cell) Nested(outer *Turn, call *Call) {
-	cmd := c.spec.Commands[call.Command]
+	cmd := commandOf(c.spec, call.Command)
 	if cmd == nil {
 		call.Failed(0, c.refuse(c.unknown(call.Command)))
 		return
 	}
-	r := &Request{Command: call.Command, Value: call.Argument, Deadline: call.Deadline, Sender: c.aid, Nested: !call.Accept}
+	r := &Request{Command: call.Command, Value: call.Argument, due: dueAt(call.Deadline), Sender: c.aid, Nested: !call.Accept}
 	t := (&Turn{inPlace: outer.inPlace}).of(c, r)
 	t.more().outer = outer
 	stop := context.AfterFunc(outer, func() { t.cancel(outer.over.Load()) })

@@ -1,9 +1,8 @@
 package cell
 
 import (
-	"time"
-
 	"github.com/arbiter-go/arbiter/internal/wire"
+	"time"
 )
 
 // Letter is a message as it is in an inbox. It is copied in and out, and so needs no
@@ -11,27 +10,28 @@ import (
 // in the processor's cache. What a message of this process needs is in the letter; any
 // other has a Request.
 type Letter struct {
-	Value    Value
-	Sender   string
-	ID       uint64    // among the calls in flight on the target; 0: one-way
-	Deadline time.Time // zero: none
-	Chained  bool      // see Request
-	Attempt  uint8     // see Request
-	Waits    bool      // where there is no room its sender waits for some: that is no refusal
+	Value  Value
+	Sender *string // the aid of who sent it, where that has it; nil if that is no actor
+	ID     uint64  // among the calls in flight on the target; 0: one-way
 
+	due     due
 	cmd     *Command
-	size    int
 	request *Request // that of a message from elsewhere, or of a turn the actor owes itself; nil: none
+	weight  uint32   // see size
+
+	Chained bool  // see Request
+	Attempt uint8 // see Request
+	Waits   bool  // where there is no room its sender waits for some: that is no refusal
 }
 
 // letter returns r as it is in an inbox.
 func (r *Request) letter() Letter {
-	return Letter{ID: r.ID, Deadline: r.Deadline, Chained: r.Chained, cmd: r.cmd, size: r.Size, request: r}
+	return Letter{ID: r.ID, due: r.due, Chained: r.Chained, cmd: r.cmd, request: r}
 }
 
 // Letter returns c as a message of sender's.
-func (c *Call) Letter(sender string) Letter {
-	return Letter{Value: c.Argument, Sender: sender, Deadline: c.Deadline}
+func (c *Call) Letter(sender *string) Letter {
+	return Letter{Value: c.Argument, Sender: sender, due: dueAt(c.Deadline)}
 }
 
 // open returns the request that l is: its own, or blank with what is in l.
@@ -39,15 +39,31 @@ func (l *Letter) open(blank *Request) *Request {
 	if l.request != nil {
 		return l.request
 	}
-	*blank = Request{
-		Command: l.cmd.Name, Value: l.Value, Sender: l.Sender, ID: l.ID, Deadline: l.Deadline,
-		Chained: l.Chained, Attempt: l.Attempt, Size: l.size, cmd: l.cmd,
+	r := blank
+	r.Command, r.Value, r.Sender, r.ID, r.due = l.cmd.Name, l.Value, l.sender(), l.ID, l.due
+	r.Chained, r.Attempt, r.Size, r.cmd = l.Chained, l.Attempt, int(l.weight), l.cmd
+	r.paid, r.told, r.began, r.turn = false, false, time.Time{}, nil
+	return r
+}
+
+// sender returns the aid of who sent l; "" if that is no actor.
+func (l *Letter) sender() string {
+	if l.Sender == nil {
+		return ""
 	}
-	return blank
+	return *l.Sender
+}
+
+// size returns what l is charged to the inbox.
+func (l *Letter) size() int {
+	if l.request != nil {
+		return l.request.Size
+	}
+	return int(l.weight)
 }
 
 // late reports whether l's time is up.
-func (l *Letter) late() bool { return !l.Deadline.IsZero() && time.Until(l.Deadline) <= 0 }
+func (l *Letter) late() bool { return l.due.passed() }
 
 // is reports whether l is the call id of source.
 func (l *Letter) is(source Source, id uint64) bool {

@@ -104,7 +104,7 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 		left = append(left, l)
 	}
 	for _, l := range left {
-		c.inbox.Release(l.size)
+		c.inbox.Release(1, l.size())
 		c.leftLocked(&l)
 	}
 	c.mu.Unlock()
@@ -245,10 +245,13 @@ func (c *Cell) leftLocked(l *Letter) {
 }
 
 func (c *Cell) freeRoomLocked() {
-	if c.awaited.Load() {
+	if c.awaited {
 		close(c.extra.room)
 		c.extra.room = nil
-		c.awaited.Store(false)
+		c.awaited = false
+		if c.batch != nil {
+			c.batch.awaited.Store(false)
+		}
 	}
 }
 

@@ -57,26 +57,26 @@ type Sized interface {
 // Request is a message whose handler is at work, or that came over a connection, or a
 // turn the actor owes itself. In an inbox it is in a Letter.
 type Request struct {
-	Command  string
-	Value    Value
-	Sender   string    // the aid of who sent it; "" if that is no actor
-	ID       uint64    // among the calls in flight on the target; 0: one-way
-	Deadline time.Time // zero: none
-	Codec    wire.Codec
-	Chained  bool   // the target waits, further up, for this one: it may overtake and exceed the bound
-	Granted  bool   // its sender had the room before it sent: it may exceed the bound
-	Size     int    // what it is charged to the inbox
-	Source   Source // the connection it came by; nil if it did not
-	Room     Source // who is told instead of Source that it is started or dropped; nil: Source is
-	Cost     int    // what that gets back then
-	Attempt  uint8  // how often a pool has made this call, with this time; 0: once
-	Nested   bool   // a call the actor makes to itself: it has no ID, and is answered all the same
+	Command string
+	Value   Value
+	Sender  string // the aid of who sent it; "" if that is no actor
+	ID      uint64 // among the calls in flight on the target; 0: one-way
+	Codec   wire.Codec
+	Chained bool   // the target waits, further up, for this one: it may overtake and exceed the bound
+	Granted bool   // its sender had the room before it sent: it may exceed the bound
+	Size    int    // what it is charged to the inbox
+	Source  Source // the connection it came by; nil if it did not
+	Room    Source // who is told instead of Source that it is started or dropped; nil: Source is
+	Cost    int    // what that gets back then
+	Attempt uint8  // how often a pool has made this call, with this time; 0: once
+	Nested  bool   // a call the actor makes to itself: it has no ID, and is answered all the same
 
 	encoded Encoded // what Value points to, if it came over a connection
 
 	paid  bool
 	reuse reuse
 	told  bool // it is in Cell.told
+	due   due
 	cmd   *Command
 
 	// Guarded by Cell.mu: those at work, and in which turn.

@@ -152,7 +152,7 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 		c.mu.Lock()
 		c.unlinkLocked(r)
 		kept := c.leaveLocked(r.turn)
-		c.inbox.Release(r.Size)
+		c.inbox.Release(1, r.Size)
 		if r.told {
 			c.told.take(r.Size)
 		}

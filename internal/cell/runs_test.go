@@ -36,7 +36,7 @@ func TestDeadlineOnTheWall(t *testing.T) {
 				"on the wall": time.Now().Add(time.Minute).Round(0),
 				"any":         time.Now().Add(time.Minute),
 			} {
-				turn := new(Turn).of(nil, &Request{Deadline: at})
+				turn := new(Turn).of(nil, &Request{due: dueAt(at)})
 				if err := turn.Err(); err != nil {
 					t.Errorf("%s, put back by %v: it is over a minute early: %v", name, d, err)
 				}
@@ -45,10 +45,10 @@ func TestDeadlineOnTheWall(t *testing.T) {
 				}
 			}
 			far := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
-			if err := new(Turn).of(nil, &Request{Deadline: far}).Err(); err != nil {
+			if err := new(Turn).of(nil, &Request{due: dueAt(far)}).Err(); err != nil {
 				t.Errorf("the year 9999 is over: %v", err)
 			}
-			if new(Turn).of(nil, &Request{Deadline: epoch}).Err() == nil {
+			if new(Turn).of(nil, &Request{due: dueAt(epoch)}).Err() == nil {
 				t.Error("the beginning of the program is not over")
 			}
 		})

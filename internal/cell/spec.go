@@ -3,6 +3,7 @@ package cell
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/mailbox"
@@ -61,9 +62,10 @@ type Spec struct {
 	Budget      time.Duration                  // how long one handler may take; 0: as long as it likes
 	Info        func(state any) map[string]any // what its info says beside the usual; nil: nothing
 
-	requests sync.Pool              // of *Request
-	bundles  sync.Pool              // of *bundle
-	memory   mailbox.Chunks[Letter] // of the inboxes
+	recent   [8]atomic.Pointer[Command] // commands that messages were for of late; see commandOf
+	requests sync.Pool                  // of *Request
+	bundles  sync.Pool                  // of *bundle
+	memory   mailbox.Chunks[Letter]     // of the inboxes
 }
 
 // Task is something an actor does again and again, as a turn of its own.
@@ -82,6 +84,24 @@ type Command struct {
 	// is full, and started although Limit handlers are at work.
 	Urgent bool
 	Run    func(ctx context.Context, state any, r *Request) (Value, error)
+}
+
+// commandOf returns the command of s with the name, nil if it has none. Most messages are of
+// few commands, which are found without a map.
+func commandOf[T string | []byte](s *Spec, name T) *Command {
+	n := len(name)
+	if n == 0 {
+		return nil
+	}
+	recent := &s.recent[(n+int(name[n-1]))%len(s.recent)]
+	if c := recent.Load(); c != nil && c.Name == string(name) {
+		return c
+	}
+	c := s.Commands[string(name)]
+	if c != nil {
+		recent.Store(c)
+	}
+	return c
 }
 
 // IsInPlace reports whether command is one of those that every actor has and answers in place.

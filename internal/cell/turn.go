@@ -1,7 +1,6 @@
 package cell
 
 import (
-	"cmp"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -16,8 +15,8 @@ import (
 type Turn struct {
 	cell   *Cell
 	sender string
-	call   uint64        // the call it answers; 0: none
-	due    time.Duration // its deadline, since epoch; 0: none
+	call   uint64 // the call it answers; 0: none
+	due    due
 
 	over    atomic.Uint32 // why the context has ended; live while it has not
 	attempt uint8
@@ -55,13 +54,7 @@ var _ context.Context = (*Turn)(nil)
 // of makes t, which is new, the turn of r in c. A request is used again when it is
 // over, a turn never: its handler may have kept it, as its context.
 func (t *Turn) of(c *Cell, r *Request) *Turn {
-	t.cell, t.sender, t.call, t.attempt = c, r.Sender, r.ID, r.Attempt
-	if d := r.Deadline; !d.IsZero() {
-		if d == d.Round(0) { // by the clock on the wall alone, which may have been set since epoch
-			d = now().Add(time.Until(d))
-		}
-		t.due = cmp.Or(d.Sub(epoch), 1)
-	}
+	t.cell, t.sender, t.call, t.attempt, t.due = c, r.Sender, r.ID, r.Attempt, r.due
 	r.turn = t
 	return t
 }
@@ -139,14 +132,8 @@ type turnKey struct{}
 
 // Deadline returns the deadline of the request being handled.
 func (t *Turn) Deadline() (time.Time, bool) {
-	if t.due == 0 {
-		return time.Time{}, false
-	}
-	return epoch.Add(t.due), true
+	return t.due.time(), t.due != 0
 }
-
-// late reports whether t's time is up.
-func (t *Turn) late() bool { return t.due != 0 && time.Since(epoch) >= t.due }
 
 // Value returns the turn's own values, then those of the owner's context.
 func (t *Turn) Value(key any) any {
@@ -172,14 +159,14 @@ func (t *Turn) Done() <-chan struct{} {
 	}
 	m.done = make(chan struct{})
 	if t.due != 0 {
-		m.timer = time.AfterFunc(t.due-time.Since(epoch), func() { t.cancel(expired) })
+		m.timer = time.AfterFunc(t.due.left(), func() { t.cancel(expired) })
 	}
 	return m.done
 }
 
 // Err says why the turn is over; nil while it is not.
 func (t *Turn) Err() error {
-	if t.over.Load() == live && t.late() {
+	if t.over.Load() == live && t.due.passed() {
 		t.cancel(expired)
 	}
 	switch t.over.Load() {
@@ -250,7 +237,7 @@ func (t *Turn) cancel(why uint32) {
 // unwanted is why a turn is over that nobody waits for any longer: who waited may
 // have noticed first that its time is up.
 func (t *Turn) unwanted() uint32 {
-	if t.late() {
+	if t.due.passed() {
 		return expired
 	}
 	return canceled

@@ -17,7 +17,7 @@ type baseKey struct{}
 func turnOf(deadline time.Time) *Turn {
 	c := newCell(newGates(), nil)
 	c.base = context.WithValue(context.Background(), baseKey{}, "of the owner")
-	return new(Turn).of(c, &Request{ID: 7, Sender: "caller", Deadline: deadline})
+	return new(Turn).of(c, &Request{ID: 7, Sender: "caller", due: dueAt(deadline)})
 }
 
 // A turn is a context: over at its deadline whether or not anybody waits for it,
@@ -292,7 +292,7 @@ func TestNestedEnds(t *testing.T) {
 			r := &Request{ID: 1, Command: "outer"}
 			want := context.Canceled
 			if deadline {
-				r.Deadline = time.Now().Add(time.Second)
+				r.due = dueAt(time.Now().Add(time.Second))
 				want = context.DeadlineExceeded
 			}
 			if e := c.Deliver(r); e != nil {

@@ -42,7 +42,7 @@ type lane[T any] struct {
 	n          uint32    // how many entries there are
 }
 
-func (r *lane[T]) push(item T, memory *Chunks[T]) {
+func (r *lane[T]) push(item *T, memory *Chunks[T]) {
 	end := (r.first + r.n) % perChunk
 	switch {
 	case r.head == nil:
@@ -52,7 +52,7 @@ func (r *lane[T]) push(item T, memory *Chunks[T]) {
 		r.tail.next = memory.get()
 		r.tail = r.tail.next
 	}
-	r.tail.items[end] = item
+	r.tail.items[end] = *item
 	r.n++
 }
 

@@ -96,7 +96,7 @@ func run(steps []byte, l Limits) error {
 		var err error
 		switch step & 15 {
 		case 0, 1, 2:
-			err = same("push", item{}, q.Push(Data, it, it.size, l, false), item{}, m.push(Data, it, l, false))
+			err = same("push", item{}, q.Push(Data, &it, it.size, l, false), item{}, m.push(Data, it, l, false))
 		case 3:
 			// As if what is away first, and fits in the nibble, had been released.
 			past := m.away[:min(arg, len(m.away))]
@@ -105,14 +105,14 @@ func run(steps []byte, l Limits) error {
 				bytes += it.size
 			}
 			rest := model{control: m.control, front: m.front, data: m.data, away: m.away[len(past):]}
-			err = same("push past", item{}, q.PushPast(len(past), bytes, it, it.size, l), item{}, rest.push(Data, it, l, false))
+			err = same("push past", item{}, q.PushPast(len(past), bytes, &it, it.size, l), item{}, rest.push(Data, it, l, false))
 			m.data = rest.data
 		case 4:
-			err = same("forced push", item{}, q.Push(Data, it, it.size, l, true), item{}, m.push(Data, it, l, true))
+			err = same("forced push", item{}, q.Push(Data, &it, it.size, l, true), item{}, m.push(Data, it, l, true))
 		case 5:
-			err = same("control", item{}, q.Push(Control, it, it.size, l, false), item{}, m.push(Control, it, l, false))
+			err = same("control", item{}, q.Push(Control, &it, it.size, l, false), item{}, m.push(Control, it, l, false))
 		case 6:
-			q.PushFront(it, it.size)
+			q.PushFront(&it, it.size)
 			m.front = append(m.front, it)
 		case 7:
 			for i, want := range wantHeld {
@@ -155,7 +155,7 @@ func run(steps []byte, l Limits) error {
 		case 13, 14:
 			if len(m.away) > 0 {
 				i := arg % len(m.away)
-				q.Release(m.away[i].size)
+				q.Release(1, m.away[i].size)
 				m.away = slices.Delete(m.away, i, i+1)
 			}
 		case 15:

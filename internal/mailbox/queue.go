@@ -84,7 +84,7 @@ func (q *Queue[T]) rarely() *rare[T] {
 // A message larger than l.Bytes as a whole has room when no data waits and no
 // more than l.Bytes is charged: it can be delivered, and what is charged without
 // force stays below l.Bytes and one message.
-func (q *Queue[T]) Push(c Class, item T, size int, l Limits, force bool) bool {
+func (q *Queue[T]) Push(c Class, item *T, size int, l Limits, force bool) bool {
 	if c == Control {
 		return q.pushControl(item, force)
 	}
@@ -100,7 +100,7 @@ func (q *Queue[T]) Push(c Class, item T, size int, l Limits, force bool) bool {
 // PushPast is Push, of data and without force, as if n of the messages that are charged,
 // with so many bytes in all, had been released: those that their owner is done with.
 // Until they are, what is charged may exceed l by as much.
-func (q *Queue[T]) PushPast(n, bytes int, item T, size int, l Limits) bool {
+func (q *Queue[T]) PushPast(n, bytes int, item *T, size int, l Limits) bool {
 	q.messages -= n
 	q.bytes -= bytes
 	ok := q.Push(Data, item, size, l, false)
@@ -120,7 +120,7 @@ func (q *Queue[T]) room(size int, l Limits) bool {
 	return size <= l.Bytes-q.bytes
 }
 
-func (q *Queue[T]) pushControl(item T, force bool) bool {
+func (q *Queue[T]) pushControl(item *T, force bool) bool {
 	control := &q.rarely().control
 	if !force && control.n >= ControlMessages {
 		return false
@@ -133,7 +133,7 @@ func (q *Queue[T]) pushControl(item T, force bool) bool {
 // came by PushFront, so that those who overtake keep their order. It is admitted
 // above the bound and charged as by Push. It is for a call whose chain already
 // waits inside this very actor: behind the others it might wait for itself.
-func (q *Queue[T]) PushFront(item T, size int) {
+func (q *Queue[T]) PushFront(item *T, size int) {
 	q.messages++
 	q.bytes += size
 	q.rarely().front.push(item, q.memory)
@@ -199,16 +199,16 @@ func (q *Queue[T]) Fronts() int {
 	return int(q.rare.front.n)
 }
 
-// Release gives back the room of one data message that has left the queue, with
-// the size it was pushed with: when its handler has ended, or when it will never
+// Release gives back the room of n data messages that have left the queue, with
+// the sizes they were pushed with, in all: when their handlers have ended, or when they will never
 // have one. It panics if that was not charged, since from then on the bounds
 // would be wrong.
-func (q *Queue[T]) Release(size int) {
-	if q.messages < 1 || q.bytes < size {
+func (q *Queue[T]) Release(n, bytes int) {
+	if q.messages < n || q.bytes < bytes {
 		panic("mailbox: release of more than was charged: each data message is released once, control never")
 	}
-	q.messages--
-	q.bytes -= size
+	q.messages -= n
+	q.bytes -= bytes
 }
 
 // Remove takes the first data message that match chooses, in the order of Pop,

@@ -57,7 +57,7 @@ func TestFull(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var q Queue[string]
 			for i, p := range test.pushes {
-				if got := q.Push(p.class, "m", p.size, test.limits, p.force); got != p.want {
+				if got := q.Push(p.class, new("m"), p.size, test.limits, p.force); got != p.want {
 					m, b := q.Charged()
 					t.Fatalf("push %d %+v: admitted %v; %d messages and %d bytes are charged", i, p, got, m, b)
 				}
@@ -73,7 +73,7 @@ func TestFullByDefault(t *testing.T) {
 	}{{Control, ControlMessages}, {Data, DefaultMessages}} {
 		var q Queue[string]
 		n := 0
-		for q.Push(test.class, "m", 0, Limits{}, false) {
+		for q.Push(test.class, new("m"), 0, Limits{}, false) {
 			if n++; n > test.want {
 				break
 			}
@@ -81,7 +81,7 @@ func TestFullByDefault(t *testing.T) {
 		if n != test.want {
 			t.Errorf("class %d: %d messages admitted, want %d", test.class, n, test.want)
 		}
-		if !q.Push(test.class, "m", 0, Limits{}, true) {
+		if !q.Push(test.class, new("m"), 0, Limits{}, true) {
 			t.Errorf("class %d: refused by force", test.class)
 		}
 	}
@@ -91,25 +91,25 @@ func TestFullByDefault(t *testing.T) {
 func TestChargedUntilReleased(t *testing.T) {
 	one := Limits{Messages: 3, Bytes: 30}
 	var q Queue[string]
-	q.Push(Data, "a", 10, one, false)
-	q.Push(Data, "b", 10, one, false)
-	q.Push(Data, "c", 10, one, false)
+	q.Push(Data, new("a"), 10, one, false)
+	q.Push(Data, new("b"), 10, one, false)
+	q.Push(Data, new("c"), 10, one, false)
 	q.Pop()
 	q.Remove(func(s string) bool { return s == "c" })
 	q.Drain(func(string) {})
 	wantCharged(t, &q, 3, 30)
-	if q.Push(Data, "d", 0, one, false) {
+	if q.Push(Data, new("d"), 0, one, false) {
 		t.Error("admitted while the handlers of three messages run")
 	}
-	q.Release(10)
+	q.Release(1, 10)
 	wantCharged(t, &q, 2, 20)
-	if !q.Push(Data, "d", 10, one, false) {
+	if !q.Push(Data, new("d"), 10, one, false) {
 		t.Error("refused although a message was released")
 	}
-	q.PushFront("e", 10)
+	q.PushFront(new("e"), 10)
 	wantCharged(t, &q, 4, 40)
 	for range 4 {
-		q.Release(10)
+		q.Release(1, 10)
 	}
 	wantCharged(t, &q, 0, 0)
 }
@@ -118,26 +118,31 @@ func TestChargedUntilReleased(t *testing.T) {
 func TestOversizeWhileAHandlerRuns(t *testing.T) {
 	l := Limits{Bytes: 10}
 	var q Queue[string]
-	q.Push(Data, "small", 5, l, false)
+	q.Push(Data, new("small"), 5, l, false)
 	q.Pop()
-	if !q.Push(Data, "large", 50, l, false) {
+	if !q.Push(Data, new("large"), 50, l, false) {
 		t.Fatal("refused although nothing waits")
 	}
 	q.Pop()
-	if q.Push(Data, "large", 50, l, false) {
+	if q.Push(Data, new("large"), 50, l, false) {
 		t.Fatal("a second one is admitted while the first is charged")
 	}
 }
 
 func TestReleaseOfWhatIsNotCharged(t *testing.T) {
 	for name, release := range map[string]func(q *Queue[string]){
-		"twice":         func(q *Queue[string]) { q.Release(5); q.Release(0) },
-		"too much":      func(q *Queue[string]) { q.Release(6) },
-		"for a control": func(q *Queue[string]) { q.Release(5); q.Push(Control, "c", 5, Limits{}, false); q.Release(5) },
+		"twice":    func(q *Queue[string]) { q.Release(1, 5); q.Release(1, 0) },
+		"too much": func(q *Queue[string]) { q.Release(1, 6) },
+		"too many": func(q *Queue[string]) { q.Release(2, 5) },
+		"for a control": func(q *Queue[string]) {
+			q.Release(1, 5)
+			q.Push(Control, new("c"), 5, Limits{}, false)
+			q.Release(1, 5)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var q Queue[string]
-			q.Push(Data, "d", 5, Limits{}, false)
+			q.Push(Data, new("d"), 5, Limits{}, false)
 			defer func() {
 				if recover() == nil {
 					t.Error("no panic")
@@ -151,10 +156,10 @@ func TestReleaseOfWhatIsNotCharged(t *testing.T) {
 func TestOrder(t *testing.T) {
 	data := func(q *Queue[string], items ...string) {
 		for _, s := range items {
-			q.Push(Data, s, 1, Limits{}, false)
+			q.Push(Data, &s, 1, Limits{}, false)
 		}
 	}
-	control := func(q *Queue[string], s string) { q.Push(Control, s, 1, Limits{}, false) }
+	control := func(q *Queue[string], s string) { q.Push(Control, &s, 1, Limits{}, false) }
 	for _, test := range []struct {
 		name string
 		do   func(q *Queue[string])
@@ -163,13 +168,13 @@ func TestOrder(t *testing.T) {
 		{"nothing", func(q *Queue[string]) {}, ""},
 		{"data in order", func(q *Queue[string]) { data(q, "1", "2", "3", "4", "5") }, "1 2 3 4 5"},
 		{"control first", func(q *Queue[string]) { data(q, "1", "2"); control(q, "a"); control(q, "b") }, "a b 1 2"},
-		{"control, chained, data", func(q *Queue[string]) { data(q, "1"); q.PushFront("x", 1); control(q, "a") }, "a x 1"},
+		{"control, chained, data", func(q *Queue[string]) { data(q, "1"); q.PushFront(new("x"), 1); control(q, "a") }, "a x 1"},
 		{"those who overtake keep their order", func(q *Queue[string]) {
 			data(q, "1")
-			q.PushFront("x", 1)
-			q.PushFront("y", 1)
+			q.PushFront(new("x"), 1)
+			q.PushFront(new("y"), 1)
 			data(q, "2")
-			q.PushFront("z", 1)
+			q.PushFront(new("z"), 1)
 		}, "x y z 1 2"},
 		{"removed from the middle", func(q *Queue[string]) {
 			data(q, "1", "2", "3", "4")
@@ -189,8 +194,8 @@ func TestOrder(t *testing.T) {
 		}, "1 2 same"},
 		{"removed from the chained first", func(q *Queue[string]) {
 			data(q, "same")
-			q.PushFront("x", 1)
-			q.PushFront("same", 1)
+			q.PushFront(new("x"), 1)
+			q.PushFront(new("same"), 1)
 			q.Remove(func(s string) bool { return s == "same" })
 		}, "x same"},
 	} {
@@ -213,11 +218,11 @@ func TestRemoveNothing(t *testing.T) {
 	if s, ok := q.Remove(never); ok {
 		t.Errorf("%q removed from an empty queue", s)
 	}
-	q.Push(Control, "stop", 1, Limits{}, false)
+	q.Push(Control, new("stop"), 1, Limits{}, false)
 	if s, ok := q.Remove(never); ok {
 		t.Errorf("%q removed: control is not searched", s)
 	}
-	q.Push(Data, "1", 1, Limits{}, false)
+	q.Push(Data, new("1"), 1, Limits{}, false)
 	if s, ok := q.Remove(func(s string) bool { return s == "2" }); ok {
 		t.Errorf("%q removed, which did not match", s)
 	}
@@ -235,15 +240,15 @@ func TestPopByClass(t *testing.T) {
 	if s, ok := q.PopData(); ok {
 		t.Errorf("data %q from an empty queue", s)
 	}
-	q.Push(Data, "1", 1, Limits{}, false)
-	q.Push(Control, "ping", 1, Limits{}, false)
+	q.Push(Data, new("1"), 1, Limits{}, false)
+	q.Push(Control, new("ping"), 1, Limits{}, false)
 	if s, ok := q.PopControl(); !ok || s != "ping" {
 		t.Errorf("PopControl: %q, %v", s, ok)
 	}
 	if s, ok := q.PopControl(); ok {
 		t.Errorf("control %q, but only data waits", s)
 	}
-	q.Push(Control, "stop", 1, Limits{}, false)
+	q.Push(Control, new("stop"), 1, Limits{}, false)
 	if s, ok := q.PopData(); !ok || s != "1" {
 		t.Errorf("PopData: %q, %v", s, ok)
 	}
@@ -276,7 +281,7 @@ func TestMemoryIsLetGo(t *testing.T) {
 	var q Queue[*int]
 	item := new(int)
 	for range burst {
-		q.Push(Data, item, 0, none, false)
+		q.Push(Data, &item, 0, none, false)
 	}
 	if n := held(&q.data); n != (burst+perChunk-1)/perChunk {
 		t.Errorf("%d messages wait in %d chunks", burst, n)
@@ -288,14 +293,14 @@ func TestMemoryIsLetGo(t *testing.T) {
 		if n := held(&q.data); n > 2 {
 			t.Fatalf("%d messages wait in %d chunks", q.data.n, n)
 		}
-		q.Push(Data, item, 0, none, true)
+		q.Push(Data, &item, 0, none, true)
 		q.Pop()
 	}
 	for q.Len() > 0 {
 		q.Pop()
 	}
-	q.PushFront(item, 0)
-	q.Push(Control, item, 0, none, false)
+	q.PushFront(&item, 0)
+	q.Push(Control, &item, 0, none, false)
 	q.Pop()
 	q.Pop()
 	for name, r := range map[string]*lane[*int]{"data": &q.data, "control": &q.rare.control, "front": &q.rare.front} {
@@ -317,8 +322,8 @@ func TestSharedMemory(t *testing.T) {
 	b.Share(&memory)
 	for range 3 {
 		for n := range 3*perChunk + 1 {
-			a.Push(Data, fmt.Sprint("a", n), 0, Limits{}, true)
-			b.Push(Data, fmt.Sprint("b", n), 0, Limits{}, true)
+			a.Push(Data, new(fmt.Sprint("a", n)), 0, Limits{}, true)
+			b.Push(Data, new(fmt.Sprint("b", n)), 0, Limits{}, true)
 		}
 		for n := range 3*perChunk + 1 {
 			if s, ok := a.Pop(); !ok || s != fmt.Sprint("a", n) {
@@ -334,9 +339,9 @@ func TestSharedMemory(t *testing.T) {
 
 func TestTrimLeavesWhatWaits(t *testing.T) {
 	var q Queue[string]
-	q.Push(Data, "1", 1, Limits{}, false)
-	q.PushFront("x", 1)
-	q.Push(Control, "a", 1, Limits{}, false)
+	q.Push(Data, new("1"), 1, Limits{}, false)
+	q.PushFront(new("x"), 1)
+	q.Push(Control, new("a"), 1, Limits{}, false)
 	q.Trim()
 	if got := order(&q); got != "a x 1" {
 		t.Errorf("after Trim: %q", got)
@@ -353,10 +358,10 @@ func TestNothingIsRetained(t *testing.T) {
 		push(item)
 	}
 	for range 6 {
-		push(func(item *[64]byte) { q.Push(Data, item, 0, Limits{}, false) })
+		push(func(item *[64]byte) { q.Push(Data, &item, 0, Limits{}, false) })
 	}
-	push(func(item *[64]byte) { q.Push(Control, item, 0, Limits{}, false) })
-	push(func(item *[64]byte) { q.PushFront(item, 0) })
+	push(func(item *[64]byte) { q.Push(Control, &item, 0, Limits{}, false) })
+	push(func(item *[64]byte) { q.PushFront(&item, 0) })
 	third := left[2]
 	q.Remove(func(item *[64]byte) bool { return item == third.Value() })
 	for q.Len() > 0 {
@@ -381,11 +386,11 @@ func TestSteadyUseAllocatesNothing(t *testing.T) {
 		item := new(int)
 		turn := func() {
 			for range depth {
-				q.Push(Data, item, 1, Limits{}, false)
+				q.Push(Data, &item, 1, Limits{}, false)
 			}
 			for range depth {
 				q.Pop()
-				q.Release(1)
+				q.Release(1, 1)
 			}
 		}
 		turn()
@@ -398,9 +403,9 @@ func TestSteadyUseAllocatesNothing(t *testing.T) {
 func ExampleQueue() {
 	var q Queue[string]
 	limits := Limits{Messages: 1}
-	fmt.Println(q.Push(Data, "work", 4, limits, false))
-	fmt.Println(q.Push(Data, "more work", 9, limits, false)) // full
-	fmt.Println(q.Push(Control, "ping", 4, limits, false))
+	fmt.Println(q.Push(Data, new("work"), 4, limits, false))
+	fmt.Println(q.Push(Data, new("more work"), 9, limits, false)) // full
+	fmt.Println(q.Push(Control, new("ping"), 4, limits, false))
 	for {
 		item, ok := q.Pop()
 		if !ok {
@@ -408,9 +413,9 @@ func ExampleQueue() {
 		}
 		fmt.Println(item)
 	}
-	fmt.Println(q.Push(Data, "more work", 9, limits, false)) // the handler of "work" still runs
-	q.Release(4)
-	fmt.Println(q.Push(Data, "more work", 9, limits, false))
+	fmt.Println(q.Push(Data, new("more work"), 9, limits, false)) // the handler of "work" still runs
+	q.Release(1, 4)
+	fmt.Println(q.Push(Data, new("more work"), 9, limits, false))
 	// Output:
 	// true
 	// false
@@ -428,7 +433,7 @@ func TestRunsAreNotCopied(t *testing.T) {
 	var q Queue[*int]
 	q.Share(&memory)
 	for i := range 3 * perChunk {
-		q.Push(Data, &i, 0, Limits{}, false)
+		q.Push(Data, new(&i), 0, Limits{}, false)
 	}
 	q.Pop()
 	first := &q.data.head.items[1]
@@ -454,7 +459,7 @@ func TestLongestRun(t *testing.T) {
 		var q Queue[int]
 		n := 0
 		for i := range before + 3*MaxRun {
-			q.Push(Data, i, 0, Limits{}, false)
+			q.Push(Data, &i, 0, Limits{}, false)
 		}
 		for range before {
 			q.Pop()
@@ -485,7 +490,7 @@ func TestRunsCostNoMemory(t *testing.T) {
 	var r Run[[8]int]
 	if n := testing.AllocsPerRun(200, func() {
 		for range MaxRun {
-			q.Push(Data, [8]int{}, 0, Limits{}, true)
+			q.Push(Data, new([8]int{}), 0, Limits{}, true)
 		}
 		for q.Len() > 0 {
 			q.TakeRun(&r, MaxRun)
@@ -502,13 +507,13 @@ func BenchmarkPushPop(b *testing.B) {
 			var q Queue[*int]
 			item := new(int)
 			for range depth - 1 {
-				q.Push(Data, item, 1, Limits{}, false)
+				q.Push(Data, &item, 1, Limits{}, false)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				q.Push(Data, item, 1, Limits{}, false)
+				q.Push(Data, &item, 1, Limits{}, false)
 				q.Pop()
-				q.Release(1)
+				q.Release(1, 1)
 			}
 		})
 	}
@@ -520,11 +525,11 @@ func BenchmarkBurst(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 4096 {
-			q.Push(Data, item, 1, Limits{}, false)
+			q.Push(Data, &item, 1, Limits{}, false)
 		}
 		for range 4096 {
 			q.Pop()
-			q.Release(1)
+			q.Release(1, 1)
 		}
 	}
 }
