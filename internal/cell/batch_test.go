@@ -199,6 +199,63 @@ func TestRoomInBatch(t *testing.T) {
 	})
 }
 
+// Who waits for room is told of it after each message, whenever it asked, and not when all of the
+// batch is over.
+func TestRoomIsToldWithinABatch(t *testing.T) {
+	for name, early := range map[string]bool{"asked before the batch": true, "asked within it": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGates("a", "b")
+				c := newCell(g, func(s *Spec) { s.Inbox.Messages = 2 * batchPart })
+				for id := uint64(1); id <= 2*batchPart; id++ {
+					w := "b"
+					if id == 1 {
+						w = "a"
+					}
+					if e := deliver(c, id, w); e != nil {
+						t.Fatal(e)
+					}
+				}
+				var room <-chan struct{}
+				if early {
+					room = c.Room()
+				}
+				c.Start()
+				synctest.Wait()
+				if c.batch == nil || c.batch.letters.Len() != 2 {
+					t.Fatal("two were not taken at once")
+				}
+				if !early {
+					room = c.Room()
+				}
+				if closed(room) {
+					t.Error("told of room before there is some")
+				}
+				close(g.open["a"])
+				synctest.Wait()
+				if !closed(room) {
+					t.Error("one is over, and who waits for room is not told")
+				}
+				if closed(c.Room()) {
+					t.Error("who asks again is told of the room before")
+				}
+				wantCounts(t, c, 2, 0, 2*batchPart-2, 2*batchPart-1)
+				close(g.open["b"])
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // Whose time is up while another one of the batch is at work does not start.
 func TestLateInBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -505,3 +505,63 @@ func TestPutAll(t *testing.T) {
 		})
 	}
 }
+
+// giant is a value that says it has 5 GiB.
+type giant struct{ word }
+
+func (giant) Size() int { return 5 << 30 }
+
+// What is larger than a letter can say is charged in full, and given back.
+func TestGiant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("a")
+		c := newCell(g, func(s *Spec) {
+			s.Commands["work"].Run = func(_ context.Context, _ any, r *Request) (Value, error) {
+				<-g.open["a"]
+				if _, ok := r.Value.(giant); !ok || r.Sender != "sender" {
+					t.Errorf("%#v of %q", r.Value, r.Sender)
+				}
+				return nil, nil
+			}
+			s.Inbox = mailbox.Limits{Bytes: 6 << 30}
+		})
+		c.Start()
+		for n := range 2 {
+			l := Letter{Value: giant{"a"}, Sender: new("sender")}
+			if e := c.Take("work", &l, nil); (e == nil) != (n == 0) {
+				t.Errorf("number %d of two, where one fits: %v", n+1, e)
+			}
+		}
+		if _, charged, bytes := c.Inbox(); charged != 1 || bytes < 5<<30 {
+			t.Errorf("charged with %d, of %d bytes", charged, bytes)
+		}
+		close(g.open["a"])
+		synctest.Wait()
+		if _, charged, bytes := c.Inbox(); charged != 0 || bytes != 0 {
+			t.Errorf("still charged with %d, of %d bytes", charged, bytes)
+		}
+		counted(t, c)
+	})
+}
+
+// Commands are found by their whole names, also those that take each other's place in the table
+// of the last ones.
+func TestCommandOf(t *testing.T) {
+	s := &Spec{Commands: make(map[string]*Command)}
+	names := []string{"ask", "ark", "k", "work", "workwork", "böse"}
+	for _, name := range names {
+		s.Commands[name] = &Command{CommandInfo: wire.CommandInfo{Name: name}}
+	}
+	for range 2 {
+		for _, name := range names {
+			if commandOf(s, name) != s.Commands[name] || commandOf(s, []byte(name)) != s.Commands[name] {
+				t.Errorf("%q: another one", name)
+			}
+		}
+		for _, name := range []string{"", "ack", "askk", "b\xc3se"} {
+			if c := commandOf(s, name); c != nil {
+				t.Errorf("%q: found %q", name, c.Name)
+			}
+		}
+	}
+}

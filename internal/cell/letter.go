@@ -1,9 +1,6 @@
 package cell
 
-import (
-	"github.com/arbiter-go/arbiter/internal/wire"
-	"time"
-)
+import "github.com/arbiter-go/arbiter/internal/wire"
 
 // Letter is a message as it is in an inbox. It is copied in and out, and so needs no
 // memory of its own: an inbox may be deep, and what is taken from it is then no longer
@@ -34,16 +31,15 @@ func (c *Call) Letter(sender *string) Letter {
 	return Letter{Value: c.Argument, Sender: sender, due: dueAt(c.Deadline)}
 }
 
-// open returns the request that l is: its own, or blank with what is in l.
+// open returns the request that l is: its own, or blank with what is in l. Of another letter that
+// blank was before nothing else is left.
 func (l *Letter) open(blank *Request) *Request {
 	if l.request != nil {
 		return l.request
 	}
-	r := blank
-	r.Command, r.Value, r.Sender, r.ID, r.due = l.cmd.Name, l.Value, l.sender(), l.ID, l.due
-	r.Chained, r.Attempt, r.Size, r.cmd = l.Chained, l.Attempt, int(l.weight), l.cmd
-	r.paid, r.told, r.began, r.turn = false, false, time.Time{}, nil
-	return r
+	blank.Command, blank.Value, blank.Sender, blank.ID, blank.due = l.cmd.Name, l.Value, l.sender(), l.ID, l.due
+	blank.Chained, blank.Attempt, blank.Size, blank.cmd = l.Chained, l.Attempt, int(l.weight), l.cmd
+	return blank
 }
 
 // sender returns the aid of who sent l; "" if that is no actor.

@@ -1,0 +1,29 @@
+package cell
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// What a worker reads for each message and what its senders change with each are never on one
+// cache line, and a letter is on one.
+func TestCacheLines(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("the sizes are those of 64 bits")
+	}
+	const line = 64
+	var c Cell
+	for name, end := range map[string]uintptr{
+		"spec":  unsafe.Offsetof(c.spec) + unsafe.Sizeof(c.spec),
+		"host":  unsafe.Offsetof(c.host) + unsafe.Sizeof(c.host),
+		"user":  unsafe.Offsetof(c.user) + unsafe.Sizeof(c.user),
+		"ended": unsafe.Offsetof(c.ended) + unsafe.Sizeof(c.ended),
+	} {
+		if mu := unsafe.Offsetof(c.mu); end+line > mu+1 {
+			t.Errorf("%s ends at %d, and the lock is at %d: they may share a line", name, end, mu)
+		}
+	}
+	if n := unsafe.Sizeof(Letter{}); n != line {
+		t.Errorf("a letter has %d bytes, want %d", n, line)
+	}
+}
