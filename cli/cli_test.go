@@ -25,7 +25,10 @@ func TestUsage(t *testing.T) {
 	}{
 		{"pss", []string{`no command "pss"`, "[usage]", "ps"}},
 		{"scael", []string{`no command "scael"; did you mean "scale"?`}},
-		{"ps --alll", []string{"--alll", "[usage]"}},
+		{"ps --add unix:/tmp/x", []string{`no flag "--add"; did you mean "--addr"?`, "[usage]"}},
+		{"up --lisen 127.0.0.1:0", []string{`no flag "--lisen"; did you mean "--listen"?`, "[usage]"}},
+		{"ps --outptu json", []string{`no flag "--outptu"; did you mean "--output"?`, "[usage]"}},
+		{"ps --nothing-like-it", []string{`no flag "--nothing-like-it"  [usage]`}},
 		{"ps extra", []string{"[usage]"}},
 		{"call", []string{"[usage]"}},
 		{"call arbiter", []string{"[usage]"}},

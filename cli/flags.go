@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // flag is the value of a flag: what parse makes of the text, kept in *at. It is a
@@ -42,6 +43,19 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 	var wrong *problem
 	if errors.As(err, &wrong) { // what one of our parsers says is enough
 		p.text = wrong.text
+	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden {
+				names = append(names, f.Name)
+			}
+		})
+		p.text = fmt.Sprintf("there is no flag %q", "--"+unknown.GetSpecifiedName())
+		if likely := nearest(unknown.GetSpecifiedName(), names); likely != "" {
+			p.text += fmt.Sprintf("; did you mean %q?", "--"+likely)
+		}
 	}
 	if strings.Contains(p.text, "shorthand") && strings.Contains(cmd.Use, "ARG") {
 		p.hint("an argument that begins with a dash goes after --", cmd.CommandPath()+" TARGET COMMAND -- -5")

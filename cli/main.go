@@ -164,13 +164,30 @@ func (a *app) knownCommand(root *cobra.Command, args []string) error {
 // unknownCommand says that of has no command called name.
 func (a *app) unknownCommand(of *cobra.Command, name string) error {
 	p := usage("there is no command %q", name)
-	of.SuggestionsMinimumDistance = 2
-	if near := of.SuggestionsFor(name); len(near) > 0 {
-		// All are as near; who types "scael" means scale and not call.
-		likely := slices.MaxFunc(near, func(a, b string) int { return cmp.Compare(samePrefix(a, name), samePrefix(b, name)) })
+	var names []string
+	for _, c := range of.Commands() {
+		if c.IsAvailableCommand() || c.Name() == "help" {
+			names = append(names, c.Name())
+		}
+	}
+	if likely := nearest(name, names); likely != "" {
 		p.text += fmt.Sprintf("; did you mean %q?", likely)
 	}
 	return p.hint("see what there is", of.CommandPath()+" --help")
+}
+
+// nearest returns which of names is meant by name, which is none of them; "": none.
+func nearest(name string, names []string) string {
+	among := &cobra.Command{SuggestionsMinimumDistance: 2}
+	for _, n := range names {
+		among.AddCommand(&cobra.Command{Use: n, Run: func(*cobra.Command, []string) {}})
+	}
+	near := among.SuggestionsFor(name)
+	if len(near) == 0 {
+		return ""
+	}
+	// All are as near; who types "scael" means scale and not call.
+	return slices.MaxFunc(near, func(a, b string) int { return cmp.Compare(samePrefix(a, name), samePrefix(b, name)) })
 }
 
 // samePrefix returns with how many bytes that are the same a and b begin.
