@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -217,7 +216,7 @@ func (c *Cell) unstarted(r *Request, err error) {
 func (c *Cell) construct(t *Turn) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error("panic while starting", "actor", c.String(), "panic", p, "stack", string(debug.Stack()))
+			c.log.Error("panic while starting", "actor", c.String(), "panic", p, "stack", stackOfPanic())
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()

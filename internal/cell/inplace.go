@@ -3,7 +3,6 @@ package cell
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
@@ -50,7 +49,7 @@ func (c *Cell) inPlace(r *Request) {
 func (c *Cell) quick(t *Turn, r *Request) (v Value, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error("panic in a command answered in place", "actor", c.String(), "command", r.Command, "panic", p, "stack", string(debug.Stack()))
+			c.log.Error("panic in a command answered in place", "actor", c.String(), "command", r.Command, "panic", p, "stack", stackOfPanic())
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()

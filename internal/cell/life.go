@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -161,7 +160,7 @@ func (c *Cell) stopping(user any) (err error) {
 	defer c.finish(r)
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error("panic in the stop hook", "actor", c.String(), "panic", p, "stack", string(debug.Stack()))
+			c.log.Error("panic in the stop hook", "actor", c.String(), "panic", p, "stack", stackOfPanic())
 			err = fmt.Errorf("%v", p)
 		}
 	}()
