@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -152,10 +153,14 @@ func (c *Cell) Inbox() (waiting, charged, bytes int) {
 	return c.lenLocked(), charged, bytes
 }
 
-// String names the actor in logs: name.aid.
+// String names the actor in logs: name.aid, or kind.aid where it has no name. Most aids begin
+// with the kind, and say enough.
 func (c *Cell) String() string {
-	if c.name != "" {
+	switch {
+	case c.name != "":
 		return c.name + "." + c.aid
+	case strings.HasPrefix(c.aid, c.spec.Kind+"-"):
+		return c.aid
 	}
 	return c.spec.Kind + "." + c.aid
 }

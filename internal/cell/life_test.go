@@ -319,7 +319,11 @@ func TestStrings(t *testing.T) {
 	if c.String() != "test.aid" {
 		t.Error(c.String())
 	}
-	c.name = "tally"
+	c.aid = "test-1-ab"
+	if c.String() != "test-1-ab" {
+		t.Error(c.String())
+	}
+	c.aid, c.name = "aid", "tally"
 	if c.String() != "tally.aid" || c.AID() != "aid" || c.Name() != "tally" || c.Spec().Kind != "test" {
 		t.Error(c.String())
 	}
