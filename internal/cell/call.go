@@ -92,8 +92,7 @@ type Call struct {
 const (
 	pending uint32 = iota
 	placed         // its host knows where it is in flight
-	ending         // somebody writes the outcome
-	ended
+	ending         // somebody writes the outcome, or has
 )
 
 // Ask sends target a command in the scope of ctx and waits for the outcome, or until
@@ -283,7 +282,7 @@ func (c *Call) claim() (was uint32, ok bool) {
 	for {
 		was = c.state.Load()
 		if was >= ending {
-			return ended, false
+			return was, false
 		}
 		if c.state.CompareAndSwap(was, ending) {
 			return was, true
@@ -301,7 +300,6 @@ func (c *Call) finish(v Value, e *wire.Error, sure bool) {
 		(*stop)()
 	}
 	c.sure = sure
-	c.state.Store(ended)
 	if c.once {
 		c.done <- struct{}{} // who has it may use c again: nothing of it is looked at below
 	} else {
