@@ -534,7 +534,8 @@ func TestGiant(t *testing.T) {
 		})
 		c.Start()
 		for n := range 2 {
-			l := Letter{Value: giant{"a"}, Sender: new("sender")}
+			l := Letter{Value: giant{"a"}}
+			l.From("sender")
 			if e := c.Take("work", &l, nil); (e == nil) != (n == 0) {
 				t.Errorf("number %d of two, where one fits: %v", n+1, e)
 			}
@@ -569,6 +570,16 @@ func TestCommandOf(t *testing.T) {
 			if c := commandOf(s, name); c != nil {
 				t.Errorf("%q: found %q", name, c.Name)
 			}
+		}
+	}
+}
+
+// A letter says who sent it as long as there are aids, and is of who was said last.
+func TestLetterFrom(t *testing.T) {
+	var l Letter
+	for _, aid := range []string{"", "a", strings.Repeat("a", 255), ""} {
+		if l.From(aid); l.sender() != aid {
+			t.Errorf("from %q: %q", aid, l.sender())
 		}
 	}
 }
