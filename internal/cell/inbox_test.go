@@ -3,6 +3,7 @@ package cell
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -581,5 +582,25 @@ func TestLetterFrom(t *testing.T) {
 		if l.From(aid); l.sender() != aid {
 			t.Errorf("from %q: %q", aid, l.sender())
 		}
+	}
+}
+
+// A call's letter says all of the call, and the request it becomes has nothing of the one before.
+func TestCallsLetter(t *testing.T) {
+	at := time.Now().Add(time.Hour)
+	c := &Call{Argument: word("x"), Deadline: at}
+	l := c.Letter("caller")
+	l.ID, l.Chained, l.Attempt, l.weight, l.cmd = 7, true, 2, 9, &Command{CommandInfo: wire.CommandInfo{Name: "work"}}
+	var blank Request
+	r := l.open(&blank)
+	if d, ok := new(Turn).of(nil, r).Deadline(); !ok || d.Sub(at) != 0 {
+		t.Errorf("its deadline is %v, %v", d, ok)
+	}
+	if r != &blank || r.Command != "work" || r.Value != word("x") || r.Sender != "caller" || r.ID != 7 || !r.Chained || r.Attempt != 2 || r.Size != 9 || r.cmd != l.cmd {
+		t.Errorf("%+v", r)
+	}
+	(&Letter{cmd: &Command{}}).open(&blank)
+	if blank.turn, blank.cmd = nil, nil; !reflect.DeepEqual(blank, Request{}) {
+		t.Errorf("of the one before there is left: %+v", blank)
 	}
 }
