@@ -604,3 +604,23 @@ func TestCallsLetter(t *testing.T) {
 		t.Errorf("of the one before there is left: %+v", blank)
 	}
 }
+
+// What is known of a call, that it is answered, is not taken to be known of the one-way message its
+// worker handles next.
+func TestNothingOfTheCallBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCell(newGates(), func(s *Spec) { s.Mode = Interleaved })
+		for _, id := range []uint64{1, 0, 2, 0} {
+			l := Letter{Value: word("x"), ID: id}
+			if e := c.Take("fail", &l, nil); e != nil {
+				t.Fatal(e)
+			}
+		}
+		c.Start()
+		synctest.Wait()
+		if n, bytes := c.told.sum(); n != 0 || bytes != 0 {
+			t.Errorf("%d messages of %d bytes are answered and still charged", n, bytes)
+		}
+		counted(t, c)
+	})
+}
