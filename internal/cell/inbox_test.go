@@ -553,8 +553,7 @@ func TestGiant(t *testing.T) {
 	})
 }
 
-// Commands are found by their whole names, also those that take each other's place in the table
-// of the last ones.
+// Commands are found by their whole names, also those that have one place in the table.
 func TestCommandOf(t *testing.T) {
 	s := &Spec{Commands: make(map[string]*Command)}
 	names := []string{"ask", "ark", "k", "work", "workwork", "böse"}
@@ -623,4 +622,30 @@ func TestNothingOfTheCallBefore(t *testing.T) {
 		}
 		counted(t, c)
 	})
+}
+
+// Two commands that are asked for in turn do not write to the table again and again: all who send
+// read it.
+func TestCommandsKeepTheirPlace(t *testing.T) {
+	for _, two := range [][2]string{{"get", "set"}, {"ask", "ark"}} {
+		s := &Spec{Commands: make(map[string]*Command)}
+		for _, name := range two {
+			s.Commands[name] = &Command{CommandInfo: wire.CommandInfo{Name: name}}
+			commandOf(s, name)
+		}
+		commandOf(s, two[0])
+		before := make([]*Command, len(s.known))
+		for i := range before {
+			before[i] = s.known[i].Load()
+		}
+		commandOf(s, two[1])
+		for i := range before {
+			if s.known[i].Load() != before[i] {
+				t.Errorf("%q and %q take each other's place", two[0], two[1])
+			}
+		}
+		if two[0] == "get" && (!slices.Contains(before, s.Commands["get"]) || !slices.Contains(before, s.Commands["set"])) {
+			t.Errorf("%q and %q have one place", two[0], two[1])
+		}
+	}
 }
