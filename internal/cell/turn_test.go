@@ -341,6 +341,7 @@ func TestNestedIsLate(t *testing.T) {
 			t.Fatal(e)
 		}
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		if !errors.Is(inner, context.DeadlineExceeded) {
 			t.Errorf("after %v: %v", time.Since(began), inner)
 		}
