@@ -36,6 +36,7 @@ type incarnation struct {
 	name   string
 	place  place
 	pulsar bool             // it is, or will be, a real actor of pulsar
+	part   uint8            // where what it is sent is counted: see tally
 	depth  int32            // how many parents it has, one above the other
 	spec   *cell.Spec       // of its kind; nil for a program and who joined
 	args   *actor.SpawnArgs // how it was spawned; nil for who joined, and for those of which spec says all

@@ -2,10 +2,12 @@ package arbiter_test
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"runtime"
 	"strings"
 	"testing"
+	"weak"
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
@@ -82,4 +84,49 @@ func TestCutOffKeepsNothing(t *testing.T) {
 	if n := w.held(); n > before {
 		t.Errorf("%d bytes are held, and %d were before", n, before)
 	}
+}
+
+// TestLettersKeepNoSender: what waits in an inbox keeps nothing of who sent it and has ended, but
+// for its aid.
+func TestLettersKeepNoSender(t *testing.T) {
+	type none = actor.None
+	type state struct{ _ [1 << 16]byte }
+	w := newWorld(t)
+	tell, pass := actor.NewCommand[none, none]("tell"), actor.NewCommand[actor.Ref, none]("pass")
+	hold := make(chan struct{})
+	defer close(hold)
+	slow := w.spawn(&actor.Kind[none]{Name: "slow", Handlers: []actor.Handler[none]{
+		actor.On(tell, func(none, context.Context, none) error { <-hold; return nil }),
+	}})
+	var kept []weak.Pointer[state]
+	sender := &actor.Kind[*state]{
+		Name: "sender",
+		New: func(context.Context) (*state, error) {
+			s := new(state)
+			kept = append(kept, weak.Make(s))
+			return s, nil
+		},
+		Handlers: []actor.Handler[*state]{
+			actor.On(pass, func(_ *state, ctx context.Context, to actor.Ref) error { return tell.Send(ctx, to, none{}) }),
+		},
+	}
+	for range 20 {
+		s := w.spawn(sender)
+		if _, err := pass.Call(w.ctx, s, slow); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.arb.Kill(w.ctx, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "they are let go, but perhaps for who was the last", func() bool {
+		runtime.GC()
+		n := 0
+		for _, s := range kept {
+			if s.Value() != nil {
+				n++
+			}
+		}
+		return n <= 2
+	})
 }

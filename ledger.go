@@ -26,6 +26,7 @@ type tally struct {
 		n atomic.Uint64
 		_ [56]byte // a cache line each
 	}
+	chosen atomic.Uint32 // how many targets have one
 }
 
 func (t *tally) add(to *incarnation) { t.part(to).Add(1) }
@@ -33,9 +34,12 @@ func (t *tally) add(to *incarnation) { t.part(to).Add(1) }
 // undo takes one back: of a part it may make less than nothing, and the sum is right.
 func (t *tally) undo(to *incarnation) { t.part(to).Add(^uint64(0)) }
 
-// part is chosen by the target: who send to the same one meet at its inbox anyway.
+// choose returns the part of one more target: who send to the same one meet at its inbox anyway.
+// It is not seen from the aid, since those of one arbiter have most in common.
+func (t *tally) choose() uint8 { return uint8(t.chosen.Add(1) % uint32(len(t.parts))) }
+
 func (t *tally) part(to *incarnation) *atomic.Uint64 {
-	return &t.parts[int(to.aid[len(to.aid)-1])%len(t.parts)].n
+	return &t.parts[to.part].n
 }
 
 func (t *tally) sum() (n uint64) {

@@ -224,7 +224,7 @@ func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, g *gu
 		aid = a.newAID(hello.Kind)
 	}
 	i := &incarnation{
-		arb: a, aid: aid, name: hello.Name, place: remote,
+		arb: a, aid: aid, name: hello.Name, place: remote, part: a.ledger.local.choose(),
 	}
 	i.state.Store(int32(cell.Starting))
 	i.mode.Store(uint32(cell.ParseMode(hello.Mode)))

@@ -62,7 +62,7 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 				to.session.conn.Flush()
 			}
 		} else {
-			err = i.deliver(ctx, to, s, c.Command, &cell.Letter{Value: c.Argument, Sender: &i.aid}, inArbiter)
+			err = i.deliver(ctx, to, s, c.Command, c.Argument, inArbiter)
 		}
 		if err != nil {
 			c.Failed(0, at(err, to))
@@ -135,7 +135,7 @@ func (i *incarnation) ask(to *incarnation, s cell.Scope, c *cell.Call, note peer
 		}
 		return id, err
 	}
-	l := c.Letter(&i.aid)
+	l := c.Letter(i.aid)
 	if err := i.arb.encodeAll(&l); err != nil {
 		return 0, err
 	}
@@ -222,7 +222,9 @@ func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, t
 }
 
 // deliver puts a one-way message into the inbox of an actor of this process.
-func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, command string, l *cell.Letter, wait waiting) *wire.Error {
+func (i *incarnation) deliver(ctx context.Context, to *incarnation, s cell.Scope, command string, v cell.Value, wait waiting) *wire.Error {
+	l := &cell.Letter{Value: v}
+	l.From(i.aid)
 	if err := i.arb.encodeAll(l); err != nil {
 		return err
 	}
@@ -280,7 +282,7 @@ func (i *incarnation) sendTo(ctx context.Context, s cell.Scope, target, command 
 // send sends a one-way message to one actor.
 func (i *incarnation) send(ctx context.Context, s cell.Scope, to *incarnation, target, command string, v cell.Value, wait waiting) *wire.Error {
 	if to.session == nil {
-		err := i.deliver(ctx, to, s, command, &cell.Letter{Value: v, Sender: &i.aid}, wait)
+		err := i.deliver(ctx, to, s, command, v, wait)
 		if err == nil {
 			i.arb.ledger.local.add(to)
 		}

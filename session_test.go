@@ -2,6 +2,7 @@ package arbiter
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,5 +32,25 @@ func TestAnsweredInPlace(t *testing.T) {
 		}
 		_ = m.Close()
 		ended()
+	})
+}
+
+// TestTallyIsSpread: what is sent to different actors is counted in different places, so that
+// their senders do not wait for each other.
+func TestTallyIsSpread(t *testing.T) {
+	inside(t, func(t *testing.T, arb *Arbiter) {
+		ctx := arb.Context(context.Background())
+		worker := &actor.Kind[struct{}]{Name: "worker"}
+		used := make(map[*atomic.Uint64]bool)
+		for range arb.ledger.local.parts {
+			ref, err := arb.Spawn(ctx, worker)
+			if err != nil {
+				t.Fatal(err)
+			}
+			used[arb.ledger.local.part(arb.registry.get(ref.AID))] = true
+		}
+		if n := len(arb.ledger.local.parts); len(used) != n {
+			t.Errorf("%d actors are counted in %d of %d parts", n, len(used), n)
+		}
 	})
 }

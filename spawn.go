@@ -305,7 +305,7 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 	}
 	i := &incarnation{
 		arb: a, aid: aid, name: name, spec: spec, args: args,
-		parent: parent, depth: parent.depth + 1,
+		parent: parent, depth: parent.depth + 1, part: a.ledger.local.choose(),
 		embryo: &embryo{},
 	}
 	switch {

@@ -112,7 +112,7 @@ func (j *joined) startSelf(s cell.Scope, c *cell.Call) {
 			return
 		}
 	}
-	l := c.Letter(new(j.cell.AID()))
+	l := c.Letter(j.cell.AID())
 	l.ID = id
 	if err := j.cell.Take(c.Command, &l, nil); err != nil {
 		j.self.Take(id)
@@ -146,7 +146,9 @@ func (m *Member) send(ctx context.Context, s cell.Scope, target, command string,
 		return joinError(err)
 	}
 	if j.isSelf(target) {
-		return j.cell.Take(command, &cell.Letter{Value: v, Sender: new(j.cell.AID())}, nil)
+		l := cell.Letter{Value: v}
+		l.From(j.cell.AID())
+		return j.cell.Take(command, &l, nil)
 	}
 	buf := m.buffers.Get().(*[]byte)
 	// Without a deadline: the caller's is for having room, not for the handler.

@@ -120,13 +120,16 @@ func (c *Cell) runBatchLocked(d *desk, n int) (alive bool) {
 	return alive
 }
 
-// bill is what is to be settled.
+// bill is what is to be settled, and what is not yet.
 type bill struct {
 	messages, bytes  int    // whose room is to be given back
 	started, dropped uint64 // of these
+	begun            uint64 // at work
+	waiting          int
 }
 
-// bill adds up what of b is over, and not settled yet; with settle it is then.
+// bill adds up what of b is over, and not settled yet; with settle it is then. It looks at each
+// once: what moves on meanwhile is in one of the sums.
 func (b *batch) bill(settle bool) (sum bill) {
 	for i := range b.letters.Len() {
 		l := b.letters.At(i)
@@ -137,6 +140,14 @@ func (b *batch) bill(settle bool) (sum bill) {
 			}
 		case lapsed:
 			sum.dropped++
+		case begun:
+			if !l.own() {
+				sum.begun++
+			}
+			continue
+		case waits:
+			sum.waiting++
+			continue
 		default:
 			continue
 		}
@@ -150,11 +161,13 @@ func (b *batch) bill(settle bool) (sum bill) {
 }
 
 // settleLocked counts what of the batch is over, and gives its room back.
-func (c *Cell) settleLocked() {
+func (c *Cell) settleLocked() (sum bill) {
 	if b := c.batch; b != nil {
 		b.partly = true
-		c.chargeLocked(b.bill(true))
+		sum = b.bill(true)
+		c.chargeLocked(sum)
 	}
+	return sum
 }
 
 // chargeLocked settles what sum says.
@@ -182,33 +195,15 @@ func (c *Cell) takeLocked(match func(l Letter) bool) (out []Letter) {
 	return out
 }
 
-// lenLocked returns how many messages wait.
-func (c *Cell) lenLocked() int {
-	n := c.inbox.Len()
-	if b := c.batch; b != nil {
-		for i := range b.letters.Len() {
-			if b.stages[i].Load() == waits {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-// countsLocked are the counts with what is at work in a batch.
-func (c *Cell) countsLocked() Counts {
-	c.settleLocked()
+// countsLocked are the counts with what is at work in a batch, and how many messages wait.
+func (c *Cell) countsLocked() (n Counts, waiting int) {
+	sum := c.settleLocked()
 	k := &c.counts
-	n := Counts{Accepted: k.accepted, Started: k.started, Refused: k.refused, Dropped: k.dropped, InPlace: k.inPlace}
+	n = Counts{Accepted: k.accepted, Started: k.started + sum.begun, Refused: k.refused, Dropped: k.dropped, InPlace: k.inPlace}
 	if x := c.extra; x != nil {
 		n.Left, n.Letters = x.left, x.letters
 	}
-	for i := range c.beganLocked {
-		if !c.batch.letters.At(i).own() {
-			n.Started++
-		}
-	}
-	return n
+	return n, c.inbox.Len() + sum.waiting
 }
 
 // leaveBatchLocked ends the part that the message with the turn t has in a batch.

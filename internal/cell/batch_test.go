@@ -152,7 +152,75 @@ func TestAbandonInBatch(t *testing.T) {
 		if n := c.Counts(); n.Started != 1 || n.Dropped != 2 {
 			t.Errorf("%+v", n)
 		}
+		counted(t, c)
 	})
+}
+
+// An actor's own turns are taken in a batch with messages, and are none.
+func TestOwnTurnsInABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates("b")
+		close(g.open["b"])
+		c := newCell(g, nil)
+		c.Start()
+		synctest.Wait()
+		for id := range uint64(3) {
+			if e := deliver(c, id+1, "b"); e != nil {
+				t.Fatal(e)
+			}
+			c.Post(func(context.Context, any) {
+				g.add("own")
+				if c.batch == nil {
+					t.Error("it was not taken with others")
+				}
+				if n := c.Counts(); n.Started != id+1 {
+					t.Errorf("at its own turn %d: %+v", id, n)
+				}
+			})
+		}
+		synctest.Wait()
+		g.want(t, "it", "ready <nil>", "work b", "reply 1 b", "own", "work b", "reply 2 b", "own", "work b", "reply 3 b", "own")
+		wantCounts(t, c, 3, 0, 0, 0)
+	})
+}
+
+// Who looks at an actor at the moment its batch ends counts nothing of it twice, and finds
+// nothing missing.
+func TestCountedWhileABatchEnds(t *testing.T) {
+	g := newGates()
+	g.commons = new(Commons)
+	defer g.commons.Close()
+	c := newCell(g, nil)
+	c.Start()
+	const all = 20000
+	var each sync.WaitGroup
+	var over atomic.Bool
+	each.Go(func() {
+		for id := range uint64(all) {
+			l := Letter{Value: word("x"), ID: id%2 + id}
+			for c.Take("fail", &l, nil) != nil {
+				runtime.Gosched()
+			}
+		}
+		for {
+			if _, charged, _ := c.Inbox(); charged == 0 {
+				break
+			}
+			runtime.Gosched()
+		}
+		over.Store(true)
+	})
+	for !over.Load() {
+		if s := c.Status(); s.Accepted != s.Started+s.Dropped+uint64(s.Waiting) {
+			t.Errorf("%+v: the account is wrong", s)
+			break
+		}
+	}
+	each.Wait()
+	if n := c.Counts(); n.Started != all || n.Dropped != 0 {
+		t.Errorf("%+v", n)
+	}
+	counted(t, c)
 }
 
 // What is over in a batch has room for others before the batch is over; who waits for

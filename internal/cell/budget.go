@@ -130,7 +130,8 @@ func (c *Cell) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	s := Status{Counts: c.countsLocked(), Waiting: c.lenLocked()}
+	var s Status
+	s.Counts, s.Waiting = c.countsLocked()
 	for w := range c.atWorkLocked {
 		if w.cmd == nil {
 			continue

@@ -140,7 +140,8 @@ func (c *Cell) Over() *atomic.Bool { return &c.ended }
 func (c *Cell) Counts() Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.countsLocked()
+	n, _ := c.countsLocked()
+	return n
 }
 
 // Inbox returns how many messages wait, how many it is charged with (those being
@@ -148,9 +149,9 @@ func (c *Cell) Counts() Counts {
 func (c *Cell) Inbox() (waiting, charged, bytes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.settleLocked()
+	_, waiting = c.countsLocked()
 	charged, bytes = c.inbox.Charged()
-	return c.lenLocked(), charged, bytes
+	return waiting, charged, bytes
 }
 
 // String names the actor in logs: name.aid, or kind.aid where it has no name. Most aids begin

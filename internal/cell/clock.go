@@ -36,8 +36,14 @@ func (d due) time() time.Time {
 	return epoch.Add(time.Duration(d))
 }
 
-// left returns how long it is until then.
-func (d due) left() time.Duration { return time.Duration(d) - time.Since(epoch) }
+// left returns how long it is until then, 0 where there is a deadline and it is over.
+func (d due) left() time.Duration {
+	if d.passed() {
+		return 0
+	}
+	return time.Duration(d) - time.Since(epoch)
+}
 
-// passed reports whether there is a deadline, and it is over.
-func (d due) passed() bool { return d != 0 && d.left() <= 0 }
+// passed reports whether there is a deadline, and it is over. It may be centuries ago, which is
+// more than a Duration holds: the difference is not asked for.
+func (d due) passed() bool { return d != 0 && time.Since(epoch) >= time.Duration(d) }

@@ -176,24 +176,30 @@ func TestLingersWhereNobodyWaits(t *testing.T) {
 
 // A worker that rests keeps nothing of who it has worked for, however that ended.
 func TestWorkersKeepNobody(t *testing.T) {
-	g := newGates()
-	g.commons = new(Commons)
-	defer g.commons.Close()
-	kept := func() weak.Pointer[Cell] {
-		c := newCell(g, nil)
-		c.Start()
-		l := Letter{Value: word("x"), ID: 1}
-		_ = c.Take("panic", &l, nil)
-		for !c.Ended() || g.resting() == 0 {
-			runtime.Gosched()
-		}
-		return weak.Make(c)
-	}()
-	for range 5 {
-		runtime.GC()
-	}
-	if kept.Value() != nil {
-		t.Error("an actor that has ended is kept by a worker that rests")
+	for name, commands := range map[string][]string{"one message": {"panic"}, "a batch": {"fail", "fail", "panic", "fail"}} {
+		t.Run(name, func(t *testing.T) {
+			g := newGates()
+			g.commons = new(Commons)
+			defer g.commons.Close()
+			kept := func() weak.Pointer[Cell] {
+				c := newCell(g, nil)
+				for n, command := range commands {
+					l := Letter{Value: word("x"), ID: uint64(n) + 1}
+					_ = c.Take(command, &l, nil)
+				}
+				c.Start()
+				for !c.Ended() || g.resting() == 0 {
+					runtime.Gosched()
+				}
+				return weak.Make(c)
+			}()
+			for range 5 {
+				runtime.GC()
+			}
+			if kept.Value() != nil {
+				t.Error("an actor that has ended is kept by a worker that rests")
+			}
+		})
 	}
 }
 

@@ -179,11 +179,14 @@ func newCell(g *gates, change func(s *Spec)) *Cell {
 }
 
 // counted fails t unless the account of c's messages is exact: whatever was
-// accepted was started or dropped, or waits.
+// accepted was started or dropped, or waits, and no bytes are charged without a message.
 func counted(t *testing.T, c *Cell) {
 	t.Helper()
 	n := c.Counts()
-	waiting, _, _ := c.Inbox()
+	waiting, charged, bytes := c.Inbox()
+	if charged == 0 && bytes != 0 {
+		t.Errorf("%d bytes are charged, and no message", bytes)
+	}
 	if n.Accepted != n.Started+n.Dropped+uint64(waiting) {
 		t.Errorf("%+v and %d that wait: the account is wrong", n, waiting)
 	}

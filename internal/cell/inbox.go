@@ -131,7 +131,7 @@ func (c *Cell) Take(command string, l *Letter, by *Cell) *wire.Error {
 	if l.cmd.InPlace {
 		return c.deliver(l.open(new(Request)), true)
 	}
-	if size > math.MaxUint32 {
+	if uint64(size) > math.MaxUint32 {
 		l.request = l.open(new(Request))
 		l.request.Size = size
 	}

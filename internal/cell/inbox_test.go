@@ -3,7 +3,9 @@ package cell
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -509,10 +511,16 @@ func TestPutAll(t *testing.T) {
 // giant is a value that says it has 5 GiB.
 type giant struct{ word }
 
-func (giant) Size() int { return 5 << 30 }
+func (giant) Size() int { return 5 * gib }
+
+// gib is 1 GiB; a variable, since five of them are no number of 32 bits.
+var gib = 1 << 30
 
 // What is larger than a letter can say is charged in full, and given back.
 func TestGiant(t *testing.T) {
+	if strconv.IntSize < 64 {
+		t.Skip("nothing is that large")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("a")
 		c := newCell(g, func(s *Spec) {
@@ -523,16 +531,17 @@ func TestGiant(t *testing.T) {
 				}
 				return nil, nil
 			}
-			s.Inbox = mailbox.Limits{Bytes: 6 << 30}
+			s.Inbox = mailbox.Limits{Bytes: 6 * gib}
 		})
 		c.Start()
 		for n := range 2 {
-			l := Letter{Value: giant{"a"}, Sender: new("sender")}
+			l := Letter{Value: giant{"a"}}
+			l.From("sender")
 			if e := c.Take("work", &l, nil); (e == nil) != (n == 0) {
 				t.Errorf("number %d of two, where one fits: %v", n+1, e)
 			}
 		}
-		if _, charged, bytes := c.Inbox(); charged != 1 || bytes < 5<<30 {
+		if _, charged, bytes := c.Inbox(); charged != 1 || bytes < 5*gib {
 			t.Errorf("charged with %d, of %d bytes", charged, bytes)
 		}
 		close(g.open["a"])
@@ -544,8 +553,7 @@ func TestGiant(t *testing.T) {
 	})
 }
 
-// Commands are found by their whole names, also those that take each other's place in the table
-// of the last ones.
+// Commands are found by their whole names, also those that have one place in the table.
 func TestCommandOf(t *testing.T) {
 	s := &Spec{Commands: make(map[string]*Command)}
 	names := []string{"ask", "ark", "k", "work", "workwork", "böse"}
@@ -562,6 +570,82 @@ func TestCommandOf(t *testing.T) {
 			if c := commandOf(s, name); c != nil {
 				t.Errorf("%q: found %q", name, c.Name)
 			}
+		}
+	}
+}
+
+// A letter says who sent it as long as there are aids, and is of who was said last.
+func TestLetterFrom(t *testing.T) {
+	var l Letter
+	for _, aid := range []string{"", "a", strings.Repeat("a", 255), ""} {
+		if l.From(aid); l.sender() != aid {
+			t.Errorf("from %q: %q", aid, l.sender())
+		}
+	}
+}
+
+// A call's letter says all of the call, and the request it becomes has nothing of the one before.
+func TestCallsLetter(t *testing.T) {
+	at := time.Now().Add(time.Hour)
+	c := &Call{Argument: word("x"), Deadline: at}
+	l := c.Letter("caller")
+	l.ID, l.Chained, l.Attempt, l.weight, l.cmd = 7, true, 2, 9, &Command{CommandInfo: wire.CommandInfo{Name: "work"}}
+	var blank Request
+	r := l.open(&blank)
+	if d, ok := new(Turn).of(nil, r).Deadline(); !ok || d.Sub(at) != 0 {
+		t.Errorf("its deadline is %v, %v", d, ok)
+	}
+	if r != &blank || r.Command != "work" || r.Value != word("x") || r.Sender != "caller" || r.ID != 7 || !r.Chained || r.Attempt != 2 || r.Size != 9 || r.cmd != l.cmd {
+		t.Errorf("%+v", r)
+	}
+	(&Letter{cmd: &Command{}}).open(&blank)
+	if blank.turn, blank.cmd = nil, nil; !reflect.DeepEqual(blank, Request{}) {
+		t.Errorf("of the one before there is left: %+v", blank)
+	}
+}
+
+// What is known of a call, that it is answered, is not taken to be known of the one-way message its
+// worker handles next.
+func TestNothingOfTheCallBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCell(newGates(), func(s *Spec) { s.Mode = Interleaved })
+		for _, id := range []uint64{1, 0, 2, 0} {
+			l := Letter{Value: word("x"), ID: id}
+			if e := c.Take("fail", &l, nil); e != nil {
+				t.Fatal(e)
+			}
+		}
+		c.Start()
+		synctest.Wait()
+		if n, bytes := c.told.sum(); n != 0 || bytes != 0 {
+			t.Errorf("%d messages of %d bytes are answered and still charged", n, bytes)
+		}
+		counted(t, c)
+	})
+}
+
+// Two commands that are asked for in turn do not write to the table again and again: all who send
+// read it.
+func TestCommandsKeepTheirPlace(t *testing.T) {
+	for _, two := range [][2]string{{"get", "set"}, {"ask", "ark"}} {
+		s := &Spec{Commands: make(map[string]*Command)}
+		for _, name := range two {
+			s.Commands[name] = &Command{CommandInfo: wire.CommandInfo{Name: name}}
+			commandOf(s, name)
+		}
+		commandOf(s, two[0])
+		before := make([]*Command, len(s.known))
+		for i := range before {
+			before[i] = s.known[i].Load()
+		}
+		commandOf(s, two[1])
+		for i := range before {
+			if s.known[i].Load() != before[i] {
+				t.Errorf("%q and %q take each other's place", two[0], two[1])
+			}
+		}
+		if two[0] == "get" && (!slices.Contains(before, s.Commands["get"]) || !slices.Contains(before, s.Commands["set"])) {
+			t.Errorf("%q and %q have one place", two[0], two[1])
 		}
 	}
 }

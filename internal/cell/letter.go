@@ -1,16 +1,20 @@
 package cell
 
-import "github.com/arbiter-go/arbiter/internal/wire"
+import (
+	"unsafe"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
 
 // Letter is a message as it is in an inbox. It is copied in and out, and so needs no
 // memory of its own: an inbox may be deep, and what is taken from it is then no longer
 // in the processor's cache. What a message of this process needs is in the letter; any
 // other has a Request.
 type Letter struct {
-	Value  Value
-	Sender *string // the aid of who sent it, where that has it; nil if that is no actor
-	ID     uint64  // among the calls in flight on the target; 0: one-way
+	Value Value
+	ID    uint64 // among the calls in flight on the target; 0: one-way
 
+	aid     *byte // with length, the aid of who sent it: see From
 	due     due
 	cmd     *Command
 	request *Request // that of a message from elsewhere, or of a turn the actor owes itself; nil: none
@@ -19,6 +23,17 @@ type Letter struct {
 	Chained bool  // see Request
 	Attempt uint8 // see Request
 	Waits   bool  // where there is no room its sender waits for some: that is no refusal
+	length  uint8 // of aid
+}
+
+// From makes l one of the actor with the aid sender, of 255 bytes at most; "": of nobody. What is
+// kept is the text alone: to point to where its sender has it would keep that, with its state,
+// as long as the letter waits.
+func (l *Letter) From(sender string) {
+	l.aid, l.length = nil, uint8(min(len(sender), 255))
+	if sender != "" {
+		l.aid = unsafe.StringData(sender)
+	}
 }
 
 // letter returns r as it is in an inbox.
@@ -27,8 +42,10 @@ func (r *Request) letter() Letter {
 }
 
 // Letter returns c as a message of sender's.
-func (c *Call) Letter(sender *string) Letter {
-	return Letter{Value: c.Argument, Sender: sender, due: dueAt(c.Deadline)}
+func (c *Call) Letter(sender string) Letter {
+	l := Letter{Value: c.Argument, due: dueAt(c.Deadline)}
+	l.From(sender)
+	return l
 }
 
 // open returns the request that l is: its own, or blank with what is in l. Of another letter that
@@ -43,12 +60,7 @@ func (l *Letter) open(blank *Request) *Request {
 }
 
 // sender returns the aid of who sent l; "" if that is no actor.
-func (l *Letter) sender() string {
-	if l.Sender == nil {
-		return ""
-	}
-	return *l.Sender
-}
+func (l *Letter) sender() string { return unsafe.String(l.aid, l.length) }
 
 // size returns what l is charged to the inbox.
 func (l *Letter) size() int {

@@ -48,8 +48,12 @@ func TestDeadlineOnTheWall(t *testing.T) {
 			if err := new(Turn).of(nil, &Request{due: dueAt(far)}).Err(); err != nil {
 				t.Errorf("the year 9999 is over: %v", err)
 			}
-			if new(Turn).of(nil, &Request{due: dueAt(epoch)}).Err() == nil {
-				t.Error("the beginning of the program is not over")
+			for name, at := range map[string]time.Time{"the beginning of the program": epoch, "the year 1": time.Time{}.Add(1)} {
+				turn := new(Turn).of(nil, &Request{due: dueAt(at)})
+				l := &Letter{due: dueAt(at)}
+				if !l.late() || l.due.left() > 0 || turn.Err() == nil {
+					t.Errorf("%s is not over", name)
+				}
 			}
 		})
 	}

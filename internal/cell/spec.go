@@ -62,7 +62,7 @@ type Spec struct {
 	Budget      time.Duration                  // how long one handler may take; 0: as long as it likes
 	Info        func(state any) map[string]any // what its info says beside the usual; nil: nothing
 
-	recent   [8]atomic.Pointer[Command] // commands that messages were for of late; see commandOf
+	known    [8]atomic.Pointer[Command] // some that messages were for; see commandOf
 	requests sync.Pool                  // of *Request
 	bundles  sync.Pool                  // of *bundle
 	memory   mailbox.Chunks[Letter]     // of the inboxes
@@ -87,19 +87,21 @@ type Command struct {
 }
 
 // commandOf returns the command of s with the name, nil if it has none. Most messages are of
-// few commands, which are found without a map.
+// few commands, which are found without a map. Of those that have one place the first has it for
+// good: if they took it from each other, all who send would wait for its cache line.
 func commandOf[T string | []byte](s *Spec, name T) *Command {
 	n := len(name)
 	if n == 0 {
 		return nil
 	}
-	recent := &s.recent[(n+int(name[n-1]))%len(s.recent)]
-	if c := recent.Load(); c != nil && c.Name == string(name) {
-		return c
+	place := &s.known[(n+int(name[0])+int(name[n-1]))%len(s.known)]
+	seen := place.Load()
+	if seen != nil && seen.Name == string(name) {
+		return seen
 	}
 	c := s.Commands[string(name)]
-	if c != nil {
-		recent.Store(c)
+	if c != nil && seen == nil {
+		place.Store(c)
 	}
 	return c
 }

@@ -310,3 +310,40 @@ func TestNestedEnds(t *testing.T) {
 		})
 	}
 }
+
+// A call to oneself has the deadline it was made with, also where that around it has none.
+func TestNestedIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates()
+		var inner error
+		c := newCell(g, func(s *Spec) {
+			s.Commands["outer"] = &Command{CommandInfo: wire.CommandInfo{Name: "outer"}, Run: func(ctx context.Context, _ any, _ *Request) (Value, error) {
+				ctx, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				call := &Call{Target: "aid", Command: "inner"}
+				call.Begin(ctx)
+				_, _ = call.Wait(ctx)
+				return nil, nil
+			}}
+			s.Commands["inner"] = &Command{CommandInfo: wire.CommandInfo{Name: "inner"}, Run: func(ctx context.Context, _ any, _ *Request) (Value, error) {
+				select {
+				case <-ctx.Done():
+				case <-time.After(time.Minute):
+				}
+				inner = ctx.Err()
+				return nil, nil
+			}}
+		})
+		g.start = func(s Scope, call *Call) { c.Nested(s.Turn, call) }
+		c.Start()
+		began := time.Now()
+		if e := c.Deliver(&Request{ID: 1, Command: "outer"}); e != nil {
+			t.Fatal(e)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if !errors.Is(inner, context.DeadlineExceeded) {
+			t.Errorf("after %v: %v", time.Since(began), inner)
+		}
+	})
+}
