@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -39,6 +40,9 @@ type program struct {
 
 // mostWorkers is how many workers a pool may have.
 const mostWorkers = 4096
+
+// mostMessages is after how many messages a worker may be replaced, at most.
+const mostMessages = min(1<<40, math.MaxInt)
 
 // complete makes of the flags what the arbiter is asked for, and refuses what cannot
 // be meant.

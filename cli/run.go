@@ -68,8 +68,8 @@ protocol of actors, and takes messages. In each worker ARBITER_NAME is its name;
 
 	f.VarP(&flag[time.Duration]{&p.args.Worker.HeartbeatTimeout, parseDuration("timeout"), "TIME"}, "timeout", "t", "with --messages: end a worker that gives no sign of life for so long (default 10s)")
 	f.Var(&flag[time.Duration]{&p.args.Worker.StartTimeout, parseDuration("timeout"), "TIME"}, "start-timeout", "with --messages: how long a worker may take to be ready (default 30s)")
-	f.Var(&flag[int]{&p.requests, wholeNumber("is no number of messages", 1, 1<<40), "N"}, "max-requests", "with --messages: replace a worker after so many messages")
-	f.Var(&flag[int]{&p.jitter, wholeNumber("is no number of messages", 0, 1<<40), "N"}, "max-requests-jitter", "by how many that may differ, at random (default: a tenth)")
+	f.Var(&flag[int]{&p.requests, wholeNumber("is no number of messages", 1, mostMessages), "N"}, "max-requests", "with --messages: replace a worker after so many messages")
+	f.Var(&flag[int]{&p.jitter, wholeNumber("is no number of messages", 0, mostMessages), "N"}, "max-requests-jitter", "by how many that may differ, at random (default: a tenth)")
 	f.Var(&flag[int]{&p.args.Min, wholeNumber("is no number of workers", 1, mostWorkers), "N"}, "min", "with --messages and --max: the fewest workers (default 1)")
 	f.Var(&flag[int]{&p.args.Max, wholeNumber("is no number of workers", 1, mostWorkers), "N"}, "max", "with --messages: the most workers; one more when messages wait, one less when there is nothing to do")
 	for _, name := range []string{"backoff", "give-up", "grace", "memory", "timeout", "start-timeout", "max-requests", "max-requests-jitter", "min", "max"} {
