@@ -27,6 +27,7 @@ func TestUsage(t *testing.T) {
 		{"scael", []string{`no command "scael"; did you mean "scale"?`}},
 		{"ps --add unix:/tmp/x", []string{`no flag "--add"; did you mean "--addr"?`, "[usage]"}},
 		{"up --lisen 127.0.0.1:0", []string{`no flag "--lisen"; did you mean "--listen"?`, "[usage]"}},
+		{"run --worker 2 -- true", []string{`no flag "--worker"; did you mean "--workers"?`, "[usage]"}},
 		{"ps --outptu json", []string{`no flag "--outptu"; did you mean "--output"?`, "[usage]"}},
 		{"ps --nothing-like-it", []string{`no flag "--nothing-like-it"  [usage]`}},
 		{"ps extra", []string{"[usage]"}},

@@ -186,8 +186,10 @@ func nearest(name string, names []string) string {
 	if len(near) == 0 {
 		return ""
 	}
-	// All are as near; who types "scael" means scale and not call.
-	return slices.MaxFunc(near, func(a, b string) int { return cmp.Compare(samePrefix(a, name), samePrefix(b, name)) })
+	// All are as near; who types "scael" means scale and not call, and "worker" workers and not worker-env.
+	return slices.MaxFunc(near, func(a, b string) int {
+		return cmp.Or(cmp.Compare(samePrefix(a, name), samePrefix(b, name)), cmp.Compare(len(b), len(a)))
+	})
 }
 
 // samePrefix returns with how many bytes that are the same a and b begin.
