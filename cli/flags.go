@@ -49,13 +49,11 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			if !f.Hidden {
-				names = append(names, f.Name)
+				names = append(names, "--"+f.Name)
 			}
 		})
-		p.text = fmt.Sprintf("there is no flag %q", "--"+unknown.GetSpecifiedName())
-		if likely := nearest(unknown.GetSpecifiedName(), names); likely != "" {
-			p.text += fmt.Sprintf("; did you mean %q?", "--"+likely)
-		}
+		name := "--" + unknown.GetSpecifiedName()
+		p.text = fmt.Sprintf("there is no flag %q%s", name, didYouMean(name, names))
 	}
 	if strings.Contains(p.text, "shorthand") && strings.Contains(cmd.Use, "ARG") {
 		p.hint("an argument that begins with a dash goes after --", cmd.CommandPath()+" TARGET COMMAND -- -5")

@@ -170,14 +170,12 @@ func (a *app) unknownCommand(of *cobra.Command, name string) error {
 			names = append(names, c.Name())
 		}
 	}
-	if likely := nearest(name, names); likely != "" {
-		p.text += fmt.Sprintf("; did you mean %q?", likely)
-	}
+	p.text += didYouMean(name, names)
 	return p.hint("see what there is", of.CommandPath()+" --help")
 }
 
-// nearest returns which of names is meant by name, which is none of them; "": none.
-func nearest(name string, names []string) string {
+// didYouMean asks for which of names is meant by name, which is none of them; "": none is near.
+func didYouMean(name string, names []string) string {
 	among := &cobra.Command{SuggestionsMinimumDistance: 2}
 	for _, n := range names {
 		among.AddCommand(&cobra.Command{Use: n, Run: func(*cobra.Command, []string) {}})
@@ -186,10 +184,10 @@ func nearest(name string, names []string) string {
 	if len(near) == 0 {
 		return ""
 	}
-	// All are as near; who types "scael" means scale and not call, and "worker" workers and not worker-env.
-	return slices.MaxFunc(near, func(a, b string) int {
+	// All are as near; who types "scael" means scale and not call, and "--worker" --workers and not --worker-env.
+	return fmt.Sprintf("; did you mean %q?", slices.MaxFunc(near, func(a, b string) int {
 		return cmp.Or(cmp.Compare(samePrefix(a, name), samePrefix(b, name)), cmp.Compare(len(b), len(a)))
-	})
+	}))
 }
 
 // samePrefix returns with how many bytes that are the same a and b begin.
