@@ -18,6 +18,23 @@ import (
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
+// newGuest returns a guest, the only one of all, and both ends of its connection.
+func newGuest() (all *guests, g *guest, ours, theirs net.Conn) {
+	all = new(guests)
+	ours, theirs = net.Pipe()
+	return all, all.enter(ours), ours, theirs
+}
+
+// begun begins f, and returns what is closed when that has returned.
+func begun(f func()) (over <-chan struct{}) {
+	c := make(chan struct{})
+	go func() {
+		defer close(c)
+		f()
+	}()
+	return c
+}
+
 // A guest that says nothing, or half of what it has to, has helloWait and no longer.
 func TestGuestsHaveTheirTime(t *testing.T) {
 	for name, said := range map[string]string{"nothing": "", "half a hello": "\x82\x24\x01\x00\x01", "a fragment": "\x01\x02{}"} {
@@ -91,21 +108,17 @@ func TestWelcomedAreNoGuests(t *testing.T) {
 	for name, lent := range map[string]bool{"by its deadline": false, "by its end": true} {
 		t.Run(name, func(t *testing.T) {
 			inside(t, func(t *testing.T, arb *Arbiter) {
-				ours, theirs := net.Pipe()
-				guests := new(guests)
-				g := guests.enter(ours)
+				guests, g, ours, theirs := newGuest()
 				if lent {
 					g.lend()
 				}
-				served := make(chan struct{})
-				go func() {
-					defer close(served)
+				served := begun(func() {
 					arb.greet(peer.NewJSON(peer.NewTransport(ours), nil, frame.Unmasked), g, func(*wire.Hello) *wire.Error {
 						guests.close()
 						time.Sleep(time.Millisecond) // who is to be closed is, by then
 						return nil
 					})
-				}()
+				})
 				if _, err := theirs.Write(hello); err != nil {
 					t.Fatal(err)
 				}
@@ -135,19 +148,15 @@ func TestDeadlinesEndWithTheHello(t *testing.T) {
 	for name, said := range map[string][]byte{"whole": whole, "in fragments": fragments} {
 		t.Run(name, func(t *testing.T) {
 			inside(t, func(t *testing.T, arb *Arbiter) {
-				ours, theirs := net.Pipe()
-				guests := new(guests)
-				g := guests.enter(ours)
-				served := make(chan struct{})
-				go func() {
-					defer close(served)
+				guests, g, _, theirs := newGuest()
+				served := begun(func() {
 					arb.receive(g, true, func(net.Conn, *wire.Hello) *wire.Error {
 						if guests.silent.Len() > 0 {
 							t.Error("it is a guest still")
 						}
 						return nil
 					})
-				}()
+				})
 				go func() {
 					_, _ = theirs.Write(said)
 					_, _ = io.Copy(io.Discard, theirs)
@@ -181,11 +190,9 @@ func TestGuestsLeave(t *testing.T) {
 		for _, said := range []string{"\x82\x24\x01", "\x82\x00", "\xff\xff", "GET / "} {
 			ours, theirs := net.Pipe()
 			g := guests.enter(ours)
-			served := make(chan struct{})
-			go func() {
-				defer close(served)
+			served := begun(func() {
 				arb.receive(g, true, func(net.Conn, *wire.Hello) *wire.Error { return nil })
-			}()
+			})
 			_, _ = io.WriteString(theirs, said)
 			if said[0] == 'G' {
 				time.Sleep(2 * helloWait)
@@ -290,18 +297,14 @@ func TestRefusalsSayWhy(t *testing.T) {
 		for _, said := range []string{"", "\x82\x24\x01", "\x01\x02{}"} {
 			for how, want := range map[string]error{"it waits": errNoHello, "all go": errClosing, "a transport": errNoHello} {
 				log.Reset()
-				ours, theirs := net.Pipe()
-				guests := new(guests)
-				g := guests.enter(ours)
-				served := make(chan struct{})
-				go func() {
-					defer close(served)
+				guests, g, ours, theirs := newGuest()
+				served := begun(func() {
 					if how == "a transport" {
 						arb.ServeConn(peer.NewTransport(ours))
 					} else {
 						arb.receive(g, true, func(net.Conn, *wire.Hello) *wire.Error { return nil })
 					}
-				}()
+				})
 				_, _ = io.WriteString(theirs, said)
 				synctest.Wait()
 				if how == "all go" {
@@ -327,15 +330,11 @@ func TestWebsocketGuest(t *testing.T) {
 		h := frame.Header{Fin: true, Opcode: frame.Text, Masked: true, Mask: [4]byte{1, 2, 3, 4}, Length: uint64(len(hello))}
 		frame.Mask(h.Mask, 0, hello)
 		said := append(h.Append(nil), hello...)
-		ours, theirs := net.Pipe()
-		guests := new(guests)
-		g := guests.enter(ours)
+		guests, g, ours, theirs := newGuest()
 		g.lend()
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
+		served := begun(func() {
 			arb.ServeWebsocket(&webGuest{Conn: ours, read: said[10:20], guest: g}, said[:10:10], false)
-		}()
+		})
 		if _, err := theirs.Write(said[20:]); err != nil {
 			t.Fatal(err)
 		}

@@ -188,8 +188,7 @@ func TestOwnTurnsInABatch(t *testing.T) {
 // nothing missing.
 func TestCountedWhileABatchEnds(t *testing.T) {
 	g := newGates()
-	g.commons = new(Commons)
-	defer g.commons.Close()
+	g.share(t)
 	c := newCell(g, nil)
 	c.Start()
 	const all = 20000
@@ -255,9 +254,7 @@ func TestRoomInBatch(t *testing.T) {
 		}
 		close(g.open["a"])
 		synctest.Wait()
-		select {
-		case <-room:
-		default:
+		if !closed(room) {
 			t.Error("nobody is told of the room")
 		}
 		close(g.open["c"])
@@ -315,15 +312,6 @@ func TestRoomIsToldWithinABatch(t *testing.T) {
 	}
 }
 
-func closed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
 // Whose time is up while another one of the batch is at work does not start.
 func TestLateInBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -351,8 +339,7 @@ func TestCancelRacesBatch(t *testing.T) { synctest.Test(t, cancelRacesBatch) }
 func cancelRacesBatch(t *testing.T) {
 	g := newGates("b")
 	close(g.open["b"])
-	g.commons = new(Commons)
-	defer g.commons.Close()
+	g.share(t)
 	c := newCell(g, nil)
 	c.Start()
 	const all = 4000
@@ -423,8 +410,7 @@ func TestUrgentInABatch(t *testing.T) {
 func TestBatchesCostNoMemory(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	g := newGates()
-	g.commons = new(Commons)
-	defer g.commons.Close()
+	g.share(t)
 	done, seen := make(chan struct{}), 0
 	c := newCell(g, func(s *Spec) {
 		s.Commands["count"] = &Command{CommandInfo: wire.CommandInfo{Name: "count"}, Run: func(context.Context, any, *Request) (Value, error) {

@@ -69,8 +69,7 @@ func TestFewWorkersForMuch(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // more processors have more of them
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates()
-		g.commons = new(Commons)
-		defer g.commons.Close()
+		g.share(t)
 		const n = 5000
 		var done atomic.Int32
 		for range n {
@@ -149,8 +148,7 @@ func TestLingersWhereNobodyWaits(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates()
-		g.commons = new(Commons)
-		defer g.commons.Close()
+		g.share(t)
 		c := newCell(g, nil)
 		c.Start()
 		synctest.Wait()
@@ -179,8 +177,7 @@ func TestWorkersKeepNobody(t *testing.T) {
 	for name, commands := range map[string][]string{"one message": {"panic"}, "a batch": {"fail", "fail", "panic", "fail"}} {
 		t.Run(name, func(t *testing.T) {
 			g := newGates()
-			g.commons = new(Commons)
-			defer g.commons.Close()
+			g.share(t)
 			kept := func() weak.Pointer[Cell] {
 				c := newCell(g, nil)
 				for n, command := range commands {
@@ -221,8 +218,7 @@ func workers() int {
 func TestGoexitEndsAWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates()
-		g.commons = new(Commons)
-		defer g.commons.Close()
+		g.share(t)
 		c := newCell(g, nil)
 		c.Start()
 		synctest.Wait()

@@ -143,6 +143,21 @@ func newGates(names ...string) *gates {
 	return g
 }
 
+// share has the actors of g share workers and calls, until t ends.
+func (g *gates) share(t *testing.T) {
+	g.commons = new(Commons)
+	t.Cleanup(g.commons.Close)
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // newCell returns a cell that was not started, with the commands work (which waits
 // for the gate its argument names), wait (for its context), now (in place), fail and
 // panic, and what change makes of it.

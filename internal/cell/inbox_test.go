@@ -103,9 +103,7 @@ func TestRoomIsGivenBackOnce(t *testing.T) {
 				counted(t, c)
 				c.Kill(&wire.Death{Cause: wire.CauseKilled})
 				for _, open := range g.open {
-					select {
-					case <-open:
-					default:
+					if !closed(open) {
 						close(open)
 					}
 				}
@@ -286,28 +284,20 @@ func TestRoom(t *testing.T) {
 				if c.Room() != room {
 					t.Error("there are two channels for one room")
 				}
-				select {
-				case <-room:
+				if closed(room) {
 					t.Fatal("there is room in a full inbox")
-				default:
 				}
 				make(g, c)
 				synctest.Wait()
-				select {
-				case <-room:
-				default:
+				if !closed(room) {
 					t.Error("nobody is told")
 				}
 				c.Kill(&wire.Death{Cause: wire.CauseKilled})
-				select {
-				case <-c.Room():
-				default:
+				if !closed(c.Room()) {
 					t.Error("who waits for room in the dead waits for ever")
 				}
 				for _, open := range g.open {
-					select {
-					case <-open:
-					default:
+					if !closed(open) {
 						close(open)
 					}
 				}
