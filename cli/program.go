@@ -327,7 +327,11 @@ func (p *program) checkProgram(name string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return missing("there is no program %q", path)
+		e := missing("there is no program %q", name)
+		if dir, err := filepath.Abs(p.args.Worker.Dir); err == nil && !filepath.IsAbs(name) {
+			e.because("it was looked for in %s; another folder is --cwd DIR", dir)
+		}
+		return e
 	case err != nil:
 		return missing("the program %q cannot be had: %v", path, err)
 	case info.IsDir():

@@ -30,7 +30,7 @@ func TestRunRefuses(t *testing.T) {
 	}{
 		{"", []string{"missing", "CMD", "[usage]"}},
 		{"-- no-such-program", []string{`"no-such-program"`, "PATH", "[no-program]"}},
-		{"-- ./no-such-program x", []string{"no-such-program", "[no-program]"}},
+		{"-- ./no-such-program x", []string{`"./no-such-program"`, "looked for in /", "--cwd", "[no-program]"}},
 		{"-- .", []string{"[no-program]"}},
 		{"-- data", []string{"PATH", "./data", "[no-program]"}},
 		{"-- ./data", []string{"not executable", "chmod +x", "[no-program]"}},
