@@ -341,7 +341,7 @@ func (c *Conn) RequestWait(ctx context.Context, m *wire.Message, n Note, f Flush
 			}
 			return 0, wire.AsError(waitError(e), wire.CodeClosed).With(wire.StartedNo)
 		}
-		// Its Caller was told already.
+		// Its Caller is told by whoever has taken it, or was already.
 	}
 	c.flush(f)
 	return id, nil
