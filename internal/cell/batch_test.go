@@ -159,11 +159,14 @@ func TestAbandonInBatch(t *testing.T) {
 // An actor's own turns are taken in a batch with messages, and are none.
 func TestOwnTurnsInABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGates("b")
+		g := newGates("a", "b")
 		close(g.open["b"])
 		c := newCell(g, nil)
 		c.Start()
-		synctest.Wait()
+		if e := deliver(c, 7, "a"); e != nil {
+			t.Fatal(e)
+		}
+		synctest.Wait() // it is at work, and the rest waits
 		for id := range uint64(3) {
 			if e := deliver(c, id+1, "b"); e != nil {
 				t.Fatal(e)
@@ -173,14 +176,15 @@ func TestOwnTurnsInABatch(t *testing.T) {
 				if c.batch == nil {
 					t.Error("it was not taken with others")
 				}
-				if n := c.Counts(); n.Started != id+1 {
+				if n := c.Counts(); n.Started != id+2 {
 					t.Errorf("at its own turn %d: %+v", id, n)
 				}
 			})
 		}
+		close(g.open["a"])
 		synctest.Wait()
-		g.want(t, "it", "ready <nil>", "work b", "reply 1 b", "own", "work b", "reply 2 b", "own", "work b", "reply 3 b", "own")
-		wantCounts(t, c, 3, 0, 0, 0)
+		g.want(t, "it", "ready <nil>", "work a", "reply 7 a", "work b", "reply 1 b", "own", "work b", "reply 2 b", "own", "work b", "reply 3 b", "own")
+		wantCounts(t, c, 4, 0, 0, 0)
 	})
 }
 
