@@ -1,8 +1,6 @@
 package actor
 
 import (
-	"time"
-
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -53,23 +51,10 @@ func (j *joined) request(c *peer.Conn, m *wire.Message) {
 
 // ReceiveRun delivers many commands at once.
 func (j *joined) ReceiveRun(c *peer.Conn, run *peer.Run) bool {
-	var requests [peer.MaxRun]*cell.Request
-	stock := j.cell.Spec().Stock()
-	var now time.Time
-	if run.Calls() {
-		now = time.Now()
-	}
-	for i := range run.Messages {
-		r := j.cell.ReceiveFrom(&stock, &run.Messages[i], j, run.Cost(i), now)
-		r.Granted = true
-		requests[i] = r
-	}
-	stock.Return()
-	j.cell.PutAll(requests[:len(run.Messages)], func(r *cell.Request, err *wire.Error) {
+	return j.cell.PutRun(run.Messages, j, func(r *cell.Request, err *wire.Error) {
 		c.Credit(r.Cost)
 		j.member.Fail(r, err, false)
 	})
-	return true
 }
 
 // Started and Credit make joined the cell.Source of what comes over its connection.

@@ -78,28 +78,7 @@ func (r *Request) Reply(m *wire.Message, v Value, buf []byte) ([]byte, *wire.Err
 // Receive returns the request m, read from source, as it goes into c's inbox. It
 // copies what it keeps of m.
 func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
-	r := c.receive(c.spec.NewRequest(), m, source, cost)
-	if m.Millis != 0 {
-		r.due = dueOf(m, time.Now())
-	}
-	return r
-}
-
-// ReceiveFrom is Receive with a request of k, where m came at that time.
-func (c *Cell) ReceiveFrom(k *Stock, m *wire.Message, source Source, cost int, at time.Time) *Request {
-	r := c.receive(k.take(), m, source, cost)
-	if m.Millis != 0 {
-		r.due = dueOf(m, at)
-	}
-	return r
-}
-
-// dueOf returns the deadline that m, which came at that time, says.
-func dueOf(m *wire.Message, at time.Time) due {
-	return dueAt(at.Add(time.Duration(m.Millis) * time.Millisecond))
-}
-
-func (c *Cell) receive(r *Request, m *wire.Message, source Source, cost int) *Request {
+	r := c.spec.NewRequest()
 	r.ID, r.Codec, r.Sender = m.ID, m.Codec, c.senderOf(m.Sender)
 	r.Chained = m.Flags&wire.FlagChained != 0
 	if len(m.Ext) > 0 {
@@ -118,7 +97,15 @@ func (c *Cell) receive(r *Request, m *wire.Message, source Source, cost int) *Re
 		r.encoded = Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, lease: lent, Data: append(r.encoded.Data, m.Body...)}
 		r.Value = &r.encoded
 	}
+	if m.Millis != 0 {
+		r.due = dueOf(m, time.Now())
+	}
 	return r
+}
+
+// dueOf returns the deadline that m, which came at that time, says.
+func dueOf(m *wire.Message, at time.Time) due {
+	return dueAt(at.Add(time.Duration(m.Millis) * time.Millisecond))
 }
 
 // senderOf returns b as a string, the last one again if it is the same: messages

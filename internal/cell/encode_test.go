@@ -135,19 +135,3 @@ func TestReceive(t *testing.T) {
 		}
 	})
 }
-
-// The time a message has is counted from when it came, however it is taken in.
-func TestReceiveDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCell(newGates(), nil)
-		stock := c.Spec().Stock()
-		defer stock.Return()
-		for millis, want := range map[uint32]time.Duration{0: 0, 3000: 2 * time.Second} {
-			m := wire.Message{Kind: wire.KindRequest, ID: 1, Command: []byte("work"), Millis: millis}
-			r := c.ReceiveFrom(&stock, &m, nil, 10, time.Now().Add(-time.Second))
-			if r.due != 0 && r.due.left() != want || r.due == 0 && want != 0 {
-				t.Errorf("with %d ms it has %v, want %v", millis, r.due.left(), want)
-			}
-		}
-	})
-}

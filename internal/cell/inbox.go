@@ -27,51 +27,6 @@ func (c *Cell) Deliver(r *Request) *wire.Error { return c.deliver(r, true) }
 // Put is Deliver for who has more: Wake is to be called soon, or nothing starts.
 func (c *Cell) Put(r *Request) *wire.Error { return c.deliver(r, false) }
 
-// PutAll is Put for each of requests, in their order. It calls refused with those it has not
-// taken.
-func (c *Cell) PutAll(requests []*Request, refused func(r *Request, e *wire.Error)) {
-	for len(requests) > 0 {
-		n := slices.IndexFunc(requests, func(r *Request) bool { return r.cmd == nil || r.cmd.InPlace })
-		if n == 0 { // it is done with before those behind it are taken
-			if e := c.Put(requests[0]); e != nil {
-				refused(requests[0], e)
-			}
-			requests = requests[1:]
-			continue
-		}
-		if n < 0 {
-			n = len(requests)
-		}
-		c.putAll(requests[:n], refused)
-		requests = requests[n:]
-	}
-}
-
-// putAll puts requests, none of which is answered in place, into the inbox.
-func (c *Cell) putAll(requests []*Request, refused func(r *Request, e *wire.Error)) {
-	c.mu.Lock()
-	for i, r := range requests {
-		overtaken := r.ID != 0 && c.dropOvertakenLocked(r)
-		var e *wire.Error
-		if !overtaken {
-			l := r.letter()
-			e = c.admitLocked(&l, r.Granted)
-		}
-		if e == nil && !overtaken {
-			continue
-		}
-		c.mu.Unlock()
-		if overtaken {
-			r.pay(false)
-		} else {
-			refused(r, e)
-		}
-		c.putAll(requests[i+1:], refused)
-		return
-	}
-	c.mu.Unlock()
-}
-
 // Wake lets what was Put start.
 func (c *Cell) Wake() {
 	c.mu.Lock()
@@ -103,13 +58,13 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	if r.Size == 0 {
 		r.Size = weigh(r.Command, r.Sender, r.Value)
 	}
+	l := r.letter()
 	c.mu.Lock()
-	if c.dropOvertakenLocked(r) {
+	if c.dropOvertakenLocked(&l) {
 		c.mu.Unlock()
 		r.pay(false)
 		return nil
 	}
-	l := r.letter()
 	e := c.admitLocked(&l, r.Granted)
 	if e == nil && wake {
 		c.wakeLocked()
@@ -133,7 +88,7 @@ func (c *Cell) Take(command string, l *Letter, by *Cell) *wire.Error {
 	}
 	if uint64(size) > math.MaxUint32 {
 		l.request = l.open(new(Request))
-		l.request.Size = size
+		l.request.Size, l.weight = size, 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -293,10 +248,10 @@ func (c *Cell) earlyLocked(e early) {
 	x.oldest = (x.oldest + 1) % maxEarly
 }
 
-// dropOvertakenLocked reports whether r was canceled before it came: then it counts as
+// dropOvertakenLocked reports whether l was canceled before it came: then it counts as
 // dropped.
-func (c *Cell) dropOvertakenLocked(r *Request) bool {
-	if c.extra == nil || r.ID == 0 || r.Source == nil || c.state >= Stopping || !slices.Contains(c.extra.early, early{r.Source, r.ID}) {
+func (c *Cell) dropOvertakenLocked(l *Letter) bool {
+	if c.extra == nil || l.ID == 0 || l.request == nil || l.request.Source == nil || c.state >= Stopping || !slices.Contains(c.extra.early, early{l.request.Source, l.ID}) {
 		return false
 	}
 	c.counts.accepted++

@@ -17,8 +17,8 @@ type Letter struct {
 	aid     *byte // with length, the aid of who sent it: see From
 	due     due
 	cmd     *Command
-	request *Request // that of a message from elsewhere, or of a turn the actor owes itself; nil: none
-	weight  uint32   // see size
+	request *Request // that of a message from elsewhere, of its parcel, or of a turn the actor owes itself; nil: none
+	weight  uint32   // see size; 0: that of request
 
 	Chained bool  // see Request
 	Attempt uint8 // see Request
@@ -51,11 +51,21 @@ func (c *Call) Letter(sender string) Letter {
 // open returns the request that l is: its own, or blank with what is in l. Of another letter that
 // blank was before nothing else is left.
 func (l *Letter) open(blank *Request) *Request {
-	if l.request != nil {
-		return l.request
+	of := l.request
+	if of != nil && of.parcel == nil {
+		return of
 	}
 	blank.Command, blank.Value, blank.Sender, blank.ID, blank.due = l.cmd.Name, l.Value, l.sender(), l.ID, l.due
 	blank.Chained, blank.Attempt, blank.Size, blank.cmd = l.Chained, l.Attempt, int(l.weight), l.cmd
+	switch {
+	case of != nil:
+		blank.Source, blank.Cost, blank.paid, blank.Codec = of.Source, l.cost(), false, wire.CodecNone
+		if e, ok := l.Value.(*Encoded); ok {
+			blank.Codec = e.Codec
+		}
+	case blank.Source != nil:
+		blank.Source, blank.Cost, blank.paid, blank.Codec = nil, 0, false, wire.CodecNone
+	}
 	return blank
 }
 
@@ -64,11 +74,14 @@ func (l *Letter) sender() string { return unsafe.String(l.aid, l.length) }
 
 // size returns what l is charged to the inbox.
 func (l *Letter) size() int {
-	if l.request != nil {
+	if l.weight == 0 {
 		return l.request.Size
 	}
 	return int(l.weight)
 }
+
+// cost returns what the sender of l, which is of a parcel, gets back.
+func (l *Letter) cost() int { return wire.Cost(int(l.weight)) }
 
 // late reports whether l's time is up.
 func (l *Letter) late() bool { return l.due.passed() }
@@ -89,8 +102,12 @@ func (l *Letter) own() bool { return l.request != nil && l.request.do != nil }
 
 // unpaid gives the sender its room back: l does not start.
 func (l *Letter) unpaid() {
-	if l.request != nil {
-		l.request.pay(false)
+	switch r := l.request; {
+	case r == nil:
+	case r.parcel != nil:
+		r.Source.Credit(l.cost())
+	default:
+		r.pay(false)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/arbiter-go/arbiter/internal/mailbox"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -73,11 +72,12 @@ type Request struct {
 
 	encoded Encoded // what Value points to, if it came over a connection
 
-	paid  bool
-	reuse reuse
-	told  bool // it is in Cell.told
-	due   due
-	cmd   *Command
+	paid   bool
+	reuse  bool // it came from NewRequest
+	told   bool // it is in Cell.told
+	due    due
+	cmd    *Command
+	parcel *parcel // whose messages it stands for in their letters; nil: it is one itself
 
 	// Guarded by Cell.mu: those at work, and in which turn.
 	prev, next *Request
@@ -97,95 +97,20 @@ func (s *Spec) NewRequest() *Request {
 	if r, ok := s.requests.Get().(*Request); ok {
 		return r
 	}
-	return &Request{reuse: alone}
+	return &Request{reuse: true}
 }
 
 // recycle takes back a request that is over.
 func (s *Spec) recycle(r *Request) {
-	if r.reuse == never {
+	if !r.reuse {
 		return
 	}
-	r.blank()
-	s.requests.Put(r)
-}
-
-// blank makes r what NewRequest returns.
-func (r *Request) blank() {
 	var body []byte
 	if r.encoded.lease == lent && cap(r.encoded.Data) <= maxKept {
 		body = r.encoded.Data[:0]
 	}
-	*r = Request{reuse: r.reuse, encoded: Encoded{Data: body}}
-}
-
-// reuse says how a request is used again once its handler has ended.
-type reuse uint8
-
-const (
-	never  reuse = iota
-	alone        // by NewRequest
-	inBulk       // by a Stock
-)
-
-// Stock is where who receives many messages at once takes requests from: to fetch each on
-// its own costs as much as to copy its message. It belongs to one goroutine, and is to be
-// given back.
-type Stock struct {
-	spec *Spec
-	of   *bundle // nil: nothing was taken from it yet
-}
-
-// bundle is requests that are ready to be used.
-type bundle struct {
-	n        int
-	requests [maxBatch]*Request
-}
-
-// Stock returns a Stock.
-func (s *Spec) Stock() Stock { return Stock{spec: s} }
-
-// Return gives back what k has left.
-func (k *Stock) Return() {
-	if k.of != nil && k.of.n > 0 {
-		k.spec.bundles.Put(k.of)
-	}
-	k.of = nil
-}
-
-// take returns an empty request.
-func (k *Stock) take() *Request {
-	if k.of == nil || k.of.n == 0 {
-		k.of, _ = k.spec.bundles.Get().(*bundle)
-		if k.of == nil { // what was handled one by one is there
-			r := k.spec.NewRequest()
-			r.reuse = inBulk
-			return r
-		}
-	}
-	k.of.n--
-	return k.of.requests[k.of.n]
-}
-
-// recycleAll takes back the requests of letters, of one batch, that are over, as of says.
-func (s *Spec) recycleAll(letters *mailbox.Run[Letter], of func(i int) bool) {
-	var k *bundle
-	for i := range letters.Len() {
-		switch r := letters.At(i).request; {
-		case r == nil || !of(i):
-		case r.reuse == inBulk:
-			if k == nil {
-				k = new(bundle)
-			}
-			r.blank()
-			k.requests[k.n] = r
-			k.n++
-		default:
-			s.recycle(r)
-		}
-	}
-	if k != nil {
-		s.bundles.Put(k)
-	}
+	*r = Request{reuse: true, encoded: Encoded{Data: body}}
+	s.requests.Put(r)
 }
 
 // Source is the connection a request came by. Its methods must not block.

@@ -161,6 +161,9 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 		}
 		if r == &d.request {
 			*r = Request{} // it is to keep nothing alive while the worker rests
+			if of := one[0].request; of != nil {
+				c.spec.done(of.parcel, 1)
+			}
 		} else {
 			c.spec.recycle(r)
 		}
