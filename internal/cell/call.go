@@ -71,19 +71,20 @@ type Call struct {
 	Loose    bool      // nobody waits for it yet, and its sender goes on: the end of its context ends it all the same
 	Deadline time.Time // set by Begin
 
-	once  bool // done gets a token and is not closed: see Commons
 	sure  bool // nobody else has it any more
 	host  Host
 	at    any    // the host's: where it is in flight …
 	id    uint64 // … and as what; written before state is placed
 	state atomic.Uint32
-	done  chan struct{}
+	done  chan struct{} // closed when it has ended; nil: there is a bell
+	bell  *bell         // rung then, for one who asks; nil: there is done
 	value Value
 	err   *wire.Error
 
 	encoded Encoded // what value points to, if it came over a connection
 
-	turn    *Turn                       // it ends with this turn; guarded by turn.mu
+	turn    *Turn                       // it ends with this turn; guarded by turn.mu …
+	vigil   *vigil                      // … or with the context that this watches; else with neither
 	sibling *Call                       // the one before it that does, and still is in flight
 	younger *Call                       // the one after it
 	unbind  atomic.Pointer[func() bool] // ends the wait for the end of its context
@@ -103,15 +104,25 @@ func Ask(ctx context.Context, target, command string, v Value, accept bool, use 
 	if !ok {
 		return noScope(target, command)
 	}
-	commons := s.Host.Commons()
-	c := commons.call()
+	watch, commons := vigilOf(ctx), s.Host.Commons()
+	var c *Call
+	if watch != nil {
+		c = watch.call()
+	} else {
+		c = commons.call()
+	}
 	c.Target, c.Command, c.Argument, c.Accept = target, command, v, accept
 	c.begin(ctx, s)
-	v, err := c.Wait(ctx)
+	c.await(ctx, watch != nil)
+	err := c.err
 	if err == nil && !accept {
-		use(v)
+		use(c.value)
 	}
-	commons.reuse(c)
+	if watch != nil {
+		watch.reuse(c)
+	} else {
+		commons.reuse(c)
+	}
 	return err
 }
 
@@ -147,6 +158,12 @@ func (c *Call) begin(ctx context.Context, s Scope) {
 // bind has c end with ctx. A turn ends its calls itself.
 func (c *Call) bind(ctx context.Context) {
 	if _, plain := ctx.(*Turn); plain || ctx.Done() == nil {
+		return
+	}
+	if watch := vigilOf(ctx); watch != nil { // no turn acts in it
+		if !watch.adopt(c) {
+			c.abandon(ctx.Err())
+		}
 		return
 	}
 	stop := context.AfterFunc(ctx, func() { c.abandon(ctx.Err()) })
@@ -209,13 +226,8 @@ func (c *Call) Wait(ctx context.Context) (Value, *wire.Error) {
 	if t != nil && t.yield() {
 		defer t.retake()
 	}
-	// A turn ends its calls itself, deadline included; only a context derived from
-	// it, or one of somebody else, needs watching.
-	var stop <-chan struct{}
-	if _, plain := ctx.(*Turn); !plain {
-		stop = ctx.Done()
-	}
-	if stop == nil { // to wait for one channel costs half of what a choice does
+	stop := endOf(ctx)
+	if stop == nil || c.vigil != nil {
 		<-c.done
 		return c.value, c.err
 	}
@@ -226,6 +238,45 @@ func (c *Call) Wait(ctx context.Context) (Value, *wire.Error) {
 		<-c.done
 	}
 	return c.value, c.err
+}
+
+// await is Wait for one who asks; watched says that a vigil rings if ctx ends.
+func (c *Call) await(ctx context.Context, watched bool) {
+	rings := c.bell.rings
+	select {
+	case outcome := <-rings:
+		if outcome {
+			return
+		}
+		c.abandon(ctx.Err())
+	default:
+	}
+	t := turnIn(ctx)
+	if t != nil && t.yield() {
+		defer t.retake()
+	}
+	stop := endOf(ctx)
+	if stop == nil || watched {
+		for !<-rings {
+			c.abandon(ctx.Err())
+		}
+		return
+	}
+	select {
+	case <-rings:
+	case <-stop:
+		c.abandon(ctx.Err())
+		<-rings
+	}
+}
+
+// endOf returns what a wait in ctx is to look at beside its call. A turn ends its calls itself,
+// deadline included; only a context derived from it, or one of somebody else, needs watching.
+func endOf(ctx context.Context) <-chan struct{} {
+	if _, plain := ctx.(*Turn); plain {
+		return nil
+	}
+	return ctx.Done()
 }
 
 // Done is closed when the call has ended.
@@ -296,15 +347,49 @@ func (c *Call) finish(v Value, e *wire.Error, sure bool) {
 	if t := c.turn; t != nil {
 		t.forget(c)
 	}
+	if watch := c.vigil; watch != nil {
+		watch.forget(c)
+	}
 	if stop := c.unbind.Load(); stop != nil {
 		(*stop)()
 	}
 	c.sure = sure
-	if c.once {
-		c.done <- struct{}{} // who has it may use c again: nothing of it is looked at below
+	if c.bell != nil {
+		c.bell.rings <- true // who hears it may use c again: nothing of it is looked at below
 	} else {
 		close(c.done)
 	}
+}
+
+// link puts c at the head of a list of calls that end with something.
+func (c *Call) link(head **Call) {
+	c.sibling = *head
+	if c.sibling != nil {
+		c.sibling.younger = c
+	}
+	*head = c
+}
+
+// unlink takes c off the list, if it is on it: there may be thousands, and they may end in any
+// order.
+func (c *Call) unlink(head **Call) {
+	if c.younger != nil {
+		c.younger.sibling = c.sibling
+	} else if *head == c {
+		*head = c.sibling
+	}
+	if c.sibling != nil {
+		c.sibling.younger = c.younger
+	}
+	c.sibling, c.younger = nil, nil
+}
+
+// allOf returns the calls of the list.
+func allOf(head *Call) (all []*Call) {
+	for c := head; c != nil; c = c.sibling {
+		all = append(all, c)
+	}
+	return all
 }
 
 func (c *Call) ctxError(err error) *wire.Error { return ContextError(err, c.Target, c.Command) }

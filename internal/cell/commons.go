@@ -162,28 +162,31 @@ func (s *Commons) Close() {
 	s.leaving.Wait()
 }
 
-// call returns a call whose end is told by a token, to be waited for once.
+// call returns a call with a bell, to be waited for once.
 func (s *Commons) call() *Call {
 	if s != nil {
 		if c, ok := s.calls.Get().(*Call); ok {
 			return c
 		}
 	}
-	return &Call{once: true, done: make(chan struct{}, 1)}
+	return &Call{bell: newBell()}
 }
 
-// reuse takes back a call whose token was taken. Whoever ended it with a result was the last
-// to know of it: the note of it was taken out for that. But the
-// turn it was made in, which may have just ended, may be about to look at it, and who
-// fails it may be one of two; then only the channel is used again.
+// reuse takes back a call that has been waited for.
 func (s *Commons) reuse(c *Call) {
-	if s == nil {
-		return
+	if s != nil {
+		s.calls.Put(c.blank())
 	}
+}
+
+// blank returns c, which has been waited for, as a new one. Whoever ended it with a result was
+// the last to know of it: the note of it was taken out for that. But the turn it was made in,
+// which may have just ended, may be about to look at it, and who fails it may be one of two;
+// then only the bell is used again.
+func (c *Call) blank() *Call {
 	if !c.sure || c.turn != nil {
-		s.calls.Put(&Call{once: true, done: c.done})
-		return
+		return &Call{bell: c.bell}
 	}
-	*c = Call{once: true, done: c.done}
-	s.calls.Put(c)
+	*c = Call{bell: c.bell}
+	return c
 }

@@ -239,7 +239,9 @@ func TestCallsAreUsedAgain(t *testing.T) {
 			h.start = func(_ Scope, c *Call) { seen = c; f(c) }
 			_ = Ask(WithScope(ctx, Scope{Host: h}), "it", "work", nil, false, func(Value) {})
 		}
-		blank := func(c *Call) bool { return c.once && c.Target == "" && c.state.Load() == pending && c.turn == nil }
+		blank := func(c *Call) bool {
+			return c.bell != nil && c.Target == "" && c.state.Load() == pending && c.turn == nil
+		}
 		for name, f := range map[string]func(c *Call){
 			"a value":        func(c *Call) { go c.Value(word("it")) },
 			"an encoded one": func(c *Call) { go c.Result(0, &wire.Message{}) },

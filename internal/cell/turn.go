@@ -83,6 +83,8 @@ type scoped struct {
 	context.Context
 	scope Scope
 	turn  *Turn // the one it was derived from, if any, whoever acts
+
+	watched watched
 }
 
 // Value returns what it is itself, and then the values of what it was derived from.
@@ -95,7 +97,7 @@ func (s *scoped) Value(key any) any {
 
 // WithScope returns a context in which s acts.
 func WithScope(ctx context.Context, s Scope) context.Context {
-	return &scoped{ctx, s, turnIn(ctx)}
+	return &scoped{Context: ctx, scope: s, turn: turnIn(ctx)}
 }
 
 // turnIn returns the turn that ctx is, or was derived from; nil: none.
@@ -219,11 +221,7 @@ func (t *Turn) cancel(why uint32) {
 	if m.timer != nil {
 		m.timer.Stop()
 	}
-	var nested []*Call
-	for c := m.nested; c != nil; c = c.sibling {
-		nested = append(nested, c)
-	}
-	after := m.after
+	nested, after := allOf(m.nested), m.after
 	m.nested, m.after = nil, nil
 	m.mu.Unlock()
 	for _, c := range nested {
@@ -251,29 +249,17 @@ func (t *Turn) adopt(c *Call) bool {
 	if t.over.Load() != live {
 		return false
 	}
-	c.turn, c.sibling = t, m.nested
-	if c.sibling != nil {
-		c.sibling.younger = c
-	}
-	m.nested = c
+	c.turn = t
+	c.link(&m.nested)
 	return true
 }
 
-// forget is the reverse of adopt. A turn may have thousands of calls in flight, and
-// they may end in any order.
+// forget is the reverse of adopt.
 func (t *Turn) forget(c *Call) {
 	m := t.more()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if c.younger != nil {
-		c.younger.sibling = c.sibling
-	} else if m.nested == c { // or the turn is over, and has let go of them all
-		m.nested = c.sibling
-	}
-	if c.sibling != nil {
-		c.sibling.younger = c.younger
-	}
-	c.sibling, c.younger = nil, nil
+	c.unlink(&m.nested)
 }
 
 // Sender returns the aid of who sent what the turn handles; "" if that is no actor.

@@ -1,0 +1,122 @@
+package cell
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"weak"
+)
+
+// vigil watches for the end of one context in which again and again somebody calls, for all
+// who do: one of them would have to wait for its reply or the end of that context, whichever is
+// first, and the choice costs more than all else of the wait. So they wait for the reply alone,
+// and are rung up by the vigil if the context ends.
+//
+// It ends with its context, or when the garbage collector has found that nobody has that any more.
+type vigil struct {
+	calls sync.Pool // of *Call, with bells that it knows
+
+	mu    sync.Mutex           // guards what follows
+	over  bool                 // the context has ended
+	bells []weak.Pointer[bell] // of all calls that wait, or are to be used again
+	loose *Call                // head of the list of calls that nobody waits for yet
+}
+
+// bell is what a caller waits for: true is the outcome of its call, false that its context has
+// ended. It is used again for other calls.
+type bell struct{ rings chan bool }
+
+// newBell returns a bell on which there is room for one ring of each kind, so that nobody waits
+// to ring it: a vigil rings it once.
+func newBell() *bell { return &bell{make(chan bool, 2)} }
+
+// hot is how many calls are made in a context before it is watched for them all.
+const hot = 64
+
+// watched is of a context that a vigil may watch.
+type watched struct {
+	used  atomic.Uint32 // how many calls were made in it, up to hot
+	vigil atomic.Pointer[vigil]
+}
+
+// vigilOf returns the one that watches ctx for who calls in it; nil: none does.
+func vigilOf(ctx context.Context) *vigil {
+	s, ok := ctx.(*scoped)
+	if !ok {
+		return nil
+	}
+	if v := s.watched.vigil.Load(); v != nil || s.watched.used.Load() >= hot {
+		return v
+	}
+	if s.watched.used.Add(1) != hot || s.Done() == nil {
+		return nil
+	}
+	v := new(vigil)
+	of := s.Context // s itself is not to be held
+	stop := context.AfterFunc(of, func() { v.end(of) })
+	runtime.AddCleanup(s, func(stop func() bool) { stop() }, stop)
+	s.watched.vigil.Store(v)
+	return v
+}
+
+// call is Commons.call, of those whose bells v knows.
+func (v *vigil) call() *Call {
+	if c, ok := v.calls.Get().(*Call); ok {
+		return c
+	}
+	b := newBell()
+	v.mu.Lock()
+	if len(v.bells) == cap(v.bells) { // some are no longer there
+		kept := v.bells[:0]
+		for _, w := range v.bells {
+			if w.Value() != nil {
+				kept = append(kept, w)
+			}
+		}
+		v.bells = kept
+	}
+	v.bells = append(v.bells, weak.Make(b))
+	v.mu.Unlock()
+	return &Call{bell: b}
+}
+
+// reuse is Commons.reuse for one of call's.
+func (v *vigil) reuse(c *Call) { v.calls.Put(c.blank()) }
+
+// adopt has c end with the context although nobody waits for it. It returns false if that has
+// ended.
+func (v *vigil) adopt(c *Call) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.over {
+		return false
+	}
+	c.vigil = v
+	c.link(&v.loose)
+	return true
+}
+
+// forget is the reverse of adopt.
+func (v *vigil) forget(c *Call) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	c.unlink(&v.loose)
+}
+
+// end is called when the context of v has ended. Who begins a call from now on sees that.
+func (v *vigil) end(of context.Context) {
+	v.mu.Lock()
+	v.over = true
+	bells, loose := v.bells, allOf(v.loose)
+	v.bells, v.loose = nil, nil
+	v.mu.Unlock()
+	for _, w := range bells {
+		if b := w.Value(); b != nil {
+			b.rings <- false
+		}
+	}
+	for _, c := range loose {
+		c.abandon(of.Err())
+	}
+}
