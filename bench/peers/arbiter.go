@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
@@ -86,7 +87,7 @@ func (p arbiterPeer) Dial(ctx context.Context, at load.Place, _ int) (load.Clien
 		m.Close()
 		return nil, err
 	}
-	c := &arbiterClient{m, m.Context(context.Background())}
+	c := &arbiterClient{m: m, ctx: m.Context(context.Background())}
 	if p.start {
 		return &arbiterStarter{c}, nil
 	}
@@ -94,12 +95,22 @@ func (p arbiterPeer) Dial(ctx context.Context, at load.Place, _ int) (load.Clien
 }
 
 type arbiterClient struct {
-	m   *actor.Member
-	ctx context.Context
+	m     *actor.Member
+	ctx   context.Context
+	asker atomic.Pointer[asker]
 }
 
+// asker is the context that asks are made in: made once for a context, as who asks again and
+// again does.
+type asker struct{ given, ctx context.Context }
+
 func (c *arbiterClient) Ask(ctx context.Context, body, _ []byte) ([]byte, error) {
-	return echoAsk.Call(c.m.Context(ctx), echoRef, body)
+	a := c.asker.Load()
+	if a == nil || a.given != ctx {
+		a = &asker{ctx, c.m.Context(ctx)}
+		c.asker.Store(a)
+	}
+	return echoAsk.Call(a.ctx, echoRef, body)
 }
 
 func (c *arbiterClient) Tell(body []byte) error { return echoTell.Send(c.ctx, echoRef, body) }
