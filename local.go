@@ -353,26 +353,26 @@ func (i *incarnation) endProcess(p *proc.Process, d *wire.Death) *wire.Death {
 
 // Reply hands the result of one of i's handlers to its caller.
 func (i *incarnation) Reply(r *cell.Request, v cell.Value, more bool) {
-	note, status := i.local.Take(r.ID)
+	to, own, status := i.local.TakeCaller(r.ID)
 	if status != peer.Found {
 		return // nobody waits any more
 	}
-	if again, ok := note.Caller.(*repeat); ok {
-		note.Caller = again.finish()
+	if again, ok := to.(*repeat); ok {
+		to = again.finish()
 	}
-	switch caller := note.Caller.(type) {
+	switch caller := to.(type) {
 	case *link:
-		caller.reply(note.ID, r, v, more)
+		caller.reply(own, r, v, more)
 	case valued:
 		if i.arb.options.Strict && v != nil {
 			e, err := v.Encode(nil, wire.CodecCBOR)
 			if err != nil {
 				_, failed := r.Reply(new(wire.Message), v, nil)
-				note.Caller.Failed(note.ID, failed)
+				to.Failed(own, failed)
 				return
 			}
 			if len(e.Data) > i.arb.options.MaxMessage {
-				note.Caller.Failed(note.ID, tooLarge(len(e.Data), i.arb.options.MaxMessage).With(wire.StartedYes))
+				to.Failed(own, tooLarge(len(e.Data), i.arb.options.MaxMessage).With(wire.StartedYes))
 				return
 			}
 			v = &e

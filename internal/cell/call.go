@@ -64,6 +64,16 @@ type Down struct {
 
 // Call is one call as its caller holds it. It ends exactly once.
 type Call struct {
+	// What its end writes and reads, on one cache line.
+	state  atomic.Uint32
+	sure   bool  // nobody else has it any more
+	bell   *bell // rung then, for one who asks; nil: there is done
+	value  Value
+	err    *wire.Error
+	turn   *Turn                       // it ends with this turn; guarded by turn.mu …
+	vigil  *vigil                      // … or with the context that this watches; else with neither
+	unbind atomic.Pointer[func() bool] // ends the wait for the end of its context
+
 	Target   string
 	Command  string
 	Argument Value
@@ -71,23 +81,14 @@ type Call struct {
 	Loose    bool      // nobody waits for it yet, and its sender goes on: the end of its context ends it all the same
 	Deadline time.Time // set by Begin
 
-	sure  bool // nobody else has it any more
-	host  Host
-	at    any    // the host's: where it is in flight …
-	id    uint64 // … and as what; written before state is placed
-	state atomic.Uint32
-	done  chan struct{} // closed when it has ended; nil: there is a bell
-	bell  *bell         // rung then, for one who asks; nil: there is done
-	value Value
-	err   *wire.Error
-
-	encoded Encoded // what value points to, if it came over a connection
-
-	turn    *Turn                       // it ends with this turn; guarded by turn.mu …
-	vigil   *vigil                      // … or with the context that this watches; else with neither
-	sibling *Call                       // the one before it that does, and still is in flight
-	younger *Call                       // the one after it
-	unbind  atomic.Pointer[func() bool] // ends the wait for the end of its context
+	host    Host
+	at      any           // the host's: where it is in flight …
+	id      uint64        // … and as what; written before state is placed
+	done    chan struct{} // closed when it has ended; nil: there is a bell
+	encoded Encoded       // what value points to, if it came over a connection
+	sibling *Call         // the one before it that ends with the same, and still is in flight
+	younger *Call         // the one after it
+	_       [16]byte      // or it would not begin with a cache line
 }
 
 const (

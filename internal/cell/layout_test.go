@@ -6,7 +6,8 @@ import (
 )
 
 // What a worker reads for each message and what its senders change with each are never on one
-// cache line, and a letter is on one.
+// cache line, and a letter is on one. So is what the end of a call reads and writes, of which
+// its caller changes the rest.
 func TestCacheLines(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("the sizes are those of 64 bits")
@@ -25,5 +26,12 @@ func TestCacheLines(t *testing.T) {
 	}
 	if n := unsafe.Sizeof(Letter{}); n != line {
 		t.Errorf("a letter has %d bytes, want %d", n, line)
+	}
+	var call Call
+	if n := unsafe.Offsetof(call.Target); n != line {
+		t.Errorf("what is not about the end of a call begins at %d, want %d", n, line)
+	}
+	if n := unsafe.Sizeof(call); n&(n-1) != 0 {
+		t.Errorf("a call has %d bytes, and may begin in the middle of a line", n)
 	}
 }

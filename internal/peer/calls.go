@@ -30,12 +30,12 @@ type Forwarder interface {
 // Note is what is remembered of a call in flight on one target.
 type Note struct {
 	Caller   Caller
-	ID       uint64    // the caller's own id, for Caller
-	Deadline time.Time // zero: none
-	Command  string
+	ID       uint64 // the caller's own id, for Caller
 	Parent   uint64
 	Turn     bool
-	Holds    bool   // it may be held back: see Conn.Held
+	Holds    bool      // it may be held back: see Conn.Held
+	Deadline time.Time // zero: none
+	Command  string
 	Sent     uint64 // set by Conn.Request: its place in the data stream, from 1; see Conn.Written
 }
 
@@ -97,11 +97,12 @@ type callTable struct {
 }
 
 type slot struct {
-	note Note
-	due  int64 // Note.Deadline, in ns after epoch; 0: none
 	gen  uint64
+	due  int64 // Note.Deadline, in ns after epoch; 0: none
 	next int32 // the next free slot, -1: none
 	live bool
+	note Note
+	_    [16]byte // or what is looked at for each call would not be on one cache line
 }
 
 // at returns slot i, which is below high.
@@ -181,6 +182,18 @@ func (c *Calls) Take(id uint64) (Note, Status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.takeLocked(id)
+}
+
+// TakeCaller is Take for who needs to know no more than whom to tell.
+func (c *Calls) TakeCaller(id uint64) (to Caller, own uint64, status Status) {
+	c.mu.Lock()
+	s, status := c.find(id)
+	if status == Found {
+		to, own = s.note.Caller, s.note.ID
+		c.freeSlotLocked(s, int32(id&(maxSlots-1)))
+	}
+	c.mu.Unlock()
+	return to, own, status
 }
 
 func (c *Calls) takeLocked(id uint64) (Note, Status) {
@@ -295,12 +308,18 @@ func issued(gen, last uint64) Status {
 // removeLocked takes the live slot i out and returns its note.
 func (c *Calls) removeLocked(s *slot, i int32) Note {
 	n := s.note
-	s.note = Note{} // keeps nothing alive
+	s.note.Command = ""
+	c.freeSlotLocked(s, i)
+	return n
+}
+
+// freeSlotLocked takes the live slot i out. Nobody is kept alive by it, but for the name of a command.
+func (c *Calls) freeSlotLocked(s *slot, i int32) {
+	s.note.Caller = nil
 	s.live = false
 	s.next = c.tab.free
 	c.tab.free = i
 	c.count.Add(-1)
-	return n
 }
 
 // freeLocked frees an empty table, but for what tells late ids from others.

@@ -138,9 +138,14 @@ func TestCallsModel(t *testing.T) {
 			live[id] = i
 		} else {
 			for id, own := range live {
-				n, status := c.Take(id)
-				if status != Found || n.ID != own {
-					t.Fatalf("Take: status %d, id %d; want found, %d", status, n.ID, own)
+				n, status := Note{}, Never
+				if id%2 == 0 {
+					n, status = c.Take(id)
+				} else {
+					n.Caller, n.ID, status = c.TakeCaller(id)
+				}
+				if status != Found || n.ID != own || n.Caller != &o {
+					t.Fatalf("Take: status %d, id %d of %v; want found, %d", status, n.ID, n.Caller, own)
 				}
 				delete(live, id)
 				over[id] = true
@@ -154,6 +159,9 @@ func TestCallsModel(t *testing.T) {
 	for id := range over {
 		if _, status := c.Take(id); status != Late {
 			t.Fatalf("the id %d, which is over, has status %d", id, status)
+		}
+		if to, _, status := c.TakeCaller(id); status != Late || to != nil {
+			t.Fatalf("the id %d, which is over, has status %d, and is for %v", id, status, to)
 		}
 	}
 	n := 0
