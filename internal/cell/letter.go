@@ -8,8 +8,9 @@ import (
 
 // Letter is a message as it is in an inbox. It is copied in and out, and so needs no
 // memory of its own: an inbox may be deep, and what is taken from it is then no longer
-// in the processor's cache. What a message of this process needs is in the letter; any
-// other has a Request.
+// in the processor's cache. What a message of this process needs is in the letter, and what one
+// needs that came with others over a connection, but for what is in their parcel; any other has a
+// Request.
 type Letter struct {
 	Value Value
 	ID    uint64 // among the calls in flight on the target; 0: one-way

@@ -17,33 +17,30 @@ import (
 // collector's: who is told of that looks at it later.
 type parcel struct {
 	of     Request // what its letters have for a request; its Source is theirs
-	bodies []Encoded
+	bodies [parceled]Encoded
 	data   []byte // of all bodies
 	left   atomic.Int32
 }
 
 const (
-	// maxParceled is the largest body that goes into a parcel. One that is larger is copied into
-	// memory of its own, which its handler may keep.
+	// parceled is how many messages there are in a parcel at most, and parcelSize how many bytes
+	// of bodies: that much memory may the last one keep of which the others are over.
+	parceled   = 16
+	parcelSize = 4 << 10
+	// maxParceled is the largest body that goes into one. A larger one is copied into memory of
+	// its own, which its handler may keep.
 	maxParceled = 1 << 10
-	// fewParceled is how many messages there are in a small parcel, so that two that came together
-	// do not take the room of many.
-	fewParceled = 8
 )
 
 // parcel returns one for n messages, with so many bytes of bodies in all.
 func (s *Spec) parcel(n, size int) *parcel {
-	pool, room := &s.parcels, maxBatch
-	if n <= fewParceled {
-		pool, room = &s.fewParcels, fewParceled
-	}
-	p, ok := pool.Get().(*parcel)
+	p, ok := s.parcels.Get().(*parcel)
 	if !ok {
-		p = &parcel{bodies: make([]Encoded, room)}
+		p = new(parcel)
 		p.of.parcel = p
 	}
 	if cap(p.data) < size {
-		clear(p.bodies) // they would keep the data that was too small
+		p.bodies = [parceled]Encoded{} // they would keep the data that was too small
 		p.data = make([]byte, 0, size)
 	}
 	p.data = p.data[:0]
@@ -53,15 +50,20 @@ func (s *Spec) parcel(n, size int) *parcel {
 
 // done says that n more of the messages of p are over.
 func (s *Spec) done(p *parcel, n int32) {
-	if p.left.Add(-n) > 0 {
-		return
-	}
-	p.of.Source = nil
-	if len(p.bodies) > fewParceled {
+	if p.left.Add(-n) == 0 {
+		p.of.Source = nil
 		s.parcels.Put(p)
-	} else {
-		s.fewParcels.Put(p)
 	}
+}
+
+// part gives r, which begins, a body of its own instead of that in p. While its handler is at
+// work others begin: each would keep those of all that came with it.
+func (s *Spec) part(r *Request, p *parcel) {
+	if e, ok := r.Value.(*Encoded); ok {
+		r.encoded = Encoded{Codec: e.Codec, Args: e.Args, lease: owned, Data: append([]byte(nil), e.Data...)}
+		r.Value = &r.encoded
+	}
+	s.done(p, 1)
 }
 
 // recycleAll takes back what letters, of one batch, were in, of those that are over, as of says.
@@ -95,49 +97,62 @@ func (s *Spec) recycleAll(letters *mailbox.Run[Letter], of func(i int) bool) {
 // refused with those that are not taken. It reports false if it has done nothing, where one is
 // out of the common: then each is to be Put.
 func (c *Cell) PutRun(messages []wire.Message, source Source, refused func(r *Request, e *wire.Error)) bool {
-	var run putting
-	size := 0
+	var commands [maxBatch]*Command
 	for i := range messages {
 		m := &messages[i]
-		cmd := commandOf(c.spec, m.Command)
-		if cmd == nil || cmd.InPlace || len(m.Body) > maxParceled {
+		commands[i] = commandOf(c.spec, m.Command)
+		if commands[i] == nil || commands[i].InPlace || len(m.Body) > maxParceled {
 			return false
 		}
-		run.commands[i] = cmd
-		size += len(m.Body)
 	}
-	p := c.spec.parcel(len(messages), size)
-	p.of.Source = source
-	for i := range messages {
-		m, e := &messages[i], &p.bodies[i]
-		n := len(p.data)
-		p.data = append(p.data, m.Body...)
-		*e = Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, Data: p.data[n:len(p.data):len(p.data)]}
-	}
-	run.messages, run.parcel, run.refused = messages, p, refused
+	run := putting{messages: messages, commands: commands[:len(messages)], refused: refused}
 	if messages[0].Flags&wire.FlagOneWay == 0 {
 		run.came = time.Now()
 	}
-	for n := 0; n < len(messages); {
-		n = c.putFrom(&run, n)
+	for len(run.messages) > 0 {
+		n := run.pack(c.spec, source)
+		for i := 0; i < n; {
+			i = c.putFrom(&run, i, n)
+		}
+		run.messages, run.commands = run.messages[n:], run.commands[n:]
 	}
 	return true
 }
 
 // putting is what PutRun is about.
 type putting struct {
-	messages []wire.Message
-	commands [maxBatch]*Command
-	parcel   *parcel
+	messages []wire.Message // that are not yet put
+	commands []*Command
+	parcel   *parcel // of the first of them
 	came     time.Time
 	refused  func(r *Request, e *wire.Error)
 }
 
-// putFrom puts the messages from n on, up to the first that is not taken, and returns where to go on.
-func (c *Cell) putFrom(run *putting, n int) int {
+// pack puts the first messages into a parcel, and returns how many it takes.
+func (run *putting) pack(s *Spec, source Source) (n int) {
+	size := 0
+	for n < min(len(run.messages), parceled) && size+len(run.messages[n].Body) <= parcelSize {
+		size += len(run.messages[n].Body)
+		n++
+	}
+	p := s.parcel(n, size)
+	p.of.Source = source
+	for i := range n {
+		m := &run.messages[i]
+		at := len(p.data)
+		p.data = append(p.data, m.Body...)
+		p.bodies[i] = Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, Data: p.data[at:len(p.data):len(p.data)]}
+	}
+	run.parcel = p
+	return n
+}
+
+// putFrom puts the messages from i to n, up to the first that is not taken, and returns where to
+// go on.
+func (c *Cell) putFrom(run *putting, i, n int) int {
 	c.mu.Lock()
-	for ; n < len(run.messages); n++ {
-		l := c.letterOf(run, n)
+	for ; i < n; i++ {
+		l := c.letterOf(run, i)
 		var e *wire.Error
 		overtaken := c.dropOvertakenLocked(&l)
 		if !overtaken {
@@ -151,18 +166,18 @@ func (c *Cell) putFrom(run *putting, n int) int {
 		} else {
 			run.refused(l.open(new(Request)), e)
 		}
-		return n + 1
+		return i + 1
 	}
 	c.mu.Unlock()
 	return n
 }
 
-// letterOf returns the message n of run as it is in an inbox.
-func (c *Cell) letterOf(run *putting, n int) Letter {
-	m, p := &run.messages[n], run.parcel
-	l := Letter{cmd: run.commands[n], request: &p.of, weight: uint32(m.Size())}
+// letterOf returns the message i, which is in the parcel, as it is in an inbox.
+func (c *Cell) letterOf(run *putting, i int) Letter {
+	m, p := &run.messages[i], run.parcel
+	l := Letter{cmd: run.commands[i], request: &p.of, weight: uint32(m.Size())}
 	if m.Codec != wire.CodecNone || len(m.Body) > 0 {
-		l.Value = &p.bodies[n]
+		l.Value = &p.bodies[i]
 	}
 	if m.Flags&wire.FlagOneWay == 0 {
 		l.ID = m.ID

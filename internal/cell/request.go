@@ -53,7 +53,7 @@ type Sized interface {
 	Size() int
 }
 
-// Request is a message whose handler is at work, or that came over a connection, or a
+// Request is a message whose handler is at work, or that came over a connection alone, or a
 // turn the actor owes itself. In an inbox it is in a Letter.
 type Request struct {
 	Command string

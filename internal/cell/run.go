@@ -144,6 +144,11 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 			c.wakeLocked() // one goroutine starts the next
 		}
 		c.mu.Unlock()
+		of := one[0].request
+		if of != nil && of.parcel != nil && c.spec.Mode != Serial {
+			c.spec.part(r, of.parcel)
+			of = nil
+		}
 		alive := c.handle(r, late, more, nil)
 		if t = nil; more {
 			t = new(Turn) // here, where no lock is held
@@ -161,7 +166,7 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 		}
 		if r == &d.request {
 			*r = Request{} // it is to keep nothing alive while the worker rests
-			if of := one[0].request; of != nil {
+			if of != nil {
 				c.spec.done(of.parcel, 1)
 			}
 		} else {

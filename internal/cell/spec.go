@@ -64,9 +64,8 @@ type Spec struct {
 
 	known    [8]atomic.Pointer[Command] // some that messages were for; see commandOf
 	requests sync.Pool                  // of *Request
+	parcels  sync.Pool                  // of *parcel
 	memory   mailbox.Chunks[Letter]     // of the inboxes
-
-	parcels, fewParcels sync.Pool // of *parcel, large and small
 }
 
 // Task is something an actor does again and again, as a turn of its own.

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 	"weak"
 )
 
@@ -21,6 +22,7 @@ type vigil struct {
 	over  bool                 // the context has ended
 	bells []weak.Pointer[bell] // of all calls that wait, or are to be used again
 	loose *Call                // head of the list of calls that nobody waits for yet
+	gone  runtime.Cleanup      // when nobody has the context any more
 }
 
 // bell is what a caller waits for: true is the outcome of its call, false that its context has
@@ -53,11 +55,70 @@ func vigilOf(ctx context.Context) *vigil {
 		return nil
 	}
 	v := new(vigil)
-	of := s.Context // s itself is not to be held
-	stop := context.AfterFunc(of, func() { v.end(of) })
-	runtime.AddCleanup(s, func(stop func() bool) { stop() }, stop)
+	if !v.watch(s) {
+		return nil
+	}
 	s.watched.vigil.Store(v)
 	return v
+}
+
+// watch has v end with s. It reports false where that would take a goroutine, and a channel
+// that is closed from elsewhere: for a context that is neither of package context nor tells
+// who asks for that of its end.
+func (v *vigil) watch(s *scoped) bool {
+	of := s.Context
+	if _, tells := of.(interface{ AfterFunc(func()) func() bool }); !tells {
+		of = &bareEnd{of: weak.Make(s), done: s.Done()}
+	}
+	stop := context.AfterFunc(of, func() { v.end(of) })
+	if e, ok := of.(*bareEnd); ok && !e.found() {
+		stop()
+		return false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.over {
+		v.gone = runtime.AddCleanup(s, func(stop func() bool) { stop() }, stop)
+	}
+	return true
+}
+
+// bareEnd is the end of a context and nothing else of it: who waits for that, perhaps for as
+// long as the program runs, is not to keep what is known in the context, which may be who made
+// it, and has it.
+type bareEnd struct {
+	of   weak.Pointer[scoped]
+	done <-chan struct{}
+
+	// What package context asks for first, and is told: which of its own contexts ends this one.
+	// It asks once more when the wait is given up, and the context may be gone then.
+	key, by any
+}
+
+func (e *bareEnd) Deadline() (at time.Time, ok bool) { return at, false }
+func (e *bareEnd) Done() <-chan struct{}             { return e.done }
+
+func (e *bareEnd) Err() error {
+	if s := e.of.Value(); s != nil {
+		return s.Err()
+	}
+	return context.Canceled // and nobody is there who calls in it
+}
+
+func (e *bareEnd) Value(key any) any {
+	if s := e.of.Value(); s != nil && e.key == nil {
+		e.key, e.by = key, s.Context.Value(key)
+	}
+	if key == e.key {
+		return e.by
+	}
+	return nil
+}
+
+// found reports whether package context has found what ends e.
+func (e *bareEnd) found() bool {
+	by, ok := e.by.(context.Context)
+	return ok && by.Done() == e.done
 }
 
 // call is Commons.call, of those whose bells v knows.
@@ -108,6 +169,7 @@ func (v *vigil) forget(c *Call) {
 func (v *vigil) end(of context.Context) {
 	v.mu.Lock()
 	v.over = true
+	v.gone.Stop() // it has what this context is made of, which may have the context
 	bells, loose := v.bells, allOf(v.loose)
 	v.bells, v.loose = nil, nil
 	v.mu.Unlock()

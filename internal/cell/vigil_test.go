@@ -296,6 +296,110 @@ func TestVigilIsForgotten(t *testing.T) {
 	}
 }
 
+type sessionKey struct{}
+
+// session is somebody of whom a context knows, and who has the context that it calls in.
+type session struct {
+	state [1 << 16]byte
+	calls context.Context
+}
+
+// A context in which many called is gone when nobody has it, though what it is made of knows who
+// had it, and goes on.
+func TestVigilHoldsNobody(t *testing.T) {
+	app, stop := context.WithCancel(context.Background())
+	defer stop()
+	type chain func(ctx context.Context, s *session) (context.Context, context.CancelFunc)
+	value := func(ctx context.Context, s *session) context.Context { return context.WithValue(ctx, sessionKey{}, s) }
+	for name, made := range map[string]chain{
+		"of one that goes on": func(ctx context.Context, s *session) (context.Context, context.CancelFunc) {
+			return value(ctx, s), func() {}
+		},
+		"ended": func(ctx context.Context, s *session) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			return value(ctx, s), cancel
+		},
+		"ended, and known to what ended it": func(ctx context.Context, s *session) (context.Context, context.CancelFunc) {
+			return context.WithCancel(value(ctx, s))
+		},
+	} {
+		goroutines := runtime.NumGoroutine()
+		h := &host{commons: new(Commons), start: func(_ Scope, c *Call) { c.Value(nil) }}
+		var alive atomic.Int32
+		const all = 20
+		for range all {
+			s := new(session)
+			alive.Add(1)
+			runtime.AddCleanup(s, func(alive *atomic.Int32) { alive.Add(-1) }, &alive)
+			ctx, cancel := made(app, s)
+			s.calls = WithScope(ctx, Scope{Host: h})
+			for range hot {
+				if e := Ask(s.calls, "it", "work", nil, false, func(Value) {}); e != nil {
+					t.Fatal(e)
+				}
+			}
+			watch := s.calls.(*scoped).watched.vigil.Load()
+			if watch == nil {
+				t.Fatal("nobody watches")
+			}
+			alive.Add(1)
+			runtime.AddCleanup(watch, func(alive *atomic.Int32) { alive.Add(-1) }, &alive)
+			if n := runtime.NumGoroutine(); n > goroutines {
+				t.Fatalf("%s: %d goroutines, and there were %d", name, n, goroutines)
+			}
+			cancel()
+			for runtime.NumGoroutine() > goroutines { // what ends the calls
+				runtime.Gosched()
+			}
+		}
+		for deadline := time.Now().Add(10 * time.Second); alive.Load() > 2; { // the last is perhaps still on the stack
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %d of %d sessions and vigils are still there", name, alive.Load(), 2*all)
+			}
+			runtime.GC()
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// strange is a context that is neither of package context nor says when it ends but by its
+// channel.
+type strange struct {
+	context.Context
+	done chan struct{}
+	err  atomic.Value
+}
+
+func (s *strange) Done() <-chan struct{} { return s.done }
+
+func (s *strange) Err() error {
+	err, _ := s.err.Load().(error)
+	return err
+}
+
+// A context that would have to be watched by a goroutine, which ends when the garbage collector
+// says so, is not: it is looked at with each call, as ever.
+func TestVigilOfAStrangeContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{commons: new(Commons), start: func(_ Scope, c *Call) { c.Value(nil) }}
+		of := &strange{Context: context.Background(), done: make(chan struct{})}
+		ctx := WithScope(of, Scope{Host: h})
+		for range 2 * hot {
+			if e := Ask(ctx, "it", "work", nil, false, func(Value) {}); e != nil {
+				t.Fatal(e)
+			}
+		}
+		if ctx.(*scoped).watched.vigil.Load() != nil {
+			t.Error("it is watched")
+		}
+		h.start = nil
+		time.AfterFunc(time.Second, func() { of.err.Store(context.Canceled); close(of.done) })
+		if e := Ask(ctx, "it", "work", nil, false, func(Value) {}); e == nil || e.Code != wire.CodeCanceled {
+			t.Errorf("at its end: %v", e)
+		}
+	})
+}
+
 // What a vigil knows is bounded by how many calls there are at once, however often the garbage
 // collector takes those that are not in use.
 func TestVigilIsBounded(t *testing.T) {

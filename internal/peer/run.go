@@ -43,9 +43,6 @@ type RunForwarder interface {
 // Calls reports whether somebody waits for the outcome of each.
 func (r *Run) Calls() bool { return r.Messages[0].Flags&wire.FlagOneWay == 0 }
 
-// Cost returns what message i takes of the window of the end it came from.
-func (r *Run) Cost(i int) int { return r.costs[i] }
-
 // Charge is Conn.Charge of message i.
 func (r *Run) Charge(i int) Charge { return Charge{From: r.from, Cost: r.costs[i], backlog: r.backlog} }
 

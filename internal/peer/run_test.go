@@ -37,8 +37,8 @@ func (r *runner) ReceiveRun(c *Conn, run *Run) bool {
 		m := &run.Messages[i]
 		all = append(all, said(m))
 		r.charges = append(r.charges, run.Charge(i))
-		if ch := c.Charge(m); ch.Cost != run.Cost(i) {
-			panic(fmt.Sprintf("the cost of %q is %d in a run, and %d", all[i], run.Cost(i), ch.Cost))
+		if ch := c.Charge(m); ch.Cost != run.Charge(i).Cost {
+			panic(fmt.Sprintf("the cost of %q is %d in a run, and %d", all[i], run.Charge(i).Cost, ch.Cost))
 		}
 	}
 	r.got = append(r.got, strings.Join(all, "+"))
