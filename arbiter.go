@@ -66,7 +66,8 @@ type Options struct {
 	// StopTimeout bounds Stop: what has not stopped by then is killed. Default: 10 s.
 	StopTimeout time.Duration
 	// Heartbeat is how often each end of a connection gives a sign of life, and
-	// HeartbeatTimeout how long a silence ends it. Default: 3 s and 10 s.
+	// HeartbeatTimeout how long a silence ends it. Default: 3 s and 10 s; if only one is
+	// given the other goes with it, a third or three times of it. 10 ms at least.
 	Heartbeat, HeartbeatTimeout time.Duration
 	// Quotas bound what actors may spawn.
 	Quotas Quotas
@@ -164,11 +165,20 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	if options.StopTimeout <= 0 {
 		options.StopTimeout = 10 * time.Second
 	}
-	if options.Heartbeat <= 0 {
-		options.Heartbeat = 3 * time.Second
+	options.StartTimeout, options.StopTimeout = min(options.StartTimeout, longest), min(options.StopTimeout, longest)
+	switch every, timeout := options.Heartbeat, options.HeartbeatTimeout; {
+	case every <= 0 && timeout <= 0:
+		options.Heartbeat, options.HeartbeatTimeout = 3*time.Second, 10*time.Second
+	case every <= 0:
+		options.Heartbeat, options.HeartbeatTimeout = min(3*time.Second, timeout/3), min(timeout, longest)
+	case timeout <= 0:
+		every = min(every, longest/3)
+		options.Heartbeat, options.HeartbeatTimeout = every, max(10*time.Second, 3*every)
+	default:
+		options.Heartbeat, options.HeartbeatTimeout = min(every, longest/3), min(timeout, longest)
 	}
-	if options.HeartbeatTimeout <= 0 {
-		options.HeartbeatTimeout = 10 * time.Second
+	if err := checkBeat(options.Heartbeat, options.HeartbeatTimeout); err != nil {
+		return nil, err
 	}
 	options.Quotas = options.Quotas.withDefaults()
 	if options.Logger == nil {

@@ -440,7 +440,7 @@ func (a *Arbiter) heartbeat(args *actor.SpawnArgs) (every, timeout time.Duration
 	}
 	if args.Heartbeat > 0 {
 		every = args.Heartbeat
-		timeout = max(timeout, 3*every)
+		timeout = min(max(timeout, 3*every), longest)
 	}
 	if args.HeartbeatTimeout > 0 {
 		timeout = args.HeartbeatTimeout

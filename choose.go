@@ -12,7 +12,7 @@ import (
 
 // pick returns the worker a message is for, whose gate was entered: leave is to be
 // called once it was handed over. It is nil if there is nobody.
-func (p *pool) pick(key string) *incarnation {
+func (p *pool) pick(key string, from *incarnation) *incarnation {
 	// Each try that finds a closed gate has found a member of a list that is out of
 	// date; so does the next one only if it has changed again.
 	for range 100 {
@@ -20,7 +20,7 @@ func (p *pool) pick(key string) *incarnation {
 		if members := *p.members.Load(); key != "" {
 			w = p.keyed(members, key)
 		} else {
-			w = p.least(members)
+			w = p.least(members, from)
 		}
 		if w == nil || w.gate.enter() {
 			return w
@@ -33,7 +33,7 @@ func (p *pool) pick(key string) *incarnation {
 // does, of those that start. Among equals it takes turns. Who is about to end has
 // few unanswered and takes no more, and whose connection is lost has none: they
 // would draw all calls until they have ended, and are the last resort.
-func (p *pool) least(members []*incarnation) (best *incarnation) {
+func (p *pool) least(members []*incarnation, from *incarnation) (best *incarnation) {
 	if len(members) == 0 {
 		return nil
 	}
@@ -43,6 +43,9 @@ func (p *pool) least(members []*incarnation) (best *incarnation) {
 	for n := range members {
 		w := members[(first+n)%len(members)]
 		fit, load := w.fitness(), w.calls().Len()
+		if w == from { // it is at what it sends this from, though perhaps nobody waits for that
+			fit = min(fit, leaves)
+		}
 		if best == nil || fit > bestFit || fit == bestFit && load < bestLoad {
 			best, bestFit, bestLoad = w, fit, load
 		}
@@ -120,7 +123,7 @@ func (p *pool) nobody() *wire.Error {
 
 // find returns who a message of this process's to address is for. If it says that
 // the gate was entered, leave is to be called once the message is on its way.
-func (a *Arbiter) find(address, command string) (to *incarnation, entered bool, failed *wire.Error) {
+func (a *Arbiter) find(from *incarnation, address, command string) (to *incarnation, entered bool, failed *wire.Error) {
 	if to = a.registry.known(address); to != nil && to.seat == nil && to.pool == nil {
 		return to, false, nil // as most are, and most messages go
 	}
@@ -144,7 +147,7 @@ func (a *Arbiter) find(address, command string) (to *incarnation, entered bool, 
 		to, entered = a.enter(to, wire.Bytes(address))
 		return to, entered, nil
 	}
-	w := to.pool.pick(key)
+	w := to.pool.pick(key, from)
 	if w == nil {
 		return nil, false, to.pool.nobody()
 	}

@@ -20,8 +20,12 @@ import (
 
 // A whole program that cannot end as it should.
 func init() {
-	acts["stubborn main"] = func(string) {
-		never := &actor.Kind[actor.None]{Name: "never", Grace: time.Hour, Stopping: func(actor.None, context.Context) { select {} }}
+	acts["stubborn main"] = func(grace string) {
+		limit, err := time.ParseDuration(grace)
+		if err != nil {
+			panic(err)
+		}
+		never := &actor.Kind[actor.None]{Name: "never", Grace: limit, Stopping: func(actor.None, context.Context) { select {} }}
 		arbiter.Main(func(ctx context.Context, arb *arbiter.Arbiter) error {
 			_, err := arb.Spawn(ctx, never, actor.Name("stubborn"))
 			return err
@@ -30,20 +34,25 @@ func init() {
 }
 
 // TestMainSaysWhoWasKilled: a program some of whose actors had to be killed has not
-// ended as it should, and its exit code says so.
+// ended as it should, and its exit code says so: also where it was their own grace that was over.
 func TestMainSaysWhoWasKilled(t *testing.T) {
 	t.Parallel()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, exe)
-	cmd.Env = append(os.Environ(), envActs+"=stubborn main", "XDG_RUNTIME_DIR="+t.TempDir())
-	out, _ := cmd.CombinedOutput()
-	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), "were killed: stubborn") {
-		t.Errorf("exit code %d\n%s", code, out)
+	for _, grace := range []string{"1h", "100ms"} {
+		t.Run(grace, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, exe)
+			cmd.Env = append(os.Environ(), envActs+"=stubborn main", envExtra+"="+grace, "XDG_RUNTIME_DIR="+t.TempDir())
+			out, _ := cmd.CombinedOutput()
+			if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), "were killed: stubborn") {
+				t.Errorf("exit code %d\n%s", code, out)
+			}
+		})
 	}
 }
 

@@ -27,7 +27,7 @@ func TestGate(t *testing.T) {
 		}
 		p := arb.registry.get("pool").pool
 		before := *p.members.Load()
-		chosen := p.pick("")
+		chosen := p.pick("", nil)
 		if chosen == nil {
 			t.Fatal("nobody is chosen")
 		}
@@ -41,7 +41,7 @@ func TestGate(t *testing.T) {
 			t.Error("a worker was stopped while a message was on its way to it")
 		}
 		p.members.Store(&before)
-		if w := p.pick(""); w != nil {
+		if w := p.pick("", nil); w != nil {
 			t.Error("a worker that leaves was chosen")
 		}
 		chosen.gate.leave()

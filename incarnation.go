@@ -206,7 +206,14 @@ func (i *incarnation) grace() time.Duration {
 	if i.spec != nil {
 		kind = i.spec.Grace
 	}
-	return cmp.Or(own, kind, cell.DefaultGrace)
+	return min(cmp.Or(own, kind, cell.DefaultGrace), longest)
+}
+
+// howEnded is how i has ended.
+func (i *incarnation) howEnded() *wire.Death {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.death
 }
 
 // wasReady reports whether i has ever been ready.

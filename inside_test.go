@@ -15,9 +15,13 @@ var quiet = slog.New(slog.DiscardHandler)
 
 // inside runs f in virtual time, with an arbiter that can be looked into and is stopped
 // afterwards.
-func inside(t *testing.T, f func(t *testing.T, arb *Arbiter)) {
+func inside(t *testing.T, f func(t *testing.T, arb *Arbiter), change ...func(*Options)) {
 	synctest.Test(t, func(t *testing.T) {
-		arb, err := Start(context.Background(), Options{Name: "test", Output: io.Discard, Logger: quiet})
+		o := Options{Name: "test", Output: io.Discard, Logger: quiet}
+		for _, change := range change {
+			change(&o)
+		}
+		arb, err := Start(context.Background(), o)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package arbiter
 import (
 	"cmp"
 	"context"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -218,7 +219,7 @@ func (a *Arbiter) inspect(_ context.Context, target actor.Ref) (actor.Inspection
 				out.Info = info
 			}
 		}
-		out.Spawn = &s.args
+		out.Spawn = ownArgs(&s.args)
 	default:
 		d, aid := a.dead.find(name), name
 		if d == nil {
@@ -250,7 +251,7 @@ func (a *Arbiter) inspect(_ context.Context, target actor.Ref) (actor.Inspection
 
 func (a *Arbiter) inspectLiving(out *actor.Inspection, i *incarnation) {
 	out.Info = i.info()
-	if out.Spawn = i.args; out.Spawn == nil && i.parent != nil {
+	if out.Spawn = ownArgs(i.args); out.Spawn == nil && i.parent != nil {
 		out.Spawn = &actor.SpawnArgs{Kind: i.kind(), Name: i.name, In: placeNames[i.place]}
 	}
 	if i.parent != nil {
@@ -279,7 +280,10 @@ func (a *Arbiter) inspectLiving(out *actor.Inspection, i *incarnation) {
 	}
 	out.Account = &account
 	if p := i.pool; p != nil {
-		out.Pool, out.Spawn = &p.args, nil
+		args := p.args
+		args.Worker = *ownArgs(&args.Worker)
+		args.Bind, args.WorkerEnv = slices.Clone(args.Bind), slices.Clone(args.WorkerEnv)
+		out.Pool, out.Spawn = &args, nil
 		p.row.mu.Lock()
 		slots := slices.Clone(p.row.slots)
 		p.row.mu.Unlock()
@@ -396,4 +400,24 @@ func (a *Arbiter) startActor(ctx context.Context, target actor.Ref) (actor.Ref, 
 		return actor.Ref{}, err
 	}
 	return i.ref(), a.awaitReady(ctx, i)
+}
+
+// ownArgs returns a copy of args for whoever asks: in the arbiter's process what is answered is
+// handed over as it is, and may be changed and used to spawn another. nil stays nil.
+func ownArgs(args *actor.SpawnArgs) *actor.SpawnArgs {
+	if args == nil {
+		return nil
+	}
+	own := *args
+	own.Extra, own.Run, own.Env = maps.Clone(args.Extra), slices.Clone(args.Run), slices.Clone(args.Env)
+	if args.Restart != nil {
+		policy := *args.Restart
+		own.Restart = &policy
+	}
+	if args.Bounds != nil {
+		bounds := *args.Bounds
+		bounds.Rlimits = maps.Clone(bounds.Rlimits)
+		own.Bounds = &bounds
+	}
+	return &own
 }

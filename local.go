@@ -43,7 +43,7 @@ type valued interface{ Value(v cell.Value) }
 
 // Start sends a call of i's on its way.
 func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
-	to, entered, failed := i.arb.find(c.Target, c.Command)
+	to, entered, failed := i.arb.find(i, c.Target, c.Command)
 	if failed != nil {
 		c.Failed(0, failed)
 		return
@@ -269,7 +269,7 @@ func (i *incarnation) sendTo(ctx context.Context, s cell.Scope, target, command 
 	if p := i.arb.allOf(target); p != nil {
 		return i.sendAll(ctx, s, p, command, v)
 	}
-	to, entered, failed := i.arb.find(target, command)
+	to, entered, failed := i.arb.find(i, target, command)
 	if failed != nil {
 		return failed
 	}
@@ -331,7 +331,7 @@ func (i *incarnation) takeBack(to *incarnation, id uint64) {
 		to.cell.Cancel(nil, id)
 		return
 	}
-	to.session.tellCancel(id)
+	to.session.tellCancel(id, note)
 }
 
 // endProcess ends the process of a program, and adds what is known of it to its

@@ -55,9 +55,11 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	if failed != nil {
 		return actor.Ref{}, failed
 	}
-	if failed := parent.maySpawn(&args.Worker, args.Workers, 1); failed != nil {
+	settle, failed := parent.maySpawn(&args.Worker, args.Workers, 1)
+	if failed != nil {
 		return actor.Ref{}, failed
 	}
+	defer settle()
 	p := &pool{args: args, spec: spec, seed: maphash.MakeSeed(), wanted: args.Workers}
 	p.members.Store(new([]*incarnation))
 	group, err := supervise.NewGroup(*args.Worker.Restart, nil)
@@ -90,6 +92,7 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 		p.ended()
 		return actor.Ref{}, failed
 	}
+	settle()
 	p.monitor.begin()
 	all := p.row.living()
 	for _, i := range all {
@@ -220,7 +223,7 @@ func (p *pool) kind() *actor.Kind[*pool] {
 		Name:  "pool",
 		Doc:   "a pool of " + p.args.Worker.Kind,
 		Mode:  actor.Concurrent(64),
-		Grace: cmp.Or(grace, cell.DefaultGrace) + time.Second,
+		Grace: min(cmp.Or(grace, cell.DefaultGrace), longest) + time.Second,
 		New:   func(context.Context) (*pool, error) { return p, nil },
 		Stopping: func(p *pool, ctx context.Context) {
 			p.shutDown(ctx)
@@ -297,8 +300,10 @@ func (p *pool) scale(ctx context.Context, args actor.ScaleArgs, why string) (int
 	var fresh, leaving []*incarnation
 	var failed *wire.Error
 	if n > before {
-		if failed = p.monitor.parent.maySpawn(&p.args.Worker, n-before, 0); failed == nil {
+		var settle func()
+		if settle, failed = p.monitor.parent.maySpawn(&p.args.Worker, n-before, 0); failed == nil {
 			fresh, failed = p.grow()
+			settle()
 		}
 		if failed != nil {
 			p.wanted = before
@@ -390,10 +395,7 @@ func (p *pool) shrink() (leaving []*incarnation) {
 	r.mu.Unlock()
 	for _, i := range leaving {
 		r.arb.registry.handOver(i.name, i, nil)
-		// Not the caller's time: who has been taken out must end.
-		if !r.arb.background(func() { i.retire(context.Background(), "its pool has shrunk") }) {
-			i.stop("the arbiter has stopped")
-		}
+		i.retire("its pool has shrunk")
 	}
 	return leaving
 }

@@ -67,11 +67,19 @@ func (p *pool) autoscale() {
 // settled reports whether all who were added are at work: one at a time.
 func (p *pool) settled(members []*incarnation) bool {
 	for _, i := range members {
-		if !i.readyNow() {
+		if !i.readyNow() && !i.slot.hasFailed() {
 			return false
 		}
 	}
 	return true
+}
+
+// hasFailed reports whether somebody has been in the slot before: who follows may never be
+// ready, and is not waited for.
+func (s *slot) hasFailed() bool {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	return s.restarts > 0
 }
 
 // queueAge is how long the oldest message that waits for i has waited, roughly.
@@ -150,7 +158,7 @@ func (p *pool) recycleOne() {
 		}
 		began := a.background(func() {
 			defer p.rolling.Store(false)
-			ctx, cancel := context.WithTimeout(context.Background(), drainTime+a.options.StartTimeout)
+			ctx, cancel := context.WithTimeout(context.Background(), drainTime+2*i.startTimeout())
 			defer cancel()
 			err := i.slot.replace(ctx, "recycled: "+why)
 			if first, again := i.slot.recycled(err); first {

@@ -39,6 +39,8 @@ type spawns struct {
 	mu    sync.Mutex // guards what follows
 	left  float64    // of this second's
 	since time.Time
+	// allowed, and not among the above yet
+	comingChildren, comingProcesses int
 }
 
 // spawns returns what i has spawned.
@@ -50,10 +52,8 @@ func (i *incarnation) spawns() *spawns {
 	return i.spawned.Load()
 }
 
-// take reports whether n more spawns are within perSecond.
-func (s *spawns) take(n, perSecond int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// takeLocked reports whether n more spawns are within perSecond.
+func (s *spawns) takeLocked(n, perSecond int) bool {
 	now := time.Now()
 	if s.since.IsZero() {
 		s.left = float64(perSecond)
@@ -99,34 +99,47 @@ func (i *incarnation) spawner() *incarnation {
 func (i *incarnation) inOwnProcess() bool { return i.place == inProcess || i.place == inProgram }
 
 // maySpawn refuses what is beyond the quotas: n actors as args describe, and more that
-// are goroutines, by i.
-func (i *incarnation) maySpawn(args *actor.SpawnArgs, n, more int) *wire.Error {
+// are goroutines, by i. What is allowed is set aside until settle is called: when they are
+// counted, or will not be. It may be called more than once.
+func (i *incarnation) maySpawn(args *actor.SpawnArgs, n, more int) (settle func(), failed *wire.Error) {
 	all := n + more
 	q := i.arb.options.Quotas
 	beyond := func(have, n, limit int) bool { return limit >= 0 && have+n > limit }
-	refuse := func(format string, a ...any) *wire.Error {
-		return wire.Errorf(wire.CodeRefused, format, a...).NotStarted()
+	refuse := func(format string, a ...any) (func(), *wire.Error) {
+		return nil, wire.Errorf(wire.CodeRefused, format, a...).NotStarted()
 	}
 	if beyond(int(i.arb.counts.total.Load()), all, q.Total) {
 		return refuse("the quota is used up: %d actors live, of %d (Quotas.Total)", i.arb.counts.total.Load(), q.Total)
 	}
 	if i.trusted() {
-		return nil
+		return func() {}, nil
 	}
 	if q.Depth >= 0 && int(i.depth)+1 > q.Depth {
 		return refuse("the quota is used up: %q was spawned by an actor that was spawned by an actor, and so on, %d deep (Quotas.Depth)", i.label(), q.Depth)
 	}
-	if have := int(i.spawns().children.Load()); beyond(have, all, q.Children) {
+	s := i.spawns()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if have := int(s.children.Load()) + s.comingChildren; beyond(have, all, q.Children) {
 		return refuse("the quota is used up: %q has %d children, of %d, and asks for %d more (Quotas.Children)", i.label(), have, q.Children, all)
 	}
-	process := args.In == "process" || args.In == "exec"
-	if have := int(i.spawns().processes.Load()); process && beyond(have, n, q.Processes) {
+	process := args.In != "goroutine"
+	if have := int(s.processes.Load()) + s.comingProcesses; process && beyond(have, n, q.Processes) {
 		return refuse("the quota is used up: %q has %d children that are processes, of %d, and asks for %d more (Quotas.Processes)", i.label(), have, q.Processes, n)
 	}
-	if q.PerSecond >= 0 && !i.spawns().take(all, q.PerSecond) {
+	if q.PerSecond >= 0 && !s.takeLocked(all, q.PerSecond) {
 		return refuse("the quota is used up: %q spawns more than %d actors a second (Quotas.PerSecond)", i.label(), q.PerSecond)
 	}
-	return nil
+	processes := 0
+	if process {
+		processes = n
+	}
+	s.comingChildren, s.comingProcesses = s.comingChildren+all, s.comingProcesses+processes
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.comingChildren, s.comingProcesses = s.comingChildren-all, s.comingProcesses-processes
+	}), nil
 }
 
 // trusted reports whether no quota holds for i: the arbiter itself, and what acts

@@ -181,7 +181,7 @@ func (r *repeat) resend() bool {
 func (p *pool) another(first *incarnation) *incarnation {
 	for range 100 { // see pick
 		others := slices.DeleteFunc(slices.Clone(*p.members.Load()), func(w *incarnation) bool { return w == first })
-		if w := p.least(others); w == nil || w.gate.enter() {
+		if w := p.least(others, nil); w == nil || w.gate.enter() {
 			return w
 		}
 	}
@@ -209,14 +209,15 @@ func (r *repeat) cancel() {
 
 // recall takes the call back from the second worker.
 func (r *repeat) recall(to *incarnation, id uint64) {
-	if _, status := to.calls().Take(id); status != peer.Found {
+	note, status := to.calls().Take(id)
+	if status != peer.Found {
 		return
 	}
 	if to.cell != nil {
 		to.cell.Cancel(r.source, id)
 		return
 	}
-	to.session.tellCancel(id)
+	to.session.tellCancel(id, note)
 }
 
 // secondAttempt is the extension of a message that is sent a second time.
@@ -249,7 +250,6 @@ func (s *session) repeatable(p *pool, l *link, m *wire.Message, note *peer.Note)
 		if s.arb.chained(s.inc, note.Parent, to) {
 			m.Flags |= wire.FlagChained
 		}
-		s.counts.read.Add(1) // it is a new message
 		id, err := s.arb.hand(to, &m, note, r.source, s.conn)
 		if err != nil {
 			s.counts.refused.Add(1)
@@ -282,6 +282,7 @@ func (s *session) waitAgain(own uint64, r *repeat, to *incarnation) *wire.Error 
 			return cycle(path)
 		}
 	}
+	s.counts.read.Add(1) // it is a new message; here, while what s has counted is not yet added up
 	return nil
 }
 

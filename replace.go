@@ -34,15 +34,18 @@ func (g *gate) enter() bool {
 
 func (g *gate) leave() { g.entering.Add(-1) }
 
-// drainTime bounds how long a worker that takes no more may be busy with what it
-// has, before it is asked to stop regardless.
+// drainTime bounds how long a worker that takes no more, and has answered all calls, may be
+// busy with what it was sent one way, before it is asked to stop regardless.
 const drainTime = 30 * time.Second
 
 // drain waits until i, which gets no more messages by its name or from its pool, has
-// got and answered those it was given.
-func (i *incarnation) drain(ctx context.Context) {
+// got and answered those it was given: all calls, each of which ends by its deadline.
+func (i *incarnation) drain() {
 	i.gate.closed.Store(true)
-	i.until(ctx, drainTime, func() bool { return !i.busy() })
+	i.until(context.Background(), func() bool { return i.calls().Len() == 0 })
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	i.until(ctx, func() bool { return !i.busy() })
 }
 
 // dismiss asks i, which another one or nobody follows, to stop, as soon as nothing is
@@ -55,7 +58,9 @@ func (i *incarnation) dismiss(reason string) {
 		return
 	}
 	began := i.arb.background(func() {
-		i.until(context.Background(), i.grace(), func() bool { return !i.expects() })
+		ctx, cancel := context.WithTimeout(context.Background(), i.grace())
+		defer cancel()
+		i.until(ctx, func() bool { return !i.expects() })
 		i.stop(reason)
 	})
 	if !began {
@@ -63,10 +68,8 @@ func (i *incarnation) dismiss(reason string) {
 	}
 }
 
-// until waits for a state of i, its end, or the end of ctx or the limit.
-func (i *incarnation) until(ctx context.Context, limit time.Duration, done func() bool) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+// until waits for a state of i, its end, or the end of ctx.
+func (i *incarnation) until(ctx context.Context, done func() bool) {
 	wait := 100 * time.Microsecond
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -101,21 +104,22 @@ func (i *incarnation) busy() bool {
 	return waiting > 0
 }
 
-// retire drains i, asks it to stop and waits until it has. When it does not, its own
-// grace ends it; ctx only ends the wait.
-func (i *incarnation) retire(ctx context.Context, reason string) {
+// retire drains i and then asks it to stop, in nobody's time: what it has to answer is
+// others'. When it does not stop, its own grace ends it. It does not wait.
+func (i *incarnation) retire(reason string) {
 	i.asked.Store(true)
 	i.gate.closed.Store(true)
 	if i.busy() {
 		i.begin() // if it has not begun: what it was given waits for that
 	}
-	if i.embryoless() {
-		i.drain(ctx)
-	}
-	i.stop(reason)
-	select {
-	case <-i.ended.until():
-	case <-ctx.Done():
+	began := i.arb.background(func() {
+		if i.embryoless() {
+			i.drain()
+		}
+		i.stop(reason)
+	})
+	if !began {
+		i.stop("the arbiter has stopped")
 	}
 }
 
@@ -141,10 +145,7 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 	case s.alone():
 		next := s.giveWay(0, false)
 		r.mu.Unlock()
-		// Not the caller's time: who waits in the slot begins when the old one has ended.
-		if !r.arb.background(func() { old.retire(context.Background(), reason) }) {
-			old.stop("the arbiter has stopped")
-		}
+		old.retire(reason) // who waits in the slot begins when it has ended
 		return r.arb.awaitReady(ctx, next)
 	}
 	next := s.successor
@@ -164,7 +165,11 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 		return err
 	}
 	if old != nil {
-		old.retire(ctx, reason)
+		old.retire(reason)
+		select {
+		case <-old.ended.until():
+		case <-ctx.Done():
+		}
 	}
 	return nil
 }

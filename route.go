@@ -88,7 +88,7 @@ func (s *session) toPool(l *link, m *wire.Message, charge peer.Charge) {
 		s.toAll(p, m, charge)
 		return
 	}
-	w := p.pick(key)
+	w := p.pick(key, s.inc)
 	if w == nil {
 		s.refuse(m, charge, p.nobody())
 		return

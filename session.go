@@ -152,7 +152,7 @@ func (s *session) unposted(err error) {
 
 // Expired tells this session's actor that nobody waits for the call id: its time is
 // up.
-func (s *session) Expired(id uint64, _ peer.Note) { s.tellCancel(id) }
+func (s *session) Expired(id uint64, n peer.Note) { s.tellCancel(id, n) }
 
 func (s *session) flush(more bool) {
 	if more {
@@ -177,19 +177,25 @@ func (s *session) takeBack(a asked) {
 		a.again.cancel()
 	}
 	to := a.link.to
-	if _, status := to.calls().Take(a.id); status != peer.Found {
+	note, status := to.calls().Take(a.id)
+	if status != peer.Found {
 		return
 	}
 	if to.cell != nil {
 		to.cell.Cancel(s.conn, a.id)
 		return
 	}
-	to.session.tellCancel(a.id)
+	to.session.tellCancel(a.id, note)
 }
 
 // tellCancel tells this session's actor that nobody waits for the call id any
 // more.
-func (s *session) tellCancel(id uint64) {
+// It was noted as n, and is no longer: what is held back of it is dropped, and there is
+// nothing to take back. Who has not begun would have no end of these.
+func (s *session) tellCancel(id uint64, n peer.Note) {
+	if !s.conn.Written(n.Sent) {
+		return
+	}
 	s.post(peer.Control, &wire.Message{Kind: wire.KindCancel, ID: id})
 	s.conn.FlushSoon()
 }

@@ -3,7 +3,9 @@ package arbiter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -81,7 +83,8 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 			return ref, err
 		}
 	}
-	if failed := parent.maySpawn(args, 1, 0); failed != nil {
+	settle, failed := parent.maySpawn(args, 1, 0)
+	if failed != nil {
 		return actor.Ref{}, failed
 	}
 	var i *incarnation
@@ -91,6 +94,7 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 		i = a.incarnate(spec, args, parent, args.Name)
 		failed = a.enlist(i)
 	}
+	settle()
 	if failed != nil {
 		if failed.Code == wire.CodeExists && args.GetOrCreate {
 			if ref, err, found := a.existing(ctx, args); found {
@@ -133,7 +137,12 @@ func (a *Arbiter) existing(ctx context.Context, args *actor.SpawnArgs) (ref acto
 			return ref, e, true
 		}
 		if !i.isEnding() {
-			return i.ref(), a.awaitReady(ctx, i), true
+			select {
+			case <-i.ready.until():
+				return i.ref(), i.startError(), true
+			case <-ctx.Done(): // it is somebody else's: who gives up here leaves it alone
+				return ref, ctx.Err(), true
+			}
 		}
 		select { // who follows it, if anybody does, is who was asked for
 		case <-i.ended.until():
@@ -205,20 +214,44 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 	return spec, a.checkChild(spec.Kind)
 }
 
+// longest is the longest time there is, 49 days: what the handshake can say. Whoever wants no
+// limit asks for more than that.
+const longest = math.MaxUint32 * time.Millisecond
+
 func checkDurations(args *actor.SpawnArgs) *wire.Error {
 	for _, f := range [...]struct {
 		name string
-		d    time.Duration
+		d    *time.Duration
 	}{
-		{"startTimeout", args.StartTimeout}, {"heartbeat", args.Heartbeat}, {"heartbeatTimeout", args.HeartbeatTimeout},
-		{"budget", args.Budget}, {"grace", args.Grace},
+		{"startTimeout", &args.StartTimeout}, {"heartbeat", &args.Heartbeat}, {"heartbeatTimeout", &args.HeartbeatTimeout},
+		{"budget", &args.Budget}, {"grace", &args.Grace},
 	} {
-		if f.d < 0 {
-			return invalid("%s is %v, and must not be negative", f.name, f.d)
+		if *f.d < 0 {
+			return invalid("%s is %v, and must not be negative", f.name, *f.d)
+		}
+		*f.d = min(*f.d, longest)
+	}
+	if args.Heartbeat > 0 && args.HeartbeatTimeout > 0 {
+		if err := checkBeat(args.Heartbeat, args.HeartbeatTimeout); err != nil {
+			return invalid("%v", err)
 		}
 	}
 	return nil
 }
+
+// checkBeat refuses heartbeats by which every actor would be taken for dead.
+func checkBeat(every, timeout time.Duration) error {
+	switch {
+	case every < leastBeat:
+		return fmt.Errorf("a heartbeat every %v is a flood: give %v at least", every, leastBeat)
+	case timeout <= every:
+		return fmt.Errorf("a silence of %v would end an actor that gives a sign of life every %v: give a longer timeout, three times that", timeout, every)
+	}
+	return nil
+}
+
+// leastBeat is the shortest time between two heartbeats.
+const leastBeat = 10 * time.Millisecond
 
 // checkChild refuses kinds that a child could not be.
 func (a *Arbiter) checkChild(kind string) *wire.Error {

@@ -61,6 +61,7 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 			}
 		}
 	}
+	asked := left
 	a.step("nothing is taken any more", began, "actors", len(left), "budget", budget)
 
 	for _, i := range left {
@@ -83,6 +84,11 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 	last, cancelLast := context.WithTimeout(context.Background(), killWait)
 	defer cancelLast()
 	awaitEnds(last, left)
+	for _, i := range asked { // or it has outlived a grace of its own, which is shorter
+		if i.ended.passed() && i.wasReady() && i.howEnded().Cause == wire.CauseHung {
+			killed = append(killed, i.label())
+		}
+	}
 	if len(killed) > 0 {
 		a.step("the rest was killed", began, "killed", strings.Join(killed, ", "))
 	}
@@ -113,7 +119,7 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 	}
 	switch {
 	case len(killed) > 0:
-		err := fmt.Errorf("%d actors had not stopped in time and were killed: %s", len(killed), strings.Join(killed, ", "))
+		err := fmt.Errorf("not all stopped in time; these were killed: %s", strings.Join(killed, ", "))
 		return errors.Join(err, family, stuck)
 	case family != nil || stuck != nil:
 		return fmt.Errorf("not everything has ended: %w", errors.Join(family, stuck))

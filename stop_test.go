@@ -122,7 +122,7 @@ func TestStopIsAList(t *testing.T) {
 	if took > budget+5*time.Second { // more than the whole of a step late
 		t.Errorf("the stop took %v, and its budget is %v", took, budget)
 	}
-	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%d actors had not stopped in time and were killed", len(stubborn))) {
+	if err == nil || !strings.Contains(err.Error(), "not all stopped in time; these were killed: ") {
 		t.Errorf("the error is %v", err)
 	}
 	for _, name := range stubborn {
