@@ -33,6 +33,50 @@ func init() {
 	}
 }
 
+// A whole program that prints to nobody.
+func init() {
+	acts["unread main"] = func(stopped string) {
+		tidy := &actor.Kind[actor.None]{Name: "tidy", Stopping: func(actor.None, context.Context) { _ = os.WriteFile(stopped, nil, 0o600) }}
+		arbiter.Main(func(ctx context.Context, arb *arbiter.Arbiter) error {
+			if _, err := arb.Spawn(ctx, tidy); err != nil {
+				return err
+			}
+			_, err := fmt.Println("here I am")
+			return err
+		})
+	}
+}
+
+// TestMainUnread: a program whose standard output nobody reads any more learns of it by
+// the error, and its actors are stopped in order.
+func TestMainUnread(t *testing.T) {
+	t.Parallel()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	_ = read.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var errs strings.Builder
+	stopped := t.TempDir() + "/stopped"
+	cmd := exec.CommandContext(ctx, exe)
+	cmd.Env = append(os.Environ(), envActs+"=unread main", envExtra+"="+stopped, "XDG_RUNTIME_DIR="+t.TempDir())
+	cmd.Stdout, cmd.Stderr = write, &errs
+	_ = cmd.Run() // its state says it
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(errs.String(), syscall.EPIPE.Error()) {
+		t.Errorf("it ended with %v, and said %q", cmd.ProcessState, errs.String())
+	}
+	if _, err := os.Stat(stopped); err != nil {
+		t.Errorf("its actor was not stopped: %v", err)
+	}
+}
+
 // TestMainSaysWhoWasKilled: a program some of whose actors had to be killed has not
 // ended as it should, and its exit code says so: also where it was their own grace that was over.
 func TestMainSaysWhoWasKilled(t *testing.T) {

@@ -94,10 +94,17 @@ func runChild(name string, kinds []actor.Behaviour) int {
 // arbiter's own (see Arbiter.Context) and ends as that of SignalContext does, and when
 // the arbiter has stopped, as after "arbiter stop arbiter".
 //
+// The program goes on when those are gone who read what it prints, as after
+// "program | head": else SIGPIPE would end it at once, and kill every actor. What it
+// prints to its standard output then fails, with syscall.EPIPE; a run that is of no use
+// unread returns that error, and everything is stopped in order. signal.Reset(syscall.SIGPIPE)
+// in run has it end by SIGPIPE all the same.
+//
 // In a process the arbiter started as one of its actors Main runs that actor
 // instead.
 func Main(run func(ctx context.Context, arb *Arbiter) error, kinds ...actor.Behaviour) {
 	hook := Child(kinds...)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // taken, not ignored: what is ignored, children inherit
 	os.Exit(runMain(run, hook, kinds))
 }
 

@@ -187,6 +187,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 		}
 		defer func() { err = errors.Join(err, d.colour.remove()) }()
 	}
+	outliveReaders()
 	d.began = time.Now()
 	d.arb, err = arbiter.Start(ctx, arbiter.Options{
 		Name: "demo", Child: d.app.hook, Kinds: d.app.kinds, Control: true,

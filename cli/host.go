@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"runtime"
 	"syscall"
 
@@ -15,9 +16,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// outliveReaders has this program go on when those are gone who read what it prints, as
+// after "2>&1 | head": it has actors, who would all end with it, at once. SIGPIPE is taken,
+// not ignored: what is ignored, programs that are started inherit.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
 // host runs an arbiter as o says until do returns, and stops it. Its control socket
 // is open: the commands of a second terminal find it.
 func (a *app) host(ctx context.Context, o arbiter.Options, do func(arb *arbiter.Arbiter) error) error {
+	outliveReaders()
 	o.Child, o.Kinds, o.Output, o.Control = a.hook, a.kinds, a.err, true
 	level := new(slog.LevelVar)
 	level.Set(slog.LevelWarn) // if it does not start, why is what matters

@@ -97,6 +97,7 @@ It ends when it is stopped, or the arbiter does.`,
 			if err := actor.ValidName(aid); err != nil {
 				return usage("--aid: %v", err).hint("for example", a.again("--aid", "a1"))
 			}
+			outliveReaders()
 			kind := &actor.Kind[actor.None]{Name: "actor", New: func(context.Context) (actor.None, error) { return actor.None{}, nil }}
 			m := actor.NewMember("pulsar:"+at, kind, actor.JoinOptions{AID: aid, Name: name})
 			defer m.Close()

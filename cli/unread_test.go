@@ -4,7 +4,11 @@ package cli
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -68,4 +72,72 @@ func TestRunUnread(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// What has actors goes on when the readers of its standard error are gone: workers are
+// stopped as ever, and inherit nothing of it.
+func TestReadersGone(t *testing.T) {
+	begin := func(t *testing.T, w *world, args ...string) *exec.Cmd {
+		read, errs, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = read.Close()
+		cmd := w.command(args...)
+		cmd.Stderr = errs
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		_ = errs.Close()
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		return cmd
+	}
+	ended := func(t *testing.T, cmd *exec.Cmd) {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("it ended with %v", err)
+		}
+	}
+	t.Run("run", func(t *testing.T) {
+		w := newWorld(t)
+		program := `trap 'echo bye; exit' TERM; grep SigIgn /proc/self/status; while :; do sleep 0.01; done`
+		cmd := begin(t, w, "run", "--name", "web", "--log-dir", "logs", "--", "sh", "-c", program)
+		log := func() string {
+			b, _ := os.ReadFile(filepath.Join(w.dir, "logs", "web+1.log")) // it may not be there yet
+			return string(b)
+		}
+		for end := time.Now().Add(20 * time.Second); !strings.Contains(log(), "SigIgn"); <-time.After(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the worker printed %q", log())
+			}
+		}
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		ended(t, cmd)
+		var ignored uint64
+		for line := range strings.Lines(log()) {
+			if _, mask, ok := strings.Cut(line, "SigIgn:"); ok {
+				ignored, _ = strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
+			}
+		}
+		if !strings.Contains(log(), "bye\n") || ignored&(1<<(syscall.SIGPIPE-1)) != 0 {
+			t.Errorf("the worker printed\n%s", log())
+		}
+	})
+	t.Run("demo", func(t *testing.T) {
+		w := newWorld(t)
+		ended(t, begin(t, w, "demo", "--no-chaos", "--no-python", "--for", "100ms", "--size", "64x64", "--workers", "1"))
+	})
+	t.Run("join", func(t *testing.T) {
+		w := newWorld(t)
+		_, at := w.up("--pulsar", "127.0.0.1:0", "--pulsar-aids", "g1")
+		i := slices.IndexFunc(at.Addresses, func(a string) bool { return strings.HasPrefix(a, "pulsar:") })
+		if i < 0 {
+			t.Fatalf("it listens at %v", at.Addresses)
+		}
+		cmd := begin(t, w, "join", "--pulsar", strings.TrimPrefix(at.Addresses[i], "pulsar:"), "--aid", "g1")
+		w.until("g1 is there", func(ps map[string]actor.Info) bool { return ps["g1"].State == "running" })
+		w.run("stop", "g1")
+		ended(t, cmd)
+	})
 }
