@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -43,6 +44,7 @@ func client(undelivered chan<- *actor.Error) actor.Behaviour {
 
 // attached is a connection to an arbiter.
 type attached struct {
+	address     string
 	member      *actor.Member
 	undelivered chan *actor.Error // what came back of what was sent: the first
 }
@@ -71,7 +73,7 @@ func (a *app) join(ctx context.Context, do func(ctx context.Context, at *attache
 	if err != nil {
 		return err
 	}
-	at := &attached{undelivered: make(chan *actor.Error, 1)}
+	at := &attached{address: address, undelivered: make(chan *actor.Error, 1)}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	at.member = actor.NewMember(address, client(at.undelivered), actor.JoinOptions{Client: true, Logger: quiet, Timeout: a.timeout})
 	hello, cancel := context.WithTimeout(ctx, a.timeout)
@@ -139,7 +141,12 @@ func (a *app) explainJoin(address, origin string, err error) error {
 		}
 		p.because("it hangs or is stopped, or what listens there is no arbiter")
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		p = noArbiter("nothing listens at %s", address).because("the arbiter that did has ended, or the address is wrong")
+		p = noArbiter("nothing listens at %s", address)
+		if pid := pidAt(address); pid != 0 {
+			p.because("its arbiter, pid %d, is stopping, or has only begun", pid)
+		} else {
+			p.because("the arbiter that did has ended, or the address is wrong")
+		}
 	case errors.Is(err, fs.ErrPermission):
 		p = noArbiter("you may not use %s", address).because("it belongs to another user")
 	case errors.As(err, &dns):
@@ -162,8 +169,9 @@ func pidAt(address string) int {
 	if err != nil {
 		return 0
 	}
+	path := filepath.Clean(strings.TrimPrefix(address, "unix:"))
 	for _, i := range list {
-		if i.Address == address {
+		if strings.TrimPrefix(i.Address, "unix:") == path {
 			return i.PID
 		}
 	}

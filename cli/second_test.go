@@ -93,6 +93,43 @@ func TestSecondTerminal(t *testing.T) {
 	}
 }
 
+// stop arbiter waits for all that is left of it, so that the next one can begin.
+func TestStopArbiter(t *testing.T) {
+	const program = `trap '' TERM; echo began; while :; do sleep 0.05; done`
+	for _, test := range []struct {
+		name, grace, timeout string
+		code                 int
+		says                 string
+	}{
+		{"in time", "500ms", "30s", exitOK, ""},
+		{"too slow", "1m", "1s", exitTimeout, "has not stopped within 1s  [deadline]"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			run, at := w.supervise("--grace", test.grace, "--pid-file", "pid", "--", "sh", "-c", program)
+			ps := w.until("it has begun", func(map[string]actor.Info) bool { return len(result[[]actor.LogLine](w, "logs")) == 1 })
+			got := w.run("stop", "arbiter", "--timeout", test.timeout)
+			if got.code != test.code || !strings.Contains(got.errors, test.says) {
+				t.Errorf("exit code %d, want %d\n%s", got.code, test.code, got.errors)
+			}
+			pid := ps["web/1"].PID
+			gone := syscall.Kill(pid, 0) != nil || zombie(pid)
+			if _, err := os.Stat(w.dir + "/pid"); os.IsNotExist(err) != gone || gone != (test.code == exitOK) {
+				t.Errorf("after exit code %d its worker is gone: %v; its pid file: %v", got.code, gone, err)
+			}
+			if !gone { // it takes nobody any more
+				w.expect(exitNoArbiter, "", []string{fmt.Sprintf("pid %d, is stopping", at.PID)}, "ps")
+				return
+			}
+			for run.lines.Scan() { // up to its end
+			}
+			if err := run.Wait(); err != nil {
+				t.Errorf("run ended with %v", err)
+			}
+		})
+	}
+}
+
 // slots are the numbers of those web has.
 func slots(w *world) (numbers []string) {
 	for _, name := range strings.Fields(w.run("ps", "-o", "name").out) {
