@@ -142,10 +142,16 @@ func (at *attached) taken(ctx context.Context, target, command string) error {
 	if _, err := actor.Ping.Call(ctx, actor.Arbiter, actor.None{}); err != nil {
 		return err
 	}
-	// So does the target's reader, if it reads. If not, the message is on its way
-	// all the same.
+	// So do those who read it, if they read. If not, the message is on its way all the
+	// same.
 	short, cancel := context.WithTimeout(ctx, refusalWait)
-	_, _ = actor.Ping.Call(short, actor.To(target), actor.None{})
+	var pings []*actor.Pending[string]
+	for _, r := range readers(short, target) {
+		pings = append(pings, actor.Ping.Start(short, r, actor.None{}))
+	}
+	for _, p := range pings {
+		_, _ = p.Wait()
+	}
 	cancel()
 	// What came back before is with our own actor by now, which takes it in its turn.
 	self, err := at.member.Ref(ctx)
@@ -160,4 +166,21 @@ func (at *attached) taken(ctx context.Context, target, command string) error {
 	default:
 		return err
 	}
+}
+
+// readers are who may read what is sent to target: of a pool, which answers a ping
+// itself, its workers.
+func readers(ctx context.Context, target string) []actor.Ref {
+	name, _, _ := strings.Cut(strings.TrimSuffix(target, "/*"), "#") // to all, or by a key
+	i, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To(name))
+	if err != nil || i.Pool == nil {
+		return []actor.Ref{actor.To(target)}
+	}
+	var workers []actor.Ref
+	for _, s := range i.Slots {
+		if s.AID != "" {
+			workers = append(workers, actor.To(s.AID))
+		}
+	}
+	return workers
 }

@@ -246,6 +246,20 @@ func TestRunMessages(t *testing.T) {
 		"run", "--name", "other", "--messages", "--", "sh", "-c", "echo no module >&2; exit 3")
 }
 
+// What a worker turns back is told, whoever of a pool was meant: the pool answers for
+// itself, and knows nothing of it.
+func TestSendToPool(t *testing.T) {
+	w := newWorld(t)
+	w.supervise(workerFlags("speaks", "--messages", "-w", "2")...)
+	for range 10 {
+		for _, target := range []string{"web", "web#key", "web/*", "web/1"} {
+			w.expect(exitUnknown, "", []string{`"pin"`, "[unknown_command]"}, "send", target, "pin")
+		}
+	}
+	w.expect(exitOK, "", nil, "send", "web", "echo", "hello")
+	w.expect(exitOK, "", nil, "send", "web/*", "echo", "hello")
+}
+
 // What flags say of where and how it runs reaches the program.
 func TestRunPlace(t *testing.T) {
 	w := newWorld(t)
