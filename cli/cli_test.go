@@ -40,6 +40,8 @@ func TestUsage(t *testing.T) {
 		{"call a b n=1 n=2", []string{`"n" is given twice`, "[usage]"}},
 		{"up --listen nowhere", []string{"nowhere", "host:port", "[usage]"}},
 		{"up --listen 127.0.0.1:0", []string{"needs a token", "ARBITER_TOKEN", "[usage]"}},
+		{"up --token sesame", []string{"--token is for --listen", "up --token sesame --listen 127.0.0.1:7978", "[usage]"}},
+		{"up --origin https://friend.example", []string{"--origin is for --listen", "[usage]"}},
 		{"up --pulsar-aids a1", []string{"--pulsar", "127.0.0.1:7979", "[usage]"}},
 		{"up --pulsar 127.0.0.1:0 --pulsar-aids a/b", []string{"--pulsar-aids", "[usage]"}},
 		{"up --pulsar 127.0.0.1:0 --pulsar-spawn 'a", []string{"--pulsar-spawn", "quote", "[usage]"}},

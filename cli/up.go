@@ -31,6 +31,9 @@ program, or as programs of their own. With -o json it prints where it listens.`,
 		Args:        a.arguments(0, 0),
 		Annotations: map[string]string{"names": "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.needListen(cmd, listen); err != nil {
+				return err
+			}
 			if token == "" {
 				token = os.Getenv(actor.EnvToken)
 			}
@@ -55,6 +58,16 @@ program, or as programs of their own. With -o json it prints where it listens.`,
 	a.budgetFlag(cmd, &budget)
 	pulsar = a.pulsarFlags(cmd)
 	return cmd
+}
+
+// needListen refuses flags that say how to listen where it does not.
+func (a *app) needListen(cmd *cobra.Command, listen string) error {
+	for _, name := range []string{"token", "origin"} {
+		if listen == "" && cmd.Flags().Changed(name) {
+			return usage("--%s is for --listen, which is missing", name).hint("take actors over TCP, too", a.again("--listen", "127.0.0.1:7978"))
+		}
+	}
+	return nil
 }
 
 // checkUp refuses what cannot be meant.
