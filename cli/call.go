@@ -38,6 +38,10 @@ JSON. The actor "arbiter" is the arbiter itself.
 				switch {
 				case errors.Is(err, actor.ErrDeadline):
 					return a.explainSlow(cmd.Context(), at, args[0], err)
+				case errors.Is(err, actor.ErrInvalid) && strings.HasSuffix(args[0], "/*"):
+					p := a.explain(ctx, err)
+					p.hints = nil
+					return p.hint("send it", strings.Replace(a.again("", ""), " call ", " send ", 1))
 				case err != nil:
 					return a.explainKeywords(ctx, err, arg)
 				}

@@ -258,6 +258,7 @@ func TestSendToPool(t *testing.T) {
 	}
 	w.expect(exitOK, "", nil, "send", "web", "echo", "hello")
 	w.expect(exitOK, "", nil, "send", "web/*", "echo", "hello")
+	w.expect(exitUsage, "", []string{"one-way", " send 'web/*' echo hello\n", "[invalid]"}, "call", "web/*", "echo", "hello")
 }
 
 // What flags say of where and how it runs reaches the program.
