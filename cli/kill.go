@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/spf13/cobra"
@@ -34,6 +36,9 @@ is started again; a pool is not, and its workers end with it.`,
 
 func (a *app) explainKill(ctx context.Context, name string, err error) error {
 	p := a.explain(ctx, err)
+	if down := (*actor.DownError)(nil); errors.As(err, &down) && !interrupted(ctx) {
+		p.text = fmt.Sprintf("%s is not running: it %s", name, quietly(&down.Death)) // its last lines follow
+	}
 	if p.exit == exitRefused {
 		p.text = "the arbiter is not killed, but stopped"
 		p.hint("stop it, with all its actors", a.program+" stop "+quote(name))

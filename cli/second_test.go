@@ -72,6 +72,7 @@ func TestSecondTerminal(t *testing.T) {
 		t.Errorf("a stopped slot is %+v", i)
 	}
 	w.expect(exitFailed, "", []string{"stopped", "[down]", " start " + first}, "call", first, "ping")
+	w.expect(exitFailed, "", []string{first + " is not running: it stopped: asked to by cli", "[down]", " start " + first}, "kill", first)
 	w.expect(exitOK, first+" runs\n", nil, "start", first)
 	if got := w.run("stop", "web"); got.code != exitOK || !strings.HasPrefix(got.out, "web stopped") {
 		t.Errorf("stop web: %+v", got)
