@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"github.com/arbiter-go/arbiter"
@@ -104,17 +105,21 @@ func (a *app) printHost(arb *arbiter.Arbiter, name string, bind []string) error 
 
 // explainStart says why an arbiter could not be started.
 func (a *app) explainStart(o arbiter.Options, err error) error {
-	_, port, _ := net.SplitHostPort(o.Listen)
+	flag, at := "--listen", o.Listen
+	if o.Pulsar.Bind != "" && strings.HasPrefix(err.Error(), "cannot listen at "+o.Pulsar.Bind+": ") {
+		flag, at = "--pulsar", o.Pulsar.Bind
+	}
+	_, port, _ := net.SplitHostPort(at)
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE) && o.Listen != "":
-		p := &problem{exit: exitFailed, code: "port-in-use", text: "cannot listen at " + o.Listen + ": the port is taken", err: err}
-		return p.hint("see by whom", whoListens(port)).hint("take a free one", a.again("--listen", "127.0.0.1:0"))
+	case errors.Is(err, syscall.EADDRINUSE) && at != "":
+		p := &problem{exit: exitFailed, code: "port-in-use", text: "cannot listen at " + at + ": the port is taken", err: err}
+		return p.hint("see by whom", whoListens(port)).hint("take a free one", a.again(flag, "127.0.0.1:0"))
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		p := &problem{exit: exitFailed, code: "failed", text: "cannot listen at " + o.Listen + ": this machine does not have that address", err: err}
-		return p.hint("listen for this machine only", a.again("--listen", "127.0.0.1:"+port))
-	case errors.Is(err, syscall.EACCES) && o.Listen != "":
+		p := &problem{exit: exitFailed, code: "failed", text: "cannot listen at " + at + ": this machine does not have that address", err: err}
+		return p.hint("listen for this machine only", a.again(flag, "127.0.0.1:"+port))
+	case errors.Is(err, syscall.EACCES) && at != "":
 		p := &problem{exit: exitFailed, code: "failed", text: err.Error(), err: err}
-		return p.because("ports below 1024 are for root").hint("take a free one", a.again("--listen", "127.0.0.1:0"))
+		return p.because("ports below 1024 are for root").hint("take a free one", a.again(flag, "127.0.0.1:0"))
 	}
 	return err
 }

@@ -19,6 +19,8 @@ func TestPulsarJoin(t *testing.T) {
 	if i < 0 {
 		t.Fatalf("it listens at %v", at.Addresses)
 	}
+	taken := strings.TrimPrefix(at.Addresses[i], "pulsar:")
+	w.expect(exitFailed, "", []string{"cannot listen at " + taken + ": the port is taken  [port-in-use]", "see by whom", " --pulsar 127.0.0.1:0\n"}, "up", "--name", "other", "--pulsar", taken)
 	_, ended := w.begin("join", "--pulsar", strings.TrimPrefix(at.Addresses[i], "pulsar:"), "--aid", "g1", "--name", "golem")
 	ps := w.until("g1 is there", func(ps map[string]actor.Info) bool { return ps["g1"].State == "running" })
 	if g := ps["g1"]; g.Profile != "pulsar" || g.Kind != "golem" || g.PID == 0 {
