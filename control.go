@@ -24,27 +24,34 @@ const (
 	controlSocket = "control.sock"
 	controlLock   = "lock" // held with flock as long as the arbiter lives
 	maxSocketPath = 103    // bytes of a socket's path that every unix takes
+	maxControlDir = 40     // bytes of those that the directory may have
 )
 
-// controlRoot is the directory of all of this user's instances.
-func controlRoot() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && filepath.IsAbs(dir) {
-		root := filepath.Join(dir, "arbiter")
-		if len(root) <= 40 {
-			return root
-		}
+// ControlDir is where the control sockets of this user's arbiters are, and in words why:
+// "as $XDG_RUNTIME_DIR says", or "since" that cannot be. Who is started with another
+// $XDG_RUNTIME_DIR does not see them. It is not made before there is one.
+func ControlDir() (dir, why string) {
+	switch xdg := os.Getenv("XDG_RUNTIME_DIR"); {
+	case xdg == "":
+		why = "since $XDG_RUNTIME_DIR is not set"
+	case !filepath.IsAbs(xdg):
+		why = "since $XDG_RUNTIME_DIR is no absolute path"
+	case len(filepath.Join(xdg, "arbiter")) > maxControlDir:
+		why = "since $XDG_RUNTIME_DIR is too long for the paths of sockets"
+	default:
+		return filepath.Join(xdg, "arbiter"), "as $XDG_RUNTIME_DIR says"
 	}
-	root := filepath.Join(os.TempDir(), fmt.Sprintf("arbiter-%d", os.Getuid()))
-	if len(root) > 40 && os.PathSeparator == '/' {
-		root = fmt.Sprintf("/tmp/arbiter-%d", os.Getuid())
+	dir = filepath.Join(os.TempDir(), fmt.Sprintf("arbiter-%d", os.Getuid()))
+	if len(dir) > maxControlDir && os.PathSeparator == '/' {
+		dir = fmt.Sprintf("/tmp/arbiter-%d", os.Getuid())
 	}
-	return root
+	return dir, why
 }
 
 // Instances lists the user's living arbiters that have a control socket, in the
 // order of their names. What dead ones left behind is removed.
 func Instances() ([]Instance, error) {
-	root := controlRoot()
+	root, _ := ControlDir()
 	entries, err := os.ReadDir(root)
 	if os.IsNotExist(err) {
 		return nil, nil
@@ -80,9 +87,9 @@ func Instances() ([]Instance, error) {
 // openControl opens the control socket of the arbiter called name. release removes
 // it again.
 func openControl(name string) (l net.Listener, at Instance, release func(), err error) {
-	root := controlRoot()
+	root, why := ControlDir()
 	if err := privateDir(root); err != nil {
-		return nil, at, nil, err
+		return nil, at, nil, fmt.Errorf("%w (its folder is %s, %s)", err, root, why)
 	}
 	if _, err := Instances(); err != nil { // removes what the dead left
 		return nil, at, nil, err

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -95,12 +96,20 @@ func (a *app) address() (address, origin string, err error) {
 		return addr, actor.EnvAddr, a.checkAddress(addr, actor.EnvAddr)
 	}
 	list, err := arbiter.Instances()
+	dir, why := arbiter.ControlDir()
 	if err != nil {
-		return "", "", noArbiter("your arbiters cannot be listed: %v", err).hint("name one", a.again("--addr", "host:port"))
+		p := noArbiter("your arbiters cannot be listed: %v", err).because("looked in %s, %s", dir, why)
+		return "", "", p.hint("name one", a.again("--addr", "host:port"))
 	}
 	switch len(list) {
 	case 0:
-		return "", "", noArbiter("no arbiter of yours is running").hint("start one", a.program+" up").hint("or name one", a.again("--addr", "host:port"))
+		p := noArbiter("no arbiter of yours was found")
+		if runtime.GOOS == "windows" {
+			p.because("there are no control sockets on Windows")
+		} else {
+			p.because("looked in %s, %s", dir, why).because("one that was started with another $XDG_RUNTIME_DIR, as by cron or su, is elsewhere")
+		}
+		return "", "", p.hint("start one", a.program+" up").hint("or name one", a.again("--addr", "host:port"))
 	case 1:
 		return list[0].Address, "", nil
 	}

@@ -87,6 +87,29 @@ func TestNoArbiter(t *testing.T) {
 	}
 }
 
+// Where an arbiter is looked for, and has its socket, is told together with the variable
+// that says so: the user may have meant another.
+func TestWhereArbitersAre(t *testing.T) {
+	w := newWorld(t)
+	w.up()
+	other, err := os.MkdirTemp("/tmp", "cli") // short, as a socket's folder has to be
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(other) })
+	env := w.env
+	w.env = append(env, "XDG_RUNTIME_DIR=", "TMPDIR="+other)
+	where := "looked in " + filepath.Join(other, "arbiter-"+strconv.Itoa(os.Getuid())) + ", since $XDG_RUNTIME_DIR is not set\n"
+	w.expect(exitNoArbiter, "", []string{where, "another $XDG_RUNTIME_DIR", "[no-arbiter]"}, "ps")
+	w.env = append(env, "XDG_RUNTIME_DIR="+other)
+	w.expect(exitNoArbiter, "", []string{"looked in " + other + "/arbiter, as $XDG_RUNTIME_DIR says\n"}, "ps")
+	if err := os.WriteFile(filepath.Join(other, "arbiter"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(exitNoArbiter, "", []string{"cannot be listed", "looked in " + other + "/arbiter, as $XDG_RUNTIME_DIR says\n"}, "ps")
+	w.expect(exitFailed, "", []string{"control socket", other + "/arbiter, as $XDG_RUNTIME_DIR says", "have it elsewhere:  env -u XDG_RUNTIME_DIR "}, "up")
+}
+
 // One arbiter, from its start to its end, by the commands of a second terminal.
 func TestSession(t *testing.T) {
 	w := newWorld(t)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -105,6 +107,12 @@ func (a *app) printHost(arb *arbiter.Arbiter, name string, bind []string) error 
 
 // explainStart says why an arbiter could not be started.
 func (a *app) explainStart(o arbiter.Options, err error) error {
+	dir, _ := arbiter.ControlDir()
+	var path *fs.PathError
+	if errors.As(err, &path) && filepath.Dir(dir) == filepath.Clean(os.Getenv("XDG_RUNTIME_DIR")) && (strings.HasPrefix(dir, path.Path) || strings.HasPrefix(path.Path, dir)) {
+		p := &problem{exit: exitFailed, code: "failed", text: err.Error(), err: err}
+		return p.hint("have it elsewhere", "env -u XDG_RUNTIME_DIR "+a.again("", ""))
+	}
 	flag, at := "--listen", o.Listen
 	if o.Pulsar.Bind != "" && strings.HasPrefix(err.Error(), "cannot listen at "+o.Pulsar.Bind+": ") {
 		flag, at = "--pulsar", o.Pulsar.Bind
