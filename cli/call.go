@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,6 +44,8 @@ JSON. The actor "arbiter" is the arbiter itself.
 					p := a.explain(ctx, err)
 					p.hints = nil
 					return p.hint("send it", strings.Replace(a.again("", ""), " call ", " send ", 1))
+				case errors.Is(err, actor.ErrUnknownCommand):
+					return a.explainSilent(ctx, err)
 				case err != nil:
 					return a.explainKeywords(ctx, err, arg)
 				}
@@ -109,6 +113,42 @@ func (a *app) explainKeywords(ctx context.Context, err error, arg argument) erro
 	return a.explain(ctx, err).because(`NAME=VALUE is a keyword argument; the word itself is written as JSON: '"a=b"'`)
 }
 
+// explainSilent says of a command that a program does not know that it was started as
+// one that takes no messages at all, if it was.
+func (a *app) explainSilent(ctx context.Context, err error) error {
+	var e *actor.Error
+	if !errors.As(err, &e) || e.Code != actor.UnknownCommand {
+		return err
+	}
+	i, lookErr := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To(e.Target))
+	if lookErr != nil || i.Spawn == nil || !i.Spawn.Silent {
+		return err
+	}
+	p := a.explain(ctx, err)
+	p.hints = nil
+	name := i.Info.Name
+	pool, _, worker := strings.Cut(name, "/")
+	if !worker {
+		again := []string{a.program, "call", "arbiter", "spawn"}
+		if name != "" {
+			again = append(again, "name="+quote(name))
+		}
+		run, _ := json.Marshal(i.Spawn.Run) // texts
+		p.because("it was spawned as a silent program, to which no messages go")
+		return p.hint("if it speaks the protocol, stop it and spawn it so", strings.Join(append(again, "run="+quote(string(run))), " "))
+	}
+	again := []string{a.program, "run", "--messages", "--name", pool}
+	if i, lookErr := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To(pool)); lookErr == nil && i.Info.Wanted > 1 {
+		again = append(again, "-w", strconv.Itoa(i.Info.Wanted))
+	}
+	again = append(again, "--")
+	for _, word := range i.Spawn.Run {
+		again = append(again, quote(word))
+	}
+	p.because("its program was started without --messages, and no messages go to it")
+	return p.hint("if it speaks the protocol", strings.Join(again, " "))
+}
+
 func (a *app) sendCommand() *cobra.Command {
 	return a.attaching(&cobra.Command{
 		Use:   "send TARGET COMMAND [ARG…]",
@@ -130,7 +170,7 @@ was not turned back at once, as one to nobody or with an unknown command is.
 				if err := arg.send(ctx, args[0], args[1]); err != nil {
 					return err
 				}
-				return at.taken(ctx, args[0], args[1])
+				return a.explainSilent(ctx, at.taken(ctx, args[0], args[1]))
 			})
 		},
 	})

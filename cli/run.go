@@ -30,7 +30,7 @@ The program may be any: it is started, watched, and started again when it fails.
 it prints come out here, after the name of the worker. With --messages it speaks the
 protocol of actors, and takes messages. In each worker ARBITER_NAME is its name;
 --env and --worker-env add to its environment.`,
-		Example: `  $0 run -w 4 -- python3 worker.py
+		Example: `  $0 run -w 4 -- python3 server.py
   $0 run --name web -w 4 -b :8080 -- ./server    # inherits the socket, as LISTEN_FDS says
   $0 run -w 2 --worker-env 'PORT=800{index}' --memory 512MiB -- node app.js
   $0 run --messages --min 1 --max 8 -- python3 resize.py`,

@@ -230,6 +230,22 @@ func TestRunBindPython(t *testing.T) {
 	}
 }
 
+// Without --messages there is nobody to call, and that is what the caller is told: what
+// to type has the pool as it is.
+func TestCallSilent(t *testing.T) {
+	w := newWorld(t)
+	w.supervise("-w", "2", "--", "sleep", "100 ")
+	silent := []string{"[unknown_command]", "without --messages", " run --messages --name web -w 2 -- sleep '100 '\n"}
+	w.expect(exitUnknown, "", silent, "call", "web", "add", "1")
+	w.expect(exitUnknown, "", silent, "call", "web/1", "add", "1")
+	w.expect(exitUnknown, "", silent, "send", "web/1", "add", "1")
+	w.run("call", "arbiter", "spawn", `run=["sleep","100"]`, "silent=true", "name=alone")
+	w.expect(exitUnknown, "", []string{"silent", ` call arbiter spawn name=alone run='["sleep","100"]'`}, "call", "alone", "add")
+	if got := w.run("call", "arbiter", "add"); got.code != exitUnknown || strings.Contains(got.errors, "silent") || strings.Contains(got.errors, "--messages") {
+		t.Errorf("of who is none it says %s", got.errors)
+	}
+}
+
 // With --messages the program is an actor; one that says no hello is refused.
 func TestRunMessages(t *testing.T) {
 	w := newWorld(t)

@@ -803,7 +803,7 @@ class Life {
       delete env.ARBITER_TOKEN
     }
     if (!address) {
-      throw Object.assign(new ArbiterError('closed', 'there is no arbiter to join: start this program by one (arbiter run -- node worker.mjs), ' +
+      throw Object.assign(new ArbiterError('closed', 'there is no arbiter to join: start this program by one (arbiter run --messages -- node worker.mjs), ' +
         'or say where it is in ARBITER_ADDR, as unix:/path or tcp:host:port'), { noAddress: true })
     }
     const unix = address.match(/^unix:(.*)$/)

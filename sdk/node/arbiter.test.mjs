@@ -319,7 +319,7 @@ async function run (text, env = {}) {
 test('a program without an arbiter', async () => {
   const { code, stdout, stderr } = await run("import { Actor } from './arbiter.mjs'; new Actor('x').run()")
   assert.deepEqual([code, stdout], [2, ''])
-  assert.match(stderr, /there is no arbiter to join/)
+  assert.match(stderr, /there is no arbiter to join.*arbiter run --messages -- /)
 })
 
 test('a program that cannot join', async () => {

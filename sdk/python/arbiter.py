@@ -1109,7 +1109,7 @@ class _Life(asyncio.Protocol):
         if not address:
             address, token = os.environ.get("ARBITER_ADDR", ""), token or os.environ.pop("ARBITER_TOKEN", "")
         if not address:
-            raise _NoAddress("there is no arbiter to join: start this program by one (arbiter run -- python3 worker.py), "
+            raise _NoAddress("there is no arbiter to join: start this program by one (arbiter run --messages -- python3 worker.py), "
                              "or say where it is in ARBITER_ADDR, as unix:/path or tcp:host:port", started=False)
         kind, _, rest = address.partition(":")
         if kind == "unix":
