@@ -1,9 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
-	"errors"
-	"io"
 	"strings"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -41,8 +38,8 @@ func parseArgs(words []string) (argument, error) {
 		a.keywords[name] = v
 	}
 	if len(a.list) == 1 && len(a.keywords) == 0 {
-		if object, ok := a.list[0].(map[string]any); ok {
-			return argument{whole: object}, nil
+		if v, ok := a.list[0].(value); ok && v.isMap() {
+			return argument{whole: v}, nil
 		}
 	}
 	return a, nil
@@ -64,59 +61,4 @@ func isName(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// parseValue reads JSON with whole numbers kept whole; what is no JSON is a
-// string.
-func parseValue(word string) (any, error) {
-	d := json.NewDecoder(strings.NewReader(word))
-	d.UseNumber()
-	var v any
-	if d.Decode(&v) != nil {
-		return word, nil
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return word, nil // it only begins as JSON does
-	}
-	return plain(v)
-}
-
-// plain replaces json.Number by numbers.
-func plain(v any) (_ any, err error) {
-	switch v := v.(type) {
-	case json.Number:
-		return number(v)
-	case []any:
-		for i := range v {
-			if v[i], err = plain(v[i]); err != nil {
-				return nil, err
-			}
-		}
-	case map[string]any:
-		for k := range v {
-			if v[k], err = plain(v[k]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return v, nil
-}
-
-// number returns n as it is, or an error: another number is not what was typed.
-func number(n json.Number) (any, error) {
-	if i, err := n.Int64(); err == nil {
-		return i, nil
-	}
-	if strings.ContainsAny(n.String(), ".eE") {
-		f, err := n.Float64()
-		if err != nil {
-			return nil, usage("the number %s is beyond what 64 bits hold", n).hint("as text", quote(`"`+n.String()+`"`))
-		}
-		return f, nil
-	}
-	var u uint64
-	if err := json.Unmarshal([]byte(n), &u); err != nil {
-		return nil, usage("the number %s is beyond what 64 bits hold", n).hint("as text", quote(`"`+n.String()+`"`))
-	}
-	return u, nil
 }

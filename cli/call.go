@@ -14,7 +14,12 @@ import (
 
 const argumentsHelp = `Each ARG is JSON; a word that is not is taken as a string. NAME=VALUE is a keyword
 argument; to send such a word itself, write it as JSON: '"a=b"'. A single JSON
-object is the whole argument. What begins with a dash goes after --.`
+object is the whole argument. What begins with a dash goes after --.
+
+What JSON lacks is an object with one key, in arguments and results: {"$bytes": "YWJj"}
+(base64), {"$time": "2026-11-26T10:00:00Z"}, {"$uuid": …}, {"$set": [1, 2]},
+{"$float": "nan"}, {"$map": [[1, "one"]]} for keys that are not text. Integers have any
+size; 2.0 is not 2.`
 
 func (a *app) callCommand() *cobra.Command {
 	return a.attaching(&cobra.Command{
@@ -28,6 +33,7 @@ JSON. The actor "arbiter" is the arbiter itself.
   $0 call arbiter spawn kind=renderer name=ada    # start an actor
   $0 call ada echo '{"n": 5}'                     # every actor answers echo
   $0 call ada echo -- -5
+  $0 call thumbs shrink '{"$bytes": "YWJjZGVm"}' 3
   $0 call a1 run @__main__.add 1 3                # a function, of an actor of Python's pulsar`,
 		Args: a.arguments(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,17 +55,17 @@ JSON. The actor "arbiter" is the arbiter itself.
 				case err != nil:
 					return a.explainKeywords(ctx, err, arg)
 				}
-				return a.print(jsonable(v))
+				return a.printValue(v)
 			})
 		},
 	})
 }
 
-func (a *argument) call(ctx context.Context, target, command string) (any, error) {
+func (a *argument) call(ctx context.Context, target, command string) (value, error) {
 	if a.whole != nil {
-		return actor.NewCommand[any, any](command).Call(ctx, actor.To(target), a.whole)
+		return actor.NewCommand[any, value](command).Call(ctx, actor.To(target), a.whole)
 	}
-	return actor.Call[any](ctx, target, command, a.values()...)
+	return actor.Call[value](ctx, target, command, a.values()...)
 }
 
 func (a *argument) send(ctx context.Context, target, command string) error {

@@ -138,6 +138,8 @@ func TestSession(t *testing.T) {
 		{`call ada echo word`, "\"word\"\n"},
 		{`call ada echo {"n":5}`, "{\n  \"n\": 5\n}\n"},
 		{`call ada echo -- -5`, "-5\n"},
+		{`call ada echo {"$map":[["1",{"$bytes":"YWJj"}],[1,{"$float":"nan"}]]} -o jsonl`, `{"$map":[["1",{"$bytes":"YWJj"}],[1,{"$float":"nan"}]]}` + "\n"},
+		{`call ada echo {"$bytes":"YWJj"} -o jsonl`, `{"$bytes":"YWJj"}` + "\n"},
 		{`call ada config set color "red"`, "\"red\"\n"},
 		{`call ada config op=get name=color`, "\"red\"\n"},
 		{`send ada echo hello`, ""},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -30,35 +29,6 @@ func writeJSON(w io.Writer, v any, indent bool) error {
 		return &problem{exit: exitFailed, code: "not-json", text: "the result has no image in JSON: " + err.Error(), err: err}
 	}
 	return err
-}
-
-// jsonable returns v, which came over the wire, with what JSON does not have
-// replaced: keys that are no strings by their text, numbers that are none by
-// "NaN", "+Inf" or "-Inf".
-func jsonable(v any) any {
-	switch v := v.(type) {
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Sprint(v)
-		}
-	case float32:
-		return jsonable(float64(v))
-	case []any:
-		for i := range v {
-			v[i] = jsonable(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = jsonable(v[k])
-		}
-	case map[any]any:
-		m := make(map[string]any, len(v))
-		for k, of := range v {
-			m[fmt.Sprint(k)] = jsonable(of)
-		}
-		return m
-	}
-	return v
 }
 
 // failure is an error as JSON.

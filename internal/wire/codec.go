@@ -283,7 +283,7 @@ func encodeChecked(c Codec, dst []byte, v any) (out []byte, err error) {
 // alone, fields the struct does not have are skipped, a key that stands twice is
 // refused.
 //
-// CodecRaw needs a *[]byte, *string or *any. With CodecNone v is left untouched.
+// CodecRaw needs a *[]byte, *string or *any, or what has a method UnmarshalRaw. With CodecNone v is left untouched.
 // A *struct{} wants no value: no bytes, nil, or an empty list, or a map, will do.
 func Decode(c Codec, data []byte, v any) error { return DecodeLimits(c, data, v, Limits{}) }
 
@@ -388,6 +388,11 @@ func decode(c Codec, data []byte, v any, l Limits) *FieldError {
 			return nil
 		case *any:
 			*v = append([]byte{}, data...)
+			return nil
+		case interface{ UnmarshalRaw([]byte) error }:
+			if err := v.UnmarshalRaw(data); err != nil {
+				return invalid("%v", err)
+			}
 			return nil
 		}
 		return invalid("want %s, got raw bytes", pointed(v))
