@@ -104,7 +104,7 @@ type Inspection struct {
 	// Memory is, of the arbiter, what it holds for others.
 	Memory *Memory `cbor:"memory,omitempty" json:"memory,omitempty"`
 	// Weak says, of the arbiter, what the operating system or the container keeps it
-	// from doing for processes, and why.
+	// from doing for processes, and why. It is known once a process was started.
 	Weak []string `cbor:"weak,omitempty" json:"weak,omitempty"`
 }
 

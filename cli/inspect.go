@@ -18,7 +18,8 @@ func (a *app) inspectCommand() *cobra.Command {
 		Use: "inspect TARGET", Short: "all that is known of an actor, a slot or a pool", Args: a.arguments(1, 1),
 		Long: `Says all that is known of an actor, a slot or a pool, also of one that has ended
 lately: what it is and does, how the one before it ended, what it printed last, and
-what has happened to it. Of "arbiter" it also says what the system keeps it from doing.`,
+what has happened to it. Of "arbiter" it also says what the system keeps it from doing for processes, once it
+has started one.`,
 		Example: `  $0 inspect web/2
   $0 inspect web
   $0 inspect arbiter -o json`,

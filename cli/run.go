@@ -11,6 +11,7 @@ import (
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/arbiter-go/arbiter/supervise"
 	"github.com/spf13/cobra"
 )
@@ -60,7 +61,7 @@ protocol of actors, and takes messages. In each worker ARBITER_NAME is its name;
 	f.StringArrayVar(&p.args.WorkerEnv, "worker-env", nil, "likewise `NAME=value`, with {index} from 1, {index0} from 0, {slot} and {pool} replaced")
 	f.StringVar(&p.args.Worker.Dir, "cwd", "", "run the program in `DIR`")
 	f.StringVar(&p.user, "user", "", "run the program as `USER[:GROUP]`, by name or number; takes privilege")
-	f.Var(&flag[amount]{&p.memory, parseBytes, "SIZE"}, "memory", "the most each worker may use with its descendants, such as 512MiB")
+	f.Var(&flag[amount]{&p.memory, parseBytes, "SIZE"}, "memory", "the most each worker may use with its descendants, such as 512MiB; takes cgroups, and warns where there are none")
 
 	a.budgetFlag(cmd, &p.budget)
 	f.StringVar(&p.o.PIDFile, "pid-file", "", "write the arbiter's process id to `FILE`")
@@ -91,6 +92,7 @@ func (p *program) run(ctx context.Context) error {
 		if err := p.print(ctx, arb, pool); err != nil {
 			return err
 		}
+		p.warn(ctx, arb)
 		err = p.watch(ctx, arb, pool)
 		fmt.Fprintln(p.app.err, "stopping")
 		return err
@@ -117,6 +119,22 @@ func (p *program) print(ctx context.Context, arb *arbiter.Arbiter, pool actor.Re
 	}
 	fmt.Fprintf(a.err, "see how they do, from another terminal:  %s ps\n", a.program)
 	return nil
+}
+
+// warn says that a bound that was asked for does not hold here, which nobody would see
+// otherwise until it is wanted.
+func (p *program) warn(ctx context.Context, arb *arbiter.Arbiter) {
+	if p.memory == 0 {
+		return
+	}
+	i, err := actor.InspectActor.Call(arb.Context(ctx), actor.Arbiter, actor.Arbiter)
+	if err != nil {
+		return // it is ending; watch sees that
+	}
+	if why := proc.MemoryUnbounded(i.Weak); why != "" {
+		fmt.Fprintf(p.app.err, "warning: --memory is not in force: %s\n", why)
+		fmt.Fprintf(p.app.err, "  all that is weaker here:  %s inspect arbiter\n", p.app.program)
+	}
 }
 
 // explainStart says why there is no pool.

@@ -230,6 +230,32 @@ func TestRunBindPython(t *testing.T) {
 	}
 }
 
+// A bound of memory that nothing holds is warned of, with why.
+func TestRunWarnsOfMemory(t *testing.T) {
+	// What a container without cgroups is like: their place is empty.
+	bare := []string{"-rm", "sh", "-c", `mount -t tmpfs none /sys/fs/cgroup && exec "$@"`, "sh"}
+	if out, err := exec.Command("unshare", append(bare, "true")...).CombinedOutput(); err != nil {
+		t.Skipf("cgroups cannot be hidden here: %v\n%s", err, out)
+	}
+	w := newWorld(t)
+	const warning = "warning: --memory is not in force: no bounds of memory"
+	for _, test := range []struct {
+		flags []string
+		warns bool
+	}{
+		{[]string{"--memory", "64MiB"}, true},
+		{nil, false},
+	} {
+		cmd := w.command(append(append([]string{"run"}, test.flags...), "--", "true")...)
+		inner := exec.Command("unshare", append(bare, cmd.Args...)...)
+		inner.Env, inner.Dir = cmd.Env, cmd.Dir
+		got := w.finish(inner)
+		if got.code != exitOK || strings.Contains(got.errors, warning) != test.warns || strings.Contains(got.errors, " inspect arbiter\n") != test.warns {
+			t.Errorf("with %v: exit code %d\n%s", test.flags, got.code, got.errors)
+		}
+	}
+}
+
 // Without --messages there is nobody to call, and that is what the caller is told: what
 // to type has the pool as it is.
 func TestCallSilent(t *testing.T) {

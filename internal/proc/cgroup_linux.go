@@ -61,11 +61,11 @@ func openCgroups(id string) (*cgroups, []string) {
 		if len(wanting) == 0 {
 			wanting = append(wanting, "no cgroups: this system has none mounted that are of use (version 2, or memory and pids of version 1)")
 		}
-		wanting = append(wanting, "no bounds of memory or of the number of processes, and nobody tells what ended for want of memory: there are no cgroups")
+		wanting = append(wanting, noMemoryBounds+" or of the number of processes, and nobody tells what ended for want of memory: there are no cgroups")
 		return nil, wanting
 	}
 	if c.of("memory") == nil {
-		wanting = append(wanting, "no bounds of memory, and nobody tells what ended for want of it: "+c.missing("memory"))
+		wanting = append(wanting, noMemoryBounds+", and nobody tells what ended for want of it: "+c.missing("memory"))
 	}
 	if c.of("pids") == nil {
 		wanting = append(wanting, "no bounds of the number of processes: "+c.missing("pids"))

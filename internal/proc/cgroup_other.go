@@ -13,7 +13,7 @@ import (
 type cgroups struct{ noClone atomic.Bool }
 
 func openCgroups(string) (*cgroups, []string) {
-	return nil, []string{"no cgroups on " + runtime.GOOS + ": no bounds of memory and processes, and nobody tells what ended for want of memory"}
+	return nil, []string{"no cgroups on " + runtime.GOOS + ": " + noMemoryBounds + " and processes, and nobody tells what ended for want of memory"}
 }
 
 func (*cgroups) close() []string { return nil }

@@ -178,6 +178,24 @@ func (f *Family) Weak() []string {
 	return slices.Clone(f.weak)
 }
 
+// What MemoryUnbounded knows texts of Weak by.
+const (
+	noMemoryBounds = "no bounds of memory"
+	noBound        = "a process without its bound of "
+	noCgroup       = "a process without a cgroup"
+)
+
+// MemoryUnbounded returns which of the texts of Weak says that a Spec's Memory is not in
+// force, or "".
+func MemoryUnbounded(weak []string) string {
+	for _, text := range weak {
+		if strings.Contains(text, noMemoryBounds) || strings.HasPrefix(text, noBound+"memory") || strings.HasPrefix(text, noCgroup) {
+			return text
+		}
+	}
+	return ""
+}
+
 // owns reports whether pid is a child of ours that is waited for.
 func (f *Family) owns(pid int) bool {
 	f.mu.Lock()

@@ -333,3 +333,21 @@ func TestEmptyFamilyCostsNothing(t *testing.T) {
 		t.Error("a family without processes has a guard, a reaper or cgroups")
 	}
 }
+
+// TestMemoryUnbounded: whoever asked for a bound of memory is told when there is none, and
+// not of what else is wanting.
+func TestMemoryUnbounded(t *testing.T) {
+	for text, want := range map[string]bool{
+		noMemoryBounds + ", and nobody tells what ended for want of it: …": true,
+		"no cgroups on plan9: " + noMemoryBounds + " and processes":        true,
+		noBound + "memory: permission denied":                              true,
+		noCgroup + ": no space left on device":                             true,
+		noBound + "pids: permission denied":                                false,
+		"no bounds of the number of processes: …":                          false,
+		"orphans are not reaped: …":                                        false,
+	} {
+		if got := MemoryUnbounded([]string{"no guard", text}); (got == text) != want || !want && got != "" {
+			t.Errorf("of %q it says %q", text, got)
+		}
+	}
+}

@@ -36,7 +36,7 @@ func (c *cgroups) newGroup(name string, s *Spec) (*group, []string) {
 		}
 		if err != nil {
 			g.remove()
-			return nil, []string{fmt.Sprintf("a process without a cgroup: %v", err)}
+			return nil, []string{fmt.Sprintf("%s: %v", noCgroup, err)}
 		}
 	}
 	var wanting []string
@@ -50,7 +50,7 @@ func (c *cgroups) newGroup(name string, s *Spec) (*group, []string) {
 			file = v2
 		}
 		if err := setFile(filepath.Join(p.dir, name, file), fmt.Sprint(value)); err != nil {
-			wanting = append(wanting, fmt.Sprintf("a process without its bound of %s: %v", controller, pathCause(err)))
+			wanting = append(wanting, fmt.Sprintf(noBound+"%s: %v", controller, pathCause(err)))
 		}
 	}
 	memory := s.Memory
