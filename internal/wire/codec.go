@@ -283,6 +283,9 @@ func encodeChecked(c Codec, dst []byte, v any) (out []byte, err error) {
 // alone, fields the struct does not have are skipped, a key that stands twice is
 // refused.
 //
+// A time.Duration is nanoseconds, in CBOR also text as time.ParseDuration reads it: people
+// write "5s".
+//
 // CodecRaw needs a *[]byte, *string or *any, or what has a method UnmarshalRaw. With CodecNone v is left untouched.
 // A *struct{} wants no value: no bytes, nil, or an empty list, or a map, will do.
 func Decode(c Codec, data []byte, v any) error { return DecodeLimits(c, data, v, Limits{}) }
@@ -502,6 +505,9 @@ func decodeCBOR(data []byte, target reflect.Value, l Limits) *FieldError {
 		if err == nil {
 			err = loose // nobody has asked valueDec
 		}
+	}
+	if spelled, ok := spelledOut(nil, data, target.Type().Elem(), locateLevels); ok {
+		return decodeCBOR(spelled, target, l)
 	}
 	return locate(data, target.Type().Elem(), err)
 }

@@ -46,7 +46,7 @@ func locate(data []byte, t reflect.Type, err error) *FieldError {
 	}
 	fault.Reason = fmt.Sprintf("want %v, got %s", t, describeCBOR(data))
 	if t == reflect.TypeFor[time.Duration]() {
-		fault.Reason = "want a duration in nanoseconds, as a whole number, got " + describeCBOR(data)
+		fault.Reason = `want a duration, as text such as "5s" or as a whole number of nanoseconds, got ` + describeCBOR(data)
 	}
 	if t.Kind() == reflect.Interface && t.NumMethod() == 0 {
 		// Everything fits an any but what cannot be a key of a Go map.
