@@ -75,6 +75,44 @@ func TestExecConnection(t *testing.T) {
 	}
 }
 
+// TestSpawnByHand: whoever spawns by name and value, as people do, writes durations as text, is told what
+// is wanting, and that a bare number is nanoseconds.
+func TestSpawnByHand(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	sleeps := []any{"sleep", "100"}
+	spawned, err := actor.Call[actor.Ref](w.ctx, actor.Arbiter, "spawn", actor.Kwargs{"run": sleeps, "silent": true, "name": "text", "grace": "1.5s", "restart": map[string]any{"minBackoff": "3s"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in := w.inspect(t, spawned); in.Spawn.Grace != 1500*time.Millisecond || in.Spawn.Restart.MinBackoff != 3*time.Second {
+		t.Errorf("with text it has %+v", in.Spawn)
+	}
+	if _, err := actor.Call[actor.Ref](w.ctx, actor.Arbiter, "spawn", actor.Kwargs{"run": sleeps, "silent": true, "grace": 2_000_000_000}); err != nil {
+		t.Errorf("with nanoseconds: %v", err)
+	}
+	for _, test := range []struct {
+		command string
+		args    actor.Kwargs
+		want    string
+	}{
+		{"spawn", actor.Kwargs{}, `say kind=NAME or run=["PROGRAM"`},
+		{"spawn", actor.Kwargs{"name": "x", "in": "process"}, "say kind=NAME"},
+		{"spawn", actor.Kwargs{"run": sleeps, "silent": true, "grace": 5}, `grace is 5ns, less than 1ms: a number is nanoseconds; write a duration as text, such as "5s"`},
+		{"spawn", actor.Kwargs{"run": sleeps, "silent": true, "grace": "-1s"}, "grace is -1s"},
+		{"spawn", actor.Kwargs{"run": sleeps, "silent": true, "grace": "soon"}, `"soon"`},
+		{"spawn", actor.Kwargs{"run": sleeps, "silent": true, "restart": map[string]any{"minBackoff": 200}}, "restart.minBackoff is 200ns"},
+		{"pool", actor.Kwargs{"name": "p", "worker": map[string]any{"kind": "one"}, "max": 2, "queueAge": 1}, "queueAge is 1ns"},
+		{"pool", actor.Kwargs{"name": "p", "worker": map[string]any{"kind": "one"}, "recycle": map[string]any{"age": 60}}, "recycle.age is 60ns"},
+		{"pool", actor.Kwargs{"name": "p"}, "say kind=NAME"},
+	} {
+		_, err := actor.Call[actor.Ref](w.ctx, actor.Arbiter, test.command, test.args)
+		if !errors.Is(err, actor.ErrInvalid) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s %v: %v, want it to have %q", test.command, test.args, err, test.want)
+		}
+	}
+}
+
 // TestStartBudget: what is not ready in time is told so, and gone.
 func TestStartBudget(t *testing.T) {
 	t.Parallel()

@@ -7,10 +7,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/supervise"
 )
 
 // tree is what the pages are held to: the names of all files, with slashes, and which
@@ -201,6 +205,41 @@ func TestPackageComments(t *testing.T) {
 	for dir, is := range said {
 		if !is {
 			t.Errorf("the package in %s has no comment that says what it is", dir)
+		}
+	}
+}
+
+// TestPageOfTheArbiter: docs/json.md names every command that only the arbiter answers, and every field of
+// what they take.
+func TestPageOfTheArbiter(t *testing.T) {
+	page, err := os.ReadFile("docs/json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "## What the arbiter answers\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	names := map[string]bool{}
+	for _, of := range []any{actor.SpawnArgs{}, actor.PoolArgs{}, actor.Bounds{}, actor.Recycle{}, actor.ScaleArgs{}, actor.EventsArgs{}, actor.LogsArgs{}, supervise.Policy{}} {
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(of)) {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			names[name] = true
+		}
+	}
+	w := quietWorld(t)
+	commands, err := actor.ListCommands.Call(w.ctx, actor.Arbiter, actor.None{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range commands {
+		switch c.Name {
+		case "ping", "echo", "info", "config", "run", "stop", "commands", "notify": // of every actor
+		default:
+			names[c.Name] = true
+		}
+	}
+	for name := range names {
+		if !strings.Contains(section, "`"+name+"`") {
+			t.Errorf("it does not name `%s`", name)
 		}
 	}
 }

@@ -129,8 +129,11 @@ func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
 	if w.Restart == nil {
 		w.Restart = &supervise.Policy{}
 	}
-	if args.Max < 0 || args.Min < 0 || args.Workers < 0 || args.QueueAge < 0 {
-		return nil, invalid("workers, min, max and queueAge must not be negative")
+	if args.Max < 0 || args.Min < 0 || args.Workers < 0 {
+		return nil, invalid("workers, min and max must not be negative")
+	}
+	if failed := cmp.Or(checkDuration("queueAge", args.QueueAge), checkDuration("recycle.age", args.Recycle.Age)); failed != nil {
+		return nil, failed
 	}
 	if args.Max > 0 {
 		args.Min = max(args.Min, 1)
@@ -144,8 +147,8 @@ func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
 	if max(args.Workers, args.Max) > maxWorkers {
 		return nil, invalid("a pool has at most %d workers", maxWorkers)
 	}
-	if r := args.Recycle; r.Age < 0 || r.Memory < 0 || r.Jitter > 1 {
-		return nil, invalid("recycle: age and memory must not be negative, and jitter at most 1")
+	if r := args.Recycle; r.Memory < 0 || r.Jitter > 1 {
+		return nil, invalid("recycle: memory must not be negative, and jitter at most 1")
 	}
 	if watched := args.Max > 0 || args.Recycle != (actor.Recycle{}); watched && w.Heartbeat == 0 {
 		w.Heartbeat = watchEvery(args)

@@ -294,7 +294,7 @@ func simStorm(w *simWorld) {
 // simRestarts: supervised actors crash and are started again while they are called.
 func simRestarts(w *simWorld) {
 	for i := range 2 + w.rng.IntN(3) {
-		policy := supervise.Policy{MinBackoff: w.upTo(100 * time.Millisecond), MaxCrashes: -1}
+		policy := supervise.Policy{MinBackoff: time.Millisecond + w.upTo(100*time.Millisecond), MaxCrashes: -1}
 		w.spawnIn("goroutine", fmt.Sprint("r", i), "serial", actor.Restart(policy))
 	}
 	supervised := len(w.actors)

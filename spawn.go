@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
+	"github.com/arbiter-go/arbiter/supervise"
 )
 
 // Spawn starts an actor of kind and returns when it is ready, or why it is not.
@@ -197,6 +199,9 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 	default:
 		return nil, invalid("an actor lives in a \"goroutine\", a \"process\", by \"exec\" or in \"pulsar\", not in %q", args.In)
 	}
+	if args.Kind == "" {
+		return nil, invalid(`neither a kind nor a program: say kind=NAME or run=["PROGRAM", "ARGUMENT"]`)
+	}
 	kind, failed := a.kindNamed(args.Kind)
 	if failed != nil {
 		return nil, failed
@@ -219,22 +224,35 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 const longest = math.MaxUint32 * time.Millisecond
 
 func checkDurations(args *actor.SpawnArgs) *wire.Error {
-	for _, f := range [...]struct {
-		name string
-		d    *time.Duration
-	}{
-		{"startTimeout", &args.StartTimeout}, {"heartbeat", &args.Heartbeat}, {"heartbeatTimeout", &args.HeartbeatTimeout},
-		{"budget", &args.Budget}, {"grace", &args.Grace},
-	} {
-		if *f.d < 0 {
-			return invalid("%s is %v, and must not be negative", f.name, *f.d)
-		}
-		*f.d = min(*f.d, longest)
+	restart := cmp.Or(args.Restart, &supervise.Policy{})
+	err := cmp.Or(
+		checkDuration("startTimeout", args.StartTimeout), checkDuration("heartbeat", args.Heartbeat), checkDuration("heartbeatTimeout", args.HeartbeatTimeout),
+		checkDuration("budget", args.Budget), checkDuration("grace", args.Grace),
+		checkDuration("restart.minBackoff", restart.MinBackoff), checkDuration("restart.maxBackoff", restart.MaxBackoff),
+		checkDuration("restart.healthy", restart.Healthy), checkDuration("restart.within", restart.Within),
+	)
+	if err != nil {
+		return err
+	}
+	for _, d := range [...]*time.Duration{&args.StartTimeout, &args.Heartbeat, &args.HeartbeatTimeout, &args.Budget, &args.Grace} {
+		*d = min(*d, longest)
 	}
 	if args.Heartbeat > 0 && args.HeartbeatTimeout > 0 {
 		if err := checkBeat(args.Heartbeat, args.HeartbeatTimeout); err != nil {
 			return invalid("%v", err)
 		}
+	}
+	return nil
+}
+
+// checkDuration refuses a d, of that name, that cannot be meant: a bare number on the wire
+// is nanoseconds, and 5 is no grace.
+func checkDuration(name string, d time.Duration) *wire.Error {
+	switch {
+	case d < 0:
+		return invalid("%s is %v, and must not be negative", name, d)
+	case d > 0 && d < time.Millisecond:
+		return invalid(`%s is %v, less than 1ms: a number is nanoseconds; write a duration as text, such as "%ds"`, name, d, d.Nanoseconds())
 	}
 	return nil
 }

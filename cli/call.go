@@ -19,14 +19,14 @@ object is the whole argument. What begins with a dash goes after --.
 What JSON lacks is an object with one key, in arguments and results: {"$bytes": "YWJj"}
 (base64), {"$time": "2026-11-26T10:00:00Z"}, {"$uuid": …}, {"$set": [1, 2]},
 {"$float": "nan"}, {"$map": [[1, "one"]]} for keys that are not text. Integers have any
-size; 2.0 is not 2.`
+size; 2.0 is not 2. A duration, where an actor in Go takes one, is text such as 5s.`
 
 func (a *app) callCommand() *cobra.Command {
 	return a.attaching(&cobra.Command{
 		Use:   "call TARGET COMMAND [ARG…]",
 		Short: "send a command and print the result",
 		Long: `Sends a command to an actor, named by its name or aid, and prints the result as
-JSON. The actor "arbiter" is the arbiter itself.
+JSON. The actor "arbiter" is the arbiter itself; docs/json.md says what it takes.
 
 ` + argumentsHelp,
 		Example: `  $0 call arbiter commands                        # what the arbiter answers
