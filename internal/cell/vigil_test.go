@@ -300,7 +300,7 @@ type sessionKey struct{}
 
 // session is somebody of whom a context knows, and who has the context that it calls in.
 type session struct {
-	state [1 << 16]byte
+	_     [1 << 16]byte
 	calls context.Context
 }
 
