@@ -131,7 +131,11 @@ func TestLongCallsAreNotCutOff(t *testing.T) {
 					}
 				}
 				time.Sleep(time.Minute)
-				if n := len(arb.registry.get("web").pool.row.leaving); n > 0 {
+				r := arb.registry.get("web").pool.row
+				r.mu.Lock()
+				n := len(r.leaving)
+				r.mu.Unlock()
+				if n > 0 {
 					t.Errorf("%d workers that have nothing to do have not left", n)
 				}
 			})
