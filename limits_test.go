@@ -131,7 +131,7 @@ func TestLongCallsAreNotCutOff(t *testing.T) {
 					}
 				}
 				time.Sleep(time.Minute)
-				r := arb.registry.get("web").pool.row
+				r := &arb.registry.get("web").pool.row
 				r.mu.Lock()
 				n := len(r.leaving)
 				r.mu.Unlock()
