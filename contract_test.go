@@ -334,6 +334,7 @@ func TestContract11Bounds(t *testing.T) {
 			synctest.Wait()
 			busy.Cancel()
 			all.Wait()
+			synctest.Wait() // it is there: the stop below would overtake what is on its way
 		}
 		in, err := actor.InspectActor.Call(a.Context(), actor.Arbiter, actor.Arbiter)
 		if err != nil || in.Memory == nil || in.Memory.Budget == 0 || in.Memory.Held > in.Memory.Budget {
