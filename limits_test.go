@@ -298,13 +298,19 @@ func TestCancelsOfTheUnborn(t *testing.T) {
 	}
 	defer func() { _ = arb.Stop(context.Background()) }() // it has to be killed
 	ctx := arb.Context(context.Background())
+	spawned := make(chan error, 1)
 	go func() {
-		_, _ = arb.SpawnProgram(ctx, "sleep", []string{"600"}, actor.Name("late"), actor.StartTimeout(time.Minute))
+		_, err := arb.SpawnProgram(ctx, "sleep", []string{"600"}, actor.Name("late"), actor.StartTimeout(time.Minute))
+		spawned <- err
 	}()
 	var late *incarnation
 	for late == nil {
-		time.Sleep(time.Millisecond)
-		late = arb.registry.get("late")
+		select {
+		case err := <-spawned:
+			t.Fatalf("it was not to begin, and has ended: %v", err)
+		case <-time.After(time.Millisecond):
+			late = arb.registry.get("late")
+		}
 	}
 	var calls sync.WaitGroup
 	for n := range 200 {

@@ -49,7 +49,7 @@ func TestDemoUsage(t *testing.T) {
 func needPython(t *testing.T) {
 	t.Helper()
 	if _, _, err := findPython(t.Context()); err != nil {
-		t.Skipf("no tile was coloured in Python: %v", err)
+		t.Skipf("no python3: that tiles are coloured in Python was not tried: %v", err)
 	}
 }
 

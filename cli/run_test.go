@@ -235,7 +235,7 @@ func TestRunWarnsOfMemory(t *testing.T) {
 	// What a container without cgroups is like: their place is empty.
 	bare := []string{"-rm", "sh", "-c", `mount -t tmpfs none /sys/fs/cgroup && exec "$@"`, "sh"}
 	if out, err := exec.Command("unshare", append(bare, "true")...).CombinedOutput(); err != nil {
-		t.Skipf("cgroups cannot be hidden here: %v\n%s", err, out)
+		t.Skipf("no unshare(1) of util-linux, or no right to mount: that --memory warns where there are no cgroups was not tried: %v\n%s", err, out)
 	}
 	w := newWorld(t)
 	const warning = "warning: --memory is not in force: no bounds of memory"
