@@ -133,7 +133,7 @@ type Arbiter struct {
 	pulsar   *pulsarGate // nil: there is none; set before anybody joins
 
 	mu        sync.Mutex // guards what follows
-	kinds     map[string]actor.Behaviour
+	kinds     map[string]*known
 	listeners []net.Listener
 	addresses []string
 	stopping  bool
@@ -197,7 +197,7 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	options.Pulsar = pulsar
 	a := &Arbiter{
 		options: options, log: options.Logger, registry: newRegistry(), tag: randomTag(),
-		kinds: make(map[string]actor.Behaviour), stopped: make(chan struct{}),
+		kinds: make(map[string]*known), stopped: make(chan struct{}),
 		rows: make(map[string]*row), logs: logDir{path: options.LogDir, logger: options.Logger},
 	}
 	var self *proc.Self
@@ -282,19 +282,31 @@ func (a *Arbiter) Addresses() []string {
 // Logger returns the arbiter's logger.
 func (a *Arbiter) Logger() *slog.Logger { return a.log }
 
+// known is a kind that can be spawned by name, and what a Spawn of it asks for that says no
+// more. That is made once, as it would be most of what such a spawn leaves to the garbage
+// collector, and nobody writes to it.
+type known struct {
+	actor.Behaviour
+	plain *actor.SpawnArgs
+}
+
 // learn adds a kind to those that can be spawned by name.
-func (a *Arbiter) learn(k actor.Behaviour) (*cell.Spec, error) {
+func (a *Arbiter) learn(k actor.Behaviour) (*known, error) {
 	spec, err := k.Spec()
 	if err != nil {
 		return nil, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if have := a.kinds[spec.Kind]; have != nil && have != k {
+	have := a.kinds[spec.Kind]
+	switch {
+	case have == nil:
+		have = &known{k, &actor.SpawnArgs{Kind: spec.Kind, In: "goroutine"}}
+		a.kinds[spec.Kind] = have
+	case have.Behaviour != k:
 		return nil, fmt.Errorf("there are two different kinds called %q: give one of them another name", spec.Kind)
 	}
-	a.kinds[spec.Kind] = k
-	return spec, nil
+	return have, nil
 }
 
 // kindNamed returns the kind called name.
@@ -302,7 +314,7 @@ func (a *Arbiter) kindNamed(name string) (actor.Behaviour, *wire.Error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if k := a.kinds[name]; k != nil {
-		return k, nil
+		return k.Behaviour, nil
 	}
 	text := fmt.Sprintf("this arbiter knows no kind %q", name)
 	if near := wire.Nearest(name, maps.Keys(a.kinds)); near != "" {
@@ -329,7 +341,10 @@ func (a *Arbiter) newAID(kind string) string {
 	if len(kind) > 40 {
 		kind = kind[:40]
 	}
-	return kind + "-" + strconv.FormatUint(a.serial.Add(1), 10) + "-" + a.tag
+	var room [80]byte
+	aid := append(append(room[:0], kind...), '-')
+	aid = append(strconv.AppendUint(aid, a.serial.Add(1), 10), '-')
+	return string(append(aid, a.tag...))
 }
 
 // timeLeft is how long a call that says that it has millis left may take.

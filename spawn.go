@@ -24,10 +24,14 @@ import (
 // process of its own. The actor's life is its own, not that of ctx, which only
 // bounds the start. For a program, see SpawnProgram.
 func (a *Arbiter) Spawn(ctx context.Context, kind actor.Behaviour, options ...actor.SpawnOption) (actor.Ref, error) {
-	if _, err := a.learn(kind); err != nil {
+	known, err := a.learn(kind)
+	if err != nil {
 		return actor.Ref{}, err
 	}
-	args := &actor.SpawnArgs{Kind: kind.KindName()}
+	args := known.plain
+	if len(options) > 0 || a.options.OnSpawn != nil {
+		args = &actor.SpawnArgs{Kind: args.Kind}
+	}
 	for _, o := range options {
 		o(args)
 	}
