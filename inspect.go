@@ -363,15 +363,24 @@ func (a *Arbiter) stopActor(ctx context.Context, target actor.Ref) (actor.Death,
 	case i == a.self:
 		return actor.Death{}, wire.Errorf(wire.CodeRefused, "the arbiter is stopped by the command stop").NotStarted()
 	case s != nil:
+		if failed := a.ownEnd(ctx, s.holds); failed != nil {
+			return actor.Death{}, failed
+		}
 		d, err := s.stop(ctx, reason)
 		if err != nil {
 			return actor.Death{}, err
 		}
 		return actorDeath(d), nil
 	case i != nil && i.pool != nil:
+		if failed := a.ownEnd(ctx, i.pool.row.holds); failed != nil {
+			return actor.Death{}, failed
+		}
 		return actor.Death{Cause: actor.CauseStopped, Reason: reason}, i.pool.row.stop(ctx, reason)
 	case i == nil:
 		return actor.Death{}, a.unknownActor(name)
+	}
+	if failed := a.ownEnd(ctx, func(from *incarnation) bool { return from == i }); failed != nil {
+		return actor.Death{}, failed
 	}
 	i.stop(reason)
 	select {
@@ -399,6 +408,11 @@ func (a *Arbiter) startActor(ctx context.Context, target actor.Ref) (actor.Ref, 
 	if err != nil {
 		return actor.Ref{}, err
 	}
+	over, failed := a.waitFor(ctx, i)
+	if failed != nil {
+		return i.ref(), failed.With(wire.StartedYes)
+	}
+	defer over()
 	return i.ref(), a.awaitReady(ctx, i)
 }
 

@@ -95,6 +95,8 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	settle()
 	p.monitor.begin()
 	all := p.row.living()
+	over, _ := a.waitFor(ctx, all...) // they wait for nobody before they begin
+	defer over()
 	for _, i := range all {
 		a.background(i.begin)
 	}
@@ -321,6 +323,11 @@ func (p *pool) scale(ctx context.Context, args actor.ScaleArgs, why string) (int
 	if n != before {
 		p.row.arb.events.add(actor.Event{Type: "scaled", Actor: p.monitor.ref(), Kind: p.args.Worker.Kind, Text: fmt.Sprintf("from %d to %d workers: %s", before, n, why)})
 	}
+	over, failed := p.row.arb.waitFor(ctx, slices.Concat(fresh, leaving)...)
+	if failed != nil {
+		return 0, failed.With(wire.StartedYes)
+	}
+	defer over()
 	for _, i := range fresh {
 		if err := p.row.arb.awaitReady(ctx, i); err != nil {
 			return 0, err

@@ -155,9 +155,15 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 		r.arb.registry.claim(next.aid, next)
 	}
 	r.mu.Unlock()
+	over, failed := r.arb.waitFor(ctx, next)
+	if failed != nil { // it has begun, for somebody else's restart
+		return failed.With(wire.StartedYes)
+	}
 	next.begin()
-	if err := r.arb.awaitReady(ctx, next); err != nil {
-		return err
+	failure := r.arb.awaitReady(ctx, next)
+	over()
+	if failure != nil {
+		return failure
 	}
 	old, err := s.promote(next)
 	if err != nil {
@@ -216,6 +222,9 @@ func (s *slot) alone() bool {
 func (a *Arbiter) restart(ctx context.Context, target actor.Ref) ([]string, error) {
 	name := address(target)
 	if r := a.rowOf(name); r != nil {
+		if failed := a.ownEnd(ctx, r.holds); failed != nil {
+			return nil, failed
+		}
 		return r.roll(ctx, "a restart was asked for")
 	}
 	s := a.slotNamed(name)
@@ -227,6 +236,9 @@ func (a *Arbiter) restart(ctx context.Context, target actor.Ref) ([]string, erro
 		} else {
 			return nil, a.unknownActor(name)
 		}
+	}
+	if failed := a.ownEnd(ctx, s.holds); failed != nil {
+		return nil, failed
 	}
 	if err := s.replace(context.WithoutCancel(ctx), "a restart was asked for"); err != nil {
 		return nil, err

@@ -233,6 +233,9 @@ func (r *row) living() (all []*incarnation) {
 	return all
 }
 
+// holds reports whether i is, or was, in one of the slots of r.
+func (r *row) holds(i *incarnation) bool { return i.slot != nil && i.slot.row == r }
+
 // stop empties all slots of r, at the same time, until they are started by hand.
 func (r *row) stop(ctx context.Context, reason string) error {
 	r.mu.Lock()

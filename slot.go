@@ -311,6 +311,9 @@ func (s *slot) stop(ctx context.Context, reason string) (*wire.Death, error) {
 	return leaving[0].death, nil
 }
 
+// holds reports whether i is, or was, in the slot.
+func (s *slot) holds(i *incarnation) bool { return i.slot == s }
+
 // hold asks who is in the slot to stop, and has nobody follow until it is started by
 // hand. It returns who is to end, also those that had given way before; if nobody is,
 // how the last one ended.

@@ -109,8 +109,13 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 		}
 		return actor.Ref{}, failed
 	}
+	over := func() {}
+	if parent != a.self {
+		over, _ = a.waitFor(ctx, i) // it waits for nobody before it begins
+	}
 	i.begin()
 	err := a.awaitReady(ctx, i)
+	over()
 	if i.slot != nil {
 		i.slot.row.tried(i)
 	}

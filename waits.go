@@ -1,16 +1,20 @@
 package arbiter
 
 import (
+	"context"
 	"slices"
 	"sync"
 
 	"github.com/arbiter-go/arbiter/internal/cell"
+	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 // waits finds the waits that could never end. It is the graph of which serial
 // actor's turn waits for a call to which actor: an edge per call that a handler
 // made while it keeps the turn. A call that would close a circle is refused.
+//
+// Who waits for a command of the arbiter's waits for those who have to start, or to end, before it is answered.
 //
 // A serial actor has one turn at a time, so all its edges belong to the handler at
 // work. Who interleaves or is concurrent has no edges that matter: it can answer
@@ -80,6 +84,58 @@ func (w *waits) forget(from *incarnation) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	from.waitsFor = nil
+}
+
+// waitFor notes that a handler, if its turn waits for the command of the arbiter's that is at
+// work in ctx, waits for all by that: until they are ready, or have ended. over is to be called
+// when it does not any more. Where one of them waits for the handler, nothing is noted.
+func (a *Arbiter) waitFor(ctx context.Context, all ...*incarnation) (over func(), failed *wire.Error) {
+	from, note := a.asker(ctx)
+	if from == nil || !note.Turn {
+		return func() {}, nil
+	}
+	var keys []uint64
+	over = func() {
+		for _, key := range keys {
+			a.waits.remove(from, key)
+		}
+	}
+	for _, i := range all {
+		key := a.keys.Add(1) | localKey
+		if path := a.waits.add(from, i, key); path != nil {
+			over()
+			return func() {}, cycle(path)
+		}
+		keys = append(keys, key)
+	}
+	return over, nil
+}
+
+// asker returns which actor asked for the command of the arbiter's that is at work in ctx, from
+// within a handler, and the note of that call; nil: none did.
+func (a *Arbiter) asker(ctx context.Context) (*incarnation, peer.Note) {
+	s, ok := cell.ScopeOf(ctx)
+	if !ok || s.Turn == nil || s.Cell != a.self.cell {
+		return nil, peer.Note{}
+	}
+	note, ok := a.self.local.Peek(s.Turn.Parent())
+	if !ok || !note.Turn && note.Parent == 0 {
+		return nil, note
+	}
+	return a.callerOf(note), note
+}
+
+// ownEnd refuses a command by which a handler would wait for the end of its own actor, if that is
+// among those that are to end: its end waits for its handlers.
+func (a *Arbiter) ownEnd(ctx context.Context, among func(i *incarnation) bool) *wire.Error {
+	from, _ := a.asker(ctx)
+	if from == nil || !among(from) {
+		return nil
+	}
+	name := from.label()
+	e := wire.Errorf(wire.CodeCycle, "the wait could never end: a handler of %s waits for the end of %s, which waits for its handlers; call Self.Stop, or send the command one way", name, name)
+	e.Path = []string{name, name}
+	return e.NotStarted()
 }
 
 // cycle is the error of a call that would have closed a circle.

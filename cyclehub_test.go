@@ -1,0 +1,139 @@
+package arbiter_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/arbiter-go/arbiter"
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/supervise"
+)
+
+// A parent does, in its handler, what it is told; what it starts calls it back, before it is ready.
+var (
+	Undertake = actor.NewCommand[string, actor.None]("undertake")
+
+	Parent      = &actor.Kind[actor.None]{Name: "parent", Handlers: []actor.Handler[actor.None]{actor.Handle(Undertake, undertake)}}
+	LooseParent = &actor.Kind[actor.None]{Name: "loose", Mode: actor.Interleaved, Handlers: []actor.Handler[actor.None]{actor.Handle(Undertake, undertake)}}
+
+	Clinger = &actor.Kind[actor.None]{Name: "clinger", Started: func(_ actor.None, ctx context.Context) error {
+		self, _ := actor.Current(ctx)
+		of, _ := self.Config("of")
+		_, err := Undertake.Call(ctx, actor.To(of.(string)), "nothing")
+		return err
+	}}
+)
+
+func undertake(_ actor.None, ctx context.Context, what string) (_ actor.None, err error) {
+	self, _ := actor.Current(ctx)
+	clinger := actor.SpawnArgs{Kind: "clinger", Extra: map[string]any{"of": self.Ref().AID}}
+	switch what {
+	case "spawn":
+		_, err = actor.SpawnActor.Call(ctx, actor.Arbiter, clinger)
+	case "spawn a process":
+		clinger.In = "process"
+		_, err = actor.SpawnActor.Call(ctx, actor.Arbiter, clinger)
+	case "pool":
+		clinger.Restart = &supervise.Policy{Restart: supervise.Never}
+		_, err = actor.SpawnPool.Call(ctx, actor.Arbiter, actor.PoolArgs{Name: "clingers-" + self.Ref().AID, Workers: 2, Worker: clinger})
+	case "stop":
+		_, err = actor.StopActor.Call(ctx, actor.Arbiter, self.Ref())
+	case "restart":
+		_, err = actor.RestartActor.Call(ctx, actor.Arbiter, self.Ref())
+	case "stop the pool":
+		_, err = actor.StopActor.Call(ctx, actor.Arbiter, actor.To(strings.Split(self.Ref().Name, "/")[0]))
+	case "wait while another spawns":
+		// It waits for the arbiter, and not for the one that a goroutine of its own starts.
+		go func() {
+			_, err := actor.SpawnActor.Call(self.Context(), actor.Arbiter, clinger)
+			ended <- err
+		}()
+		_, err = actor.Events.Call(ctx, actor.Arbiter, actor.EventsArgs{Since: 1 << 40, Wait: 100 * time.Millisecond})
+	}
+	return actor.None{}, err
+}
+
+// ended has what became of the goroutine's spawn.
+var ended = make(chan error, 1)
+
+// TestCyclesByTheArbiter: a handler that waits for a command of the arbiter's waits for what that
+// waits for. What can never end is refused at once, and nothing else is.
+func TestCyclesByTheArbiter(t *testing.T) {
+	for _, place := range places {
+		if strings.HasPrefix(place.name, "json") {
+			continue // what serves there is not of these kinds
+		}
+		t.Run(place.name, func(t *testing.T) {
+			w := newWorld(t, func(o *arbiter.Options) { o.Kinds = []actor.Behaviour{Parent, LooseParent, Clinger} })
+			ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
+			defer cancel()
+			for _, what := range []string{"spawn", "spawn a process", "pool"} {
+				parent := place.put(w, Parent)
+				_, err := Undertake.Call(ctx, parent, what)
+				if back := fmt.Sprintf("waits for %s waits for ", parent); err == nil || !strings.Contains(err.Error(), "the wait could never end: ") || !strings.Contains(err.Error(), back) {
+					t.Errorf("%s: %v, want a cycle by way of %q", what, err, back)
+				}
+				if _, err := Undertake.Call(ctx, parent, "nothing"); err != nil {
+					t.Errorf("%s: and then: %v", what, err)
+				}
+				if _, err := Undertake.Call(ctx, place.put(w, LooseParent), what); err != nil {
+					t.Errorf("%s, by an interleaved actor: %v", what, err)
+				}
+			}
+			for _, kind := range []actor.Behaviour{Parent, LooseParent} {
+				itself := place.put(w, kind)
+				if _, err := Undertake.Call(ctx, itself, "stop"); err == nil || !strings.Contains(err.Error(), "the wait could never end: ") {
+					t.Errorf("stop of a %s by itself: %v, want a cycle", kind.KindName(), err)
+				}
+				if _, err := Undertake.Call(ctx, itself, "nothing"); err != nil {
+					t.Errorf("stop of a %s by itself, and then: %v", kind.KindName(), err)
+				}
+			}
+		})
+	}
+}
+
+// A supervised actor, and a worker, that stop or restart themselves or their pool, wait for nothing
+// either, and go on.
+func TestOwnEnds(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
+	defer cancel()
+	one := w.spawn(Parent, actor.Name("one"), actor.Restart(supervise.Policy{}))
+	if _, err := w.arb.Pool(ctx, Parent, actor.PoolArgs{Name: "pool", Workers: 2}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		of   actor.Ref
+		what string
+	}{
+		{one, "stop"}, {one, "restart"}, {actor.To("pool/1"), "stop"}, {actor.To("pool/2"), "restart"}, {actor.To("pool/1"), "stop the pool"},
+	} {
+		if _, err := Undertake.Call(ctx, c.of, c.what); err == nil || !strings.Contains(err.Error(), "the wait could never end: ") {
+			t.Errorf("%s of itself by %s: %v, want a cycle", c.what, c.of, err)
+		}
+		if _, err := Undertake.Call(ctx, c.of, "nothing"); err != nil {
+			t.Errorf("%s by %s, and then: %v", c.what, c.of, err)
+		}
+	}
+}
+
+// What a goroutine of the actor starts while its handler waits for something else is no cycle: the
+// handler returns.
+func TestNoCycleByTheArbiter(t *testing.T) {
+	for _, place := range places[:3] {
+		w := newWorld(t, func(o *arbiter.Options) { o.Kinds = []actor.Behaviour{Clinger} })
+		if place.name == "process" {
+			continue // what became of it stays there
+		}
+		if _, err := Undertake.Call(w.ctx, place.put(w, Parent), "wait while another spawns"); err != nil {
+			t.Fatalf("%s: %v", place.name, err)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("%s: %v", place.name, err)
+		}
+	}
+}
