@@ -58,10 +58,11 @@ func inShort(d *wire.Death) *wire.Death {
 		first--
 		bytes += len(d.Stderr[first])
 	}
-	if first == 0 {
+	if first == 0 && bytes <= maxEpitaph {
 		return d
 	}
 	c := *d
+	c.Reason = wire.Tell(d.Reason, maxEpitaph)
 	c.Stderr = slices.Clone(d.Stderr[first:]) // of the others nothing is kept alive
 	return &c
 }

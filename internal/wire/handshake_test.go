@@ -285,6 +285,34 @@ func TestDeathRoundTrip(t *testing.T) {
 	}
 }
 
+// What is told of an end is bounded, whoever has written it: it is kept of a thousand.
+func TestDeathIsBounded(t *testing.T) {
+	long := strings.Repeat("r", 900_000)
+	for _, d := range []Death{
+		{Cause: CauseStopped, Reason: long},
+		{Cause: Cause(long)},
+		{Signal: long},
+		{Stderr: []string{"the first", long, "the last"}},
+		{Stderr: append(slices.Repeat([]string{""}, 20_000), "the last")},
+	} {
+		body, err := handshakeEnc.Marshal(&d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ParseDeath(&Message{Kind: KindGoodbye, Codec: CodecCBOR, Body: body})
+		n := len(got.Cause) + len(got.Reason) + len(got.Signal)
+		for _, line := range got.Stderr {
+			n += len(line)
+		}
+		if n > maxReportText+100 || len(got.Stderr) > maxReportLines {
+			t.Errorf("of %.20q it has %d bytes, and %d lines", body, n, len(got.Stderr))
+		}
+		if len(d.Stderr) > 0 && got.Stderr[len(got.Stderr)-1] != "the last" {
+			t.Errorf("of %d lines the last one is not told", len(d.Stderr))
+		}
+	}
+}
+
 func TestDeathInWords(t *testing.T) {
 	for want, d := range map[string]Death{
 		`exited with code 3; last line: "no such table"`: {Cause: CauseExit, ExitCode: 3, Stderr: []string{"x", "no such table"}},

@@ -109,7 +109,8 @@ func ParseDeath(m *Message) *Death {
 	if d.Cause == "" {
 		d.Cause = cause
 	}
-	return d
+	c := d.told() // whoever wrote it may have kept to no bounds
+	return &c
 }
 
 var reportLimits = Limits{Depth: 8, Memory: 1 << 20}
