@@ -1,8 +1,8 @@
 package arbiter
 
 import (
+	"bytes"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -30,18 +30,39 @@ func (s *session) Beat(*peer.Conn) {
 // maxBeat is how many bytes a heartbeat may say: the last one of each actor is kept.
 const maxBeat = 64 << 10
 
+// said is what a heartbeat said of its actor's kind, still encoded: what it is decoded into
+// may be many times as large.
+type said struct {
+	codec wire.Codec
+	body  []byte
+}
+
+// extra decodes it.
+func (s said) extra() map[string]any {
+	if s.body == nil {
+		return nil
+	}
+	var info actor.Info
+	_ = wire.Decode(s.codec, s.body, &info) // it was read before
+	return info.Extra
+}
+
 // notify takes a heartbeat. The first one says that the actor runs.
 func (s *session) notify(m *wire.Message) {
 	if s.conn.Answer() {
 		s.post(peer.Control, &wire.Message{Kind: wire.KindNotify}) // the reader flushes it
 	}
 	var info actor.Info
+	var extra said
 	if len(m.Body) > maxBeat {
 		s.arb.log.Debug("a heartbeat that is too long to be kept", "actor", s.inc.label(), "bytes", len(m.Body))
 	} else if len(m.Body) > 0 {
 		if err := wire.Decode(m.Codec, m.Body, &info); err != nil {
 			s.arb.log.Debug("a heartbeat that cannot be read", "actor", s.inc.label(), "error", err)
+		} else if len(info.Extra) > 0 {
+			extra = said{m.Codec, bytes.Clone(m.Body)}
 		}
+		info.Extra, info.Last = nil, nil // of what has no bound decoded nothing is kept
 	}
 	s.inc.markReady()
 	if info.State == cell.Stopping.String() {
@@ -61,7 +82,7 @@ func (s *session) notify(m *wire.Message) {
 		info.Accepted, info.Started = s.counted()
 	}
 	s.mu.Lock()
-	s.beat, s.beatAt, s.uncounted = info, now, uncounted
+	s.beat, s.extra, s.beatAt, s.uncounted = info, extra, now, uncounted
 	if known {
 		s.used, s.wanted, s.usedAt = used, wanted, now
 	}
@@ -153,7 +174,7 @@ func (s *session) checkBudget(info *actor.Info) {
 // describe adds to info what is known of the other end.
 func (s *session) describe(info *actor.Info) {
 	s.mu.Lock()
-	beat, uncounted := s.beat, s.uncounted
+	beat, extra, uncounted := s.beat, s.extra, s.uncounted
 	s.mu.Unlock()
 	if uncounted {
 		beat.Accepted, beat.Started = s.counted() // by now
@@ -170,7 +191,7 @@ func (s *session) describe(info *actor.Info) {
 	if at.Remote != "" {
 		info.Peer += ":" + at.Remote
 	}
-	info.Extra = maps.Clone(beat.Extra)
+	info.Extra = extra.extra()
 	info.Inbox, info.Started = beat.Inbox, beat.Started
 	info.Accepted, info.Refused = beat.Accepted, beat.Refused+s.counts.refused.Load()+s.counts.letters.Load()+s.conn.Refused()
 	if p := s.pulsar.Load(); p != nil {

@@ -3,6 +3,7 @@ package arbiter_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"runtime"
 	"strings"
@@ -129,4 +130,36 @@ func TestLettersKeepNoSender(t *testing.T) {
 		}
 		return n <= 2
 	})
+}
+
+// TestHeartbeatsKeepLittle: the last heartbeat of each actor is kept, and no more of it than
+// it has bytes, though what it says may take sixty times as many.
+func TestHeartbeatsKeepLittle(t *testing.T) {
+	w := newWorld(t)
+	live := func() int {
+		runtime.GC()
+		runtime.GC()
+		return int(heap())
+	}
+	const maps = 65_000
+	body := append([]byte("\xa1\x65extra\xa2\x61n\x07\x61x\x99"), byte(maps>>8), byte(maps&0xff))
+	body = append(body, bytes.Repeat([]byte{0xa0}, maps)...)
+	before := live()
+	const n = 5
+	var last string
+	for range n {
+		r := w.raw()
+		last = r.join().AID
+		r.send(wire.Message{Kind: wire.KindNotify, Codec: wire.CodecCBOR, Body: body})
+		r.send(wire.Message{Kind: wire.KindRequest, ID: 1, Target: []byte("arbiter"), Command: []byte("ping"), Millis: 5000})
+		if _, err := r.next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if grown := live() - before; grown > 10<<20 {
+		t.Errorf("after %d heartbeats of %d bytes the heap has grown by %d MiB", n, len(body), grown>>20)
+	}
+	if info := w.inspect(t, actor.To(last)).Info; fmt.Sprint(info.Extra["n"]) != "7" {
+		t.Errorf("it said that n is 7, and shown is %v", info.Extra["n"])
+	}
 }

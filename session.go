@@ -42,7 +42,8 @@ type session struct {
 	watching  map[uint64]*incarnation
 	gone      bool          // withdraw was called
 	bye       *wire.Death   // what its goodbye said
-	beat      actor.Info    // what its last heartbeat said
+	beat      actor.Info    // what its last heartbeat said, without its Extra …
+	extra     said          // … which is here
 	beatAt    time.Time     // when it came
 	uncounted bool          // it did not say how many messages it has had
 	used      proc.Usage    // what its process had used by then
