@@ -111,7 +111,8 @@ func budgetOfWhatIsRead(t *testing.T, pieces int) {
 	missing := make(chan [2]int, 1)
 	e.on = func(c *Conn, m *wire.Message) {
 		charge := c.Charge(m)
-		seen := [2]int{c.Missing() + len(m.Body), charge.Cost - wire.Cost(m.Size()-len(m.Body))}
+		names := m.Size() - len(m.Ext) - len(m.Body)
+		seen := [2]int{m.Size() + c.Missing() - names, charge.Cost - wire.Cost(names)}
 		charge.Return()
 		missing <- seen
 	}
@@ -128,6 +129,14 @@ func budgetOfWhatIsRead(t *testing.T, pieces int) {
 	say(oneWay("big", 500_000))
 	if got := <-missing; got != [2]int{500_000, 500_000} {
 		t.Errorf("of a request of 500000 bytes %d are known of, and %d charged", got[0], got[1])
+	}
+	for _, n := range []int{3_000, 60_000} { // what is kept of it ends in its extensions
+		m := oneWay("big", 440_000)
+		m.Ext = wire.AppendExt(nil, wire.ExtTrace, make([]byte, n))
+		say(m)
+		if got, want := <-missing, len(m.Ext)+len(m.Body); got != [2]int{want, want} {
+			t.Errorf("of a request of %d bytes behind its names %d are known of, and %d charged", want, got[0], got[1])
+		}
 	}
 	if code := wantCode(t, o.of(t, 7), wire.CodeOverloaded); code.Started != wire.StartedYes {
 		t.Errorf("the caller is told %v, and not that the handler ran", code)

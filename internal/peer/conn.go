@@ -347,7 +347,7 @@ func (c *Conn) take(h Handler, runner Runner, op frame.Opcode, payload []byte) (
 		return 1, c.takePiece(h)
 	}
 	m := &c.in.m
-	if err := m.Parse(payload); err != nil {
+	if err := m.ParseCut(payload, missing); err != nil {
 		return 1, wire.Errorf(wire.CodeProtocol, "%v", err)
 	}
 	if missing == 0 {
@@ -381,7 +381,7 @@ func (c *Conn) takePiece(h Handler) error {
 		return nil
 	}
 	m := &c.in.m
-	if err := m.Parse(b); err != nil {
+	if err := m.ParseCut(b, missing); err != nil {
 		return wire.Errorf(wire.CodeProtocol, "%v", err)
 	}
 	err := c.handle(h, m, missing)

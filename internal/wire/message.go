@@ -139,7 +139,11 @@ var (
 )
 
 // Parse reads one message from b, which it fills whole. It allocates nothing.
-func (m *Message) Parse(b []byte) error {
+func (m *Message) Parse(b []byte) error { return m.ParseCut(b, 0) }
+
+// ParseCut is Parse for a message that lacks so many bytes at its end, as far as those are of
+// its body and its extensions: then m has what is there of them.
+func (m *Message) ParseCut(b []byte, missing int) error {
 	if len(b) < HeaderSize {
 		return errShort
 	}
@@ -155,7 +159,10 @@ func (m *Message) Parse(b []byte) error {
 	command := sender + int(b[17])
 	ext := command + int(binary.BigEndian.Uint16(b[18:20]))
 	if ext > len(b) {
-		return errShort
+		if command > len(b) || ext > len(b)+missing {
+			return errShort
+		}
+		ext = len(b)
 	}
 	m.Kind, m.Flags, m.Codec = Kind(b[0]), Flags(b[1]), Codec(b[2])
 	m.Millis, m.ID = binary.BigEndian.Uint32(b[4:8]), id

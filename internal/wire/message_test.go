@@ -68,6 +68,19 @@ func TestTruncation(t *testing.T) {
 			t.Errorf("%d of %d bytes: %v", n, len(b), err)
 		}
 	}
+	names := len(b) - len(m.Body) - len(m.Ext)
+	for n := range b {
+		var got Message
+		err := got.ParseCut(b[:n], len(b)-n)
+		if known := n >= names; (err == nil) != known {
+			t.Errorf("%d of %d bytes, and it is known that the rest is missing: %v", n, len(b), err)
+		} else if again := got.Append(nil); known && string(again[HeaderSize:]) != string(b[HeaderSize:n]) {
+			t.Errorf("of %d bytes %d are left", n, len(again))
+		}
+		if n < names+len(m.Ext) && got.ParseCut(b[:n], names+len(m.Ext)-n-1) == nil {
+			t.Errorf("%d bytes, which say that there are more than there ever were, are taken", n)
+		}
+	}
 	for n := range m.Ext {
 		cut := Message{Ext: m.Ext[:n]}
 		whole := n == 0 || n == 11
