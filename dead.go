@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
-	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -164,8 +163,7 @@ func (a *Arbiter) undelivered(sender, target string, e *wire.Error) {
 	switch {
 	case from == nil:
 	case from.session != nil:
-		m := e.Frame(wire.KindUndelivered, 0)
-		from.session.post(peer.Reply, &m)
+		from.session.unposted(from.session.tell(wire.KindUndelivered, 0, e))
 		from.session.conn.FlushSoon()
 	case from.cell.Spec().Undelivered != nil:
 		from.cell.PostUndelivered(e)

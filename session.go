@@ -133,9 +133,25 @@ func (s *session) answered(id uint64) bool {
 
 // fail tells this session's actor that its call id failed.
 func (s *session) fail(id uint64, e *wire.Error) {
-	m := e.Frame(wire.KindError, id)
-	s.post(peer.Reply, &m)
+	s.unposted(s.tell(wire.KindError, id, e))
 	s.conn.FlushSoon()
+}
+
+// muchUnread is how many bytes of answers may wait for an actor that is told at length what
+// else goes wrong.
+const muchUnread = 1 << 20
+
+// tell queues e as a message of kind. Who has much to read already, or no room for more, is told
+// in short: the last words of the same dead with each of a thousand calls would end it as well.
+func (s *session) tell(kind wire.Kind, id uint64, e *wire.Error) error {
+	if s.conn.Queued(peer.Reply) <= muchUnread {
+		m := e.Frame(kind, id)
+		if err := s.conn.Post(peer.Reply, &m, peer.Charge{}); !peer.NoRoom(err) {
+			return err
+		}
+	}
+	m := e.Brief().Frame(kind, id)
+	return s.conn.Post(peer.Reply, &m, peer.Charge{})
 }
 
 // post queues m. What cannot be queued is lost with the connection, or breaks it:

@@ -58,6 +58,10 @@ var (
 	ErrClosed = errors.New("the connection is closed")
 )
 
+// NoRoom reports whether err, of a Post, says that there was no room for the message. There
+// may be for a shorter one.
+func NoRoom(err error) bool { return errors.Is(err, ErrFull) || errors.Is(err, ErrBudget) }
+
 // outbox is what waits to be written: the lanes, the data held back by the other
 // end's window, and who waits for room in it.
 type outbox struct {

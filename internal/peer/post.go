@@ -360,6 +360,13 @@ func waitError(err error) error {
 	return wire.Errorf(wire.CodeCanceled, "the caller gave up while there was no room on the way").NotStarted()
 }
 
+// Queued returns how many bytes of a class wait to be written.
+func (c *Conn) Queued(class Class) int {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	return c.out.load[class]
+}
+
 // Progress returns how many messages there have been in the data stream, and how many of
 // them, from the first on, wait no more to be written.
 func (c *Conn) Progress() (placed, written uint64) {

@@ -362,3 +362,26 @@ func TestNearest(t *testing.T) {
 		t.Errorf("%q %q", a, b)
 	}
 }
+
+// An error in short has room wherever one has: it says what happened, to whom, and how it began.
+func TestBrief(t *testing.T) {
+	short := &Error{Code: CodeDown, Started: StartedNo, Message: "it panicked", Target: "tally", Command: "add", Death: &Death{Cause: CausePanic, Reason: "r", PID: 7, Final: true}}
+	if got := short.Brief(); !reflect.DeepEqual(got, short) {
+		t.Errorf("%+v is %+v", short, got)
+	}
+	for _, s := range []string{strings.Repeat("x", 5000), strings.Repeat("ü", 2000), strings.Repeat("\xffx", 2000)} {
+		lines := slices.Repeat([]string{s}, 100)
+		e := &Error{Code: CodeUnknownCommand, Started: StartedNo, Message: s, App: s, Target: s, Command: s, Path: lines,
+			Death: &Death{Cause: Cause(s), Reason: s, ExitCode: 1<<63 - 1, Signal: s, PID: 1<<63 - 1, Stderr: lines, Final: true}}
+		m := e.Brief().Frame(KindUndelivered, MaxID)
+		if m.Size() > MaxBrief {
+			t.Errorf("%.5q: %d bytes", s, m.Size())
+		}
+		if got := ParseError(over(t, m)); got.Code != e.Code || got.Started != StartedNo || len(got.Message) < 200 || got.Death == nil {
+			t.Errorf("%.5q: %+v", s, got)
+		}
+		if e.Message != s || len(e.Death.Stderr) != 100 {
+			t.Error("it was changed itself")
+		}
+	}
+}

@@ -42,6 +42,31 @@ func (e *Error) bound() {
 	}
 }
 
+// MaxBrief is how many bytes an error that is Brief has at most, as a Message.
+const MaxBrief = 1000
+
+// Brief returns e for who has no room for more than MaxBrief bytes: what happened, to whom, and
+// how the text begins.
+func (e *Error) Brief() *Error {
+	c := *e
+	c.Message, c.Path = clip(c.Message, 256), nil
+	c.App, c.Target, c.Command = clip(c.App, 64), clip(c.Target, 64), clip(c.Command, 128)
+	if c.Death != nil {
+		d := c.Death.Brief()
+		c.Death = &d
+	}
+	return &c
+}
+
+// Brief is as that of an Error.
+func (d Death) Brief() Death {
+	d.Cause, d.Reason, d.Signal, d.Stderr = Cause(clip(string(d.Cause), 64)), clip(d.Reason, 128), clip(d.Signal, 64), nil
+	return d
+}
+
+// clip is tell for what is not to grow by being mended.
+func clip(s string, n int) string { return tell(strings.ToValidUTF8(s, "\uFFFD"), n) }
+
 // ParseError reads the error in m, an error or an undelivered frame. It is never
 // nil: a body that cannot be decoded still leaves the code, and a code this
 // package does not know, from a newer peer, becomes CodeApp with App naming it.
