@@ -109,6 +109,17 @@ func (d *distant) call(id uint64, to string) {
 	}
 }
 
+// answers answers all calls it was sent, with one message of size bytes each.
+func (d *distant) answers(kind wire.Kind, size int) {
+	d.t.Helper()
+	for i, m := range d.of(wire.KindRequest) {
+		if i%100 == 0 {
+			synctest.Wait() // there is room for so many
+		}
+		d.post(peer.Reply, wire.Message{Kind: kind, ID: m.ID, Command: []byte(wire.CodeApp), Codec: wire.CodecRaw, Body: make([]byte, size)})
+	}
+}
+
 // lives reports whether its connection is not over, once all is quiet.
 func (d *distant) lives() bool {
 	synctest.Wait()

@@ -48,25 +48,32 @@ func (l *link) Forward(id uint64, m *wire.Message) {
 	}
 }
 
-// answer queues m, a reply or an error. A result for which there is no memory becomes an
-// error: who asked is told at once, instead of being cut off with all it has, or of somebody
-// else's results being thrown away.
+// answer queues m, a reply or an error. A result for which there is no room becomes an error, and
+// an error a shorter one: who asked is told at once, instead of being cut off with all it has, or
+// of somebody else's results being thrown away.
 func (s *session) answer(m *wire.Message) {
 	err := s.conn.Post(peer.Reply, m, peer.Charge{})
-	if errors.Is(err, peer.ErrBudget) && m.Kind == wire.KindReply {
-		e := unanswerable(err).Frame(wire.KindError, m.ID)
-		s.post(peer.Reply, &e)
+	if !peer.NoRoom(err) {
+		s.unposted(err)
 		return
 	}
-	s.unposted(err)
+	e := unanswerable(err)
+	if m.Kind == wire.KindError {
+		e = wire.ParseError(m)
+	}
+	short := e.Brief().Frame(wire.KindError, m.ID)
+	s.post(peer.Reply, &short)
 }
 
 // unanswerable is the error of a call whose result cannot be queued because of err.
 func unanswerable(err error) *wire.Error {
-	if errors.Is(err, peer.ErrBudget) {
+	switch {
+	case errors.Is(err, peer.ErrBudget):
 		e := errMemory(wire.StartedYes)
 		e.Message = "its result is not kept: " + e.Message
 		return e
+	case errors.Is(err, peer.ErrFull):
+		return wire.Errorf(wire.CodeOverloaded, "its result is not kept: too much that was asked for earlier waits to be read; ask for less at once").With(wire.StartedYes)
 	}
 	return wire.AsError(err, wire.CodeOverloaded).With(wire.StartedYes)
 }

@@ -325,9 +325,7 @@ func (m *Member) Fail(r *cell.Request, e *wire.Error, more bool) {
 	case r.ID == 0 && e.Started == wire.StartedNo:
 		c := *e
 		c.Command = r.Command
-		back := c.Frame(wire.KindUndelivered, 0)
-		back.Target = []byte(r.Sender)
-		_ = j.conn.PostAnd(peer.Reply, &back, peer.Charge{}, flushing(more)) // a lost connection is told by itself
+		j.say(wire.KindUndelivered, 0, r.Sender, &c, more)
 	case r.ID == 0:
 		m.log.Warn("a one-way message failed", "actor", j.cell.String(), "command", r.Command, "sender", r.Sender, "error", e.Message)
 	case r.Source == nil:
@@ -340,9 +338,20 @@ func (m *Member) Fail(r *cell.Request, e *wire.Error, more bool) {
 			c.Target = cmp.Or(j.cell.Name(), j.cell.AID())
 			e = &c
 		}
-		reply := e.Frame(wire.KindError, r.ID)
-		_ = j.conn.PostAnd(peer.Reply, &reply, peer.Charge{}, flushing(more))
+		j.say(wire.KindError, r.ID, "", e, more)
 	}
+}
+
+// say posts e, as a message of kind: in short, if there is no room for more.
+func (j *joined) say(kind wire.Kind, id uint64, target string, e *wire.Error, more bool) {
+	post := func(e *wire.Error) error {
+		m := e.Frame(kind, id)
+		m.Target = []byte(target)
+		return j.conn.PostAnd(peer.Reply, &m, peer.Charge{}, flushing(more))
+	}
+	if peer.NoRoom(post(e)) {
+		_ = post(e.Brief())
+	} // a lost connection is told by itself
 }
 
 // Ready says that the actor runs, with its first heartbeat.

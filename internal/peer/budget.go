@@ -94,12 +94,12 @@ func (b *Budget) part() int64 {
 	return max(least, min(most, b.limit/8/max(1, b.shares.Load())))
 }
 
-// trifle is how many bytes a reply may have and still be no worse than the error that
+// trifle is how many bytes an answer may have, framed, and still be no worse than the error that
 // would stand for it.
-const trifle = 512
+const trifle = frame.MaxHeader + wire.MaxBrief
 
 // allowsSmall is allows for what is refused only to who leaves much unread, and is then cut
-// off: errors, of which one can cause any number, and control.
+// off: short errors, of which one can cause any number, and control.
 func (b *Budget) allowsSmall(class Class, unread, n int) bool {
 	if b == nil || int64(unread+n) <= b.part() {
 		return true
@@ -231,7 +231,7 @@ func (p *purse) affords(class Class, m *wire.Message, size int) bool {
 	switch {
 	case p.budget == nil || class == Ordered:
 		return true
-	case class == Control, class == Reply && (m.Kind != wire.KindReply || size <= trifle):
+	case class == Control, class == Reply && size <= trifle:
 		return p.budget.allowsSmall(class, int(p.unread.Load()), size)
 	}
 	return p.budget.allows(p.holds(), size)

@@ -33,7 +33,7 @@ const (
 // message that is alone in its class is always taken. Zero fields have the default.
 type Limits struct {
 	Control  int // default 1 MiB
-	Reply    int // default 64 MiB
+	Reply    int // default 64 MiB; the last eighth is for what is no more than a trifle
 	Data     int // requests with somebody waiting; default 8 MiB
 	DataHard int // one-way requests; default 64 MiB
 }
@@ -133,22 +133,34 @@ func (o *outbox) direct(cost int) bool {
 // that grants more than is to be held here, in the outbox.
 func (o *outbox) free(cost int) bool { return o.direct(cost) && o.bounded(Data, cost, true) }
 
-// bounded reports whether a class has room for n more; data is what m is if class is Data.
-func (o *outbox) bounded(class Class, n int, oneWay bool) bool {
+// bounded reports whether a class has room for n more. favoured says that they are of what has
+// the most room in it.
+func (o *outbox) bounded(class Class, n int, favoured bool) bool {
 	limit := 0
 	switch class {
 	case Control:
 		limit = o.limits.Control
 	case Reply:
-		limit = o.limits.Reply
+		if limit = o.limits.Reply; !favoured {
+			limit -= limit / 8
+		}
 	case Data:
-		if limit = o.limits.Data; oneWay {
+		if limit = o.limits.Data; favoured {
 			limit = o.limits.DataHard
 		}
 	default:
 		return true
 	}
 	return o.load[class] == 0 || o.load[class]+n <= limit
+}
+
+// favoured reports whether m, which is n in its class, is of what has the most room there: data
+// that nobody waits for, and what is left to say where there was no room for an answer.
+func favoured(class Class, m *wire.Message, n int) bool {
+	if class == Reply {
+		return n <= trifle
+	}
+	return m.Flags&wire.FlagOneWay != 0
 }
 
 // single returns m as the only frame of a chunk.
@@ -287,7 +299,7 @@ func (c *Conn) roomLocked(class Class, n int, m *wire.Message, size int) (owed d
 	o := &c.out
 	room := func() error {
 		switch {
-		case !o.bounded(class, n, m.Flags&wire.FlagOneWay != 0):
+		case !o.bounded(class, n, favoured(class, m, n)):
 			return ErrFull
 		case !c.purse.affords(class, m, size):
 			return ErrBudget

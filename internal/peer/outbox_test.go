@@ -23,7 +23,10 @@ func TestFull(t *testing.T) {
 		limit int
 	}{
 		{"control", Control, &wire.Message{Kind: wire.KindNotify, Body: make([]byte, size)}, limits.Control},
-		{"reply", Reply, &wire.Message{Kind: wire.KindReply, ID: 1, Body: make([]byte, size)}, limits.Reply},
+		{"reply", Reply, &wire.Message{Kind: wire.KindReply, ID: 1, Body: make([]byte, size)}, limits.Reply - limits.Reply/8},
+		{"error", Reply, &wire.Message{Kind: wire.KindError, ID: 1, Body: make([]byte, size)}, limits.Reply - limits.Reply/8},
+		{"short reply", Reply, &wire.Message{Kind: wire.KindReply, ID: 1, Body: make([]byte, size/2)}, limits.Reply},
+		{"short error", Reply, &wire.Message{Kind: wire.KindError, ID: 1, Body: make([]byte, size/2)}, limits.Reply},
 		{"call", Data, request("c", size), limits.Data},
 		{"one-way", Data, oneWay("c", size), limits.DataHard},
 	} {

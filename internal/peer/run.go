@@ -311,7 +311,7 @@ func (c *Conn) PostReplies(replies []wire.Message) (n int) {
 		m := &replies[i]
 		size, failed := c.check(m)
 		whole := frame.BinaryHeaderSize(size) + size
-		if failed != nil || o.refusal() != nil || !o.bounded(Reply, whole, false) || !c.purse.affords(Reply, m, size) {
+		if failed != nil || o.refusal() != nil || !o.bounded(Reply, whole, favoured(Reply, m, whole)) || !c.purse.affords(Reply, m, size) {
 			return i
 		}
 		o.appendFrame(Reply, m, size, Charge{})
