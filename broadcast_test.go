@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -147,4 +149,31 @@ func TestToAllOverRestarts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestToAllInVain: a message to all comes back from each who cannot take it, however little its sender has sent.
+func TestToAllInVain(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 3})
+		var back []string
+		sender := &actor.Kind[actor.None]{Name: "sender", Undelivered: func(_ actor.None, _ context.Context, e *actor.Error) {
+			back = append(back, e.Target)
+		}}
+		m := arb.Join(sender, actor.JoinOptions{})
+		nonsense := actor.NewCommand[string, actor.None]("nonsense", actor.NoAck())
+		if err := nonsense.Send(m.Context(ctx), actor.To("web/*"), "hello"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := actor.Ping.Call(m.Context(ctx), actor.To("web/1"), actor.None{}); err != nil {
+			t.Fatalf("its sender has ended: %v, %v", err, m.Err())
+		}
+		if slices.Sort(back); !slices.Equal(back, []string{"web/1", "web/2", "web/3"}) {
+			t.Errorf("it came back from %q", back)
+		}
+		if n := len(arb.DeadLetters()); n != 3 {
+			t.Errorf("%d dead letters, want one for each", n)
+		}
+	})
 }

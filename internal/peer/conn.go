@@ -65,6 +65,7 @@ type Conn struct {
 	limit      int           // bytes of a message we send
 	offered    wire.Features // by the hello of the other end
 	xoff       bool          // the other end heeds xoff
+	guest      bool          // the other end has said hello, and is one actor
 	backlogged total         // what is charged to its window and to a Backlog
 
 	// Held, if set before use, reports whether no messages are to go to target for now: who

@@ -78,7 +78,7 @@ func (c *Conn) AwaitHello(ctx context.Context) (*wire.Hello, error) {
 	c.out.mu.Lock()
 	c.out.window = h.Inbox
 	c.out.mu.Unlock()
-	c.offered = h.Features
+	c.offered, c.guest = h.Features, true
 	return h, nil
 }
 
