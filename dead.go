@@ -163,8 +163,7 @@ func (a *Arbiter) undelivered(sender, target string, e *wire.Error) {
 	switch {
 	case from == nil:
 	case from.session != nil:
-		from.session.unposted(from.session.tell(wire.KindUndelivered, 0, e))
-		from.session.conn.FlushSoon()
+		from.session.cameBack(e)
 	case from.cell.Spec().Undelivered != nil:
 		from.cell.PostUndelivered(e)
 	}

@@ -66,6 +66,7 @@ type sessionCounts struct {
 	read    atomic.Uint64
 	refused atomic.Uint64 // calls that reached no target
 	letters atomic.Uint64 // likewise one-way messages
+	back    atomic.Uint64 // one-way messages it was to be told of that came back
 }
 
 // maxWatches is how many actors one may watch at a time.
@@ -152,6 +153,16 @@ func (s *session) tell(kind wire.Kind, id uint64, e *wire.Error) error {
 	}
 	m := e.Brief().Frame(kind, id)
 	return s.conn.Post(peer.Reply, &m, peer.Charge{})
+}
+
+// cameBack tells this session's actor of a message of its that reached no handler, if there is
+// room for that: it is a dead letter all the same. Nor is it told of more than it has sent: who
+// sends messages back may name anybody as their sender, and nobody notes whose each one was.
+func (s *session) cameBack(e *wire.Error) {
+	if s.counts.back.Add(1) <= s.counts.read.Load() {
+		_ = s.tell(wire.KindUndelivered, 0, e)
+		s.conn.FlushSoon()
+	}
 }
 
 // post queues m. What cannot be queued is lost with the connection, or breaks it:

@@ -155,10 +155,11 @@ func (o *outbox) bounded(class Class, n int, favoured bool) bool {
 }
 
 // favoured reports whether m, which is n in its class, is of what has the most room there: data
-// that nobody waits for, and what is left to say where there was no room for an answer.
+// that nobody waits for, and what is left to say where there was no room for an answer. What
+// comes back is none of these: others decide how much it is.
 func favoured(class Class, m *wire.Message, n int) bool {
 	if class == Reply {
-		return n <= trifle
+		return n <= trifle && m.Kind != wire.KindUndelivered
 	}
 	return m.Flags&wire.FlagOneWay != 0
 }

@@ -27,6 +27,7 @@ func TestFull(t *testing.T) {
 		{"error", Reply, &wire.Message{Kind: wire.KindError, ID: 1, Body: make([]byte, size)}, limits.Reply - limits.Reply/8},
 		{"short reply", Reply, &wire.Message{Kind: wire.KindReply, ID: 1, Body: make([]byte, size/2)}, limits.Reply},
 		{"short error", Reply, &wire.Message{Kind: wire.KindError, ID: 1, Body: make([]byte, size/2)}, limits.Reply},
+		{"short undelivered", Reply, &wire.Message{Kind: wire.KindUndelivered, Body: make([]byte, size/2)}, limits.Reply - limits.Reply/8},
 		{"call", Data, request("c", size), limits.Data},
 		{"one-way", Data, oneWay("c", size), limits.DataHard},
 	} {
