@@ -284,20 +284,17 @@ func (i *incarnation) processSpec() (*proc.Spec, error) {
 	} else {
 		spec.Path, spec.Args = i.args.Run[0], i.args.Run[1:]
 	}
-	if i.slot != nil {
-		i.slot.furnish(spec)
-	}
 	spec.Env = append(spec.Env, i.args.Env...)
+	if i.slot != nil {
+		i.slot.furnish(spec) // last: what is its own counts
+	}
 	return spec, nil
 }
 
 // childEnv is the environment env of a child, with what tells it what it is.
 func (a *Arbiter) childEnv(i *incarnation, env []string, fd int, token string) []string {
 	own := []string{actor.EnvFD, envKind, actor.EnvToken, actor.EnvAddr, envName}
-	env = slices.DeleteFunc(env, func(v string) bool {
-		name, _, _ := strings.Cut(v, "=")
-		return slices.Contains(own, name)
-	})
+	env = slices.DeleteFunc(env, func(v string) bool { return slices.Contains(own, proc.Variable(v)) })
 	env = append(env, envName+"="+i.label())
 	if !i.args.Silent {
 		env = append(env, fmt.Sprintf("%s=%d", actor.EnvFD, fd))

@@ -326,14 +326,14 @@ func (i *incarnation) startPulsar() error {
 		argv = append(argv, fill.Replace(word))
 	}
 	spec.Path, spec.Args = argv[0], argv[1:]
+	spec.Env = slices.DeleteFunc(spec.Env, func(v string) bool {
+		return strings.HasPrefix(proc.Variable(v), "ARBITER_") // it is not asked to join in another way
+	})
+	spec.Env = append(spec.Env, i.args.Env...)
 	if i.slot != nil {
 		i.slot.furnish(spec)
 	}
-	spec.Env = slices.DeleteFunc(spec.Env, func(v string) bool {
-		name, _, _ := strings.Cut(v, "=")
-		return strings.HasPrefix(name, "ARBITER_") // it is not asked to join in another way
-	})
-	spec.Env = append(append(spec.Env, envName+"="+i.label()), i.args.Env...)
+	spec.Env = append(spec.Env, envName+"="+i.label())
 	g.expect(i)
 	if err := i.launch(spec); err != nil {
 		g.forget(i)

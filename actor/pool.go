@@ -37,7 +37,8 @@ type PoolArgs struct {
 	// An inspection says what they came to: port 0 is a free one.
 	Bind []string `cbor:"bind,omitempty" json:"bind,omitempty"`
 	// WorkerEnv is the environment in which workers differ: {index} is the number of
-	// the slot, from 1, {index0} from 0, {slot} its name, {pool} the pool's.
+	// the slot, from 1, {index0} from 0, {slot} its name, {pool} the pool's. It counts
+	// where Worker.Env says otherwise.
 	WorkerEnv []string `cbor:"workerEnv,omitempty" json:"workerEnv,omitempty"`
 	// Recycle says when a worker is replaced though nothing is wrong with it.
 	Recycle Recycle `cbor:"recycle,omitzero" json:"recycle,omitzero"`

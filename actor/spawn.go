@@ -30,7 +30,7 @@ type SpawnArgs struct {
 
 	Run []string `cbor:"run,omitempty" json:"run,omitempty"` // the program and its arguments
 	Dir string   `cbor:"dir,omitempty" json:"dir,omitempty"` // where a process runs; default: where the arbiter does
-	Env []string `cbor:"env,omitempty" json:"env,omitempty"` // "KEY=value", in addition to the arbiter's own environment
+	Env []string `cbor:"env,omitempty" json:"env,omitempty"` // "KEY=value", added to the arbiter's own environment, or in place of what that says
 	// Silent says that the program speaks no protocol: it is started, watched,
 	// stopped and restarted, but messages for it have nowhere to go.
 	Silent bool    `cbor:"silent,omitempty" json:"silent,omitempty"`
@@ -105,7 +105,8 @@ func Silent() SpawnOption { return func(a *SpawnArgs) { a.Silent = true } }
 // Dir is where the process runs.
 func Dir(dir string) SpawnOption { return func(a *SpawnArgs) { a.Dir = dir } }
 
-// Env adds to the environment of the process: "KEY=value".
+// Env sets variables in the environment of the process, "KEY=value": in place of what
+// the arbiter's own says of them. Those that the arbiter sets itself it does not change.
 func Env(env ...string) SpawnOption {
 	return func(a *SpawnArgs) { a.Env = append(a.Env, env...) }
 }

@@ -30,7 +30,7 @@ why. A second interrupt ends it at once.
 The program may be any: it is started, watched, and started again when it fails. Lines
 it prints come out here, after the name of the worker. With --messages it speaks the
 protocol of actors, and takes messages. In each worker ARBITER_NAME is its name;
---env and --worker-env add to its environment.`,
+--env and --worker-env set variables in its environment.`,
 		Example: `  $0 run -w 4 -- python3 server.py
   $0 run --name web -w 4 -b :8080 -- ./server    # inherits the socket, as LISTEN_FDS says
   $0 run -w 2 --worker-env 'PORT=800{index}' --memory 512MiB -- node app.js
@@ -57,7 +57,7 @@ protocol of actors, and takes messages. In each worker ARBITER_NAME is its name;
 	f.Var(&flag[string]{&p.args.Worker.StopSignal, parseSignal, "SIGNAL"}, "stop-signal", "what asks the program to stop (default TERM)")
 	f.Var(&flag[time.Duration]{&p.args.Worker.Grace, parseDuration("grace"), "TIME"}, "grace", "how long it may take to stop before it is killed (default 5s)")
 
-	f.StringArrayVarP(&p.args.Worker.Env, "env", "e", nil, "add `NAME=value` to the environment; may be repeated")
+	f.StringArrayVarP(&p.args.Worker.Env, "env", "e", nil, "set `NAME=value` in the environment; may be repeated")
 	f.StringArrayVar(&p.args.WorkerEnv, "worker-env", nil, "likewise `NAME=value`, with {index} from 1, {index0} from 0, {slot} and {pool} replaced")
 	f.StringVar(&p.args.Worker.Dir, "cwd", "", "run the program in `DIR`")
 	f.StringVar(&p.user, "user", "", "run the program as `USER[:GROUP]`, by name or number; takes privilege")

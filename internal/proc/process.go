@@ -74,7 +74,7 @@ func startAs(s *Spec, m *member) (*Process, error) {
 	if err != nil {
 		return nil, s.explain(path, err)
 	}
-	handle, err := m.start(p, s, &launch{path: path, argv: s.argv(), env: s.Env, dir: s.Dir, files: files.child})
+	handle, err := m.start(p, s, &launch{path: path, argv: s.argv(), env: lastOfEach(s.Env), dir: s.Dir, files: files.child})
 	files.closeChild()
 	if err != nil {
 		files.closeOurs()

@@ -56,6 +56,35 @@ func TestExit(t *testing.T) {
 	}
 }
 
+// TestEnvironment: of a variable that is set twice the process sees the last, and only
+// that, by every way of starting.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("PROC_TEST_OURS", "here")
+	f := family(t, FamilyOptions{})
+	for _, s := range []Spec{{Path: "env"}, prepared(Spec{Path: "env"})} {
+		s.Env = []string{"PATH=" + os.Getenv("PATH"), "A=1", "B=", "A=2", "no variable", "B=x=y", "AA=3"}
+		_, lines := runIn(t, f, s)
+		want := []string{"PATH=" + os.Getenv("PATH"), "A=2", "no variable", "B=x=y", "AA=3", EnvInstance + "=" + f.marker}
+		if !slices.Equal(lines, want) {
+			t.Errorf("it has %q, want %q", lines, want)
+		}
+	}
+	s := shell(`echo "$PROC_TEST_OURS"`)
+	var said string
+	s.Stdout = func(line []byte) { said = string(line) }
+	if run(t, s); said != "here" {
+		t.Errorf("without an environment of its own it has %q, want ours", said)
+	}
+}
+
+func TestVariable(t *testing.T) {
+	for v, want := range map[string]string{"A=1": "A", "A=": "A", "=C:=C:": "=C:", "A=b=c": "A", "": "", "=": "", "A": "", "=x": ""} {
+		if got := Variable(v); got != want {
+			t.Errorf("the name of %q is %q, want %q", v, got, want)
+		}
+	}
+}
+
 func TestExitIsUnknownBefore(t *testing.T) {
 	p := start(t, program("sleep"))
 	if e := p.Exit(); e.Code != -1 || e.Signal != "" {

@@ -19,7 +19,7 @@ type Spec struct {
 	Path  string   // the program; without a separator it is looked up in PATH, if relative it is so to Dir
 	Args  []string // its arguments, without argv[0]
 	Argv0 string   // argv[0]; default: Path
-	Env   []string // "KEY=value"; nil: our own environment
+	Env   []string // "KEY=value", of each name the last one counts; nil: our own environment
 	Dir   string   // where it runs; default: where we do
 
 	// Socket becomes descriptor 3 of the process, or the first after those of
