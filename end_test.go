@@ -166,3 +166,17 @@ func TestLastLineOfAStop(t *testing.T) {
 		}
 	}
 }
+
+// TestInterrupt: an interrupt of the terminal's does not end an actor in a process of its
+// own, and does end what that has started.
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	v := w.spawn(Victim, actor.Process())
+	if err := syscall.Kill(w.inspect(t, v).Info.PID, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := Do.Call(w.ctx, v, "sh -c 'kill -INT $$; exit 7'; echo $?"); code != "130" || err != nil {
+		t.Errorf("a program it has started, and interrupted, ended with %q, %v; want 130", code, err)
+	}
+}

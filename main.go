@@ -60,8 +60,9 @@ func runChild(name string, kinds []actor.Behaviour) int {
 			return exitUsage
 		}
 	}
-	// A terminal's interrupt is for the arbiter, which then stops its children.
-	signal.Ignore(os.Interrupt)
+	// A terminal's interrupt is for the arbiter, which then stops its children. It is taken,
+	// not ignored: what is ignored, programs that the actor starts inherit.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	for _, k := range kinds {
 		if k.KindName() != name {
 			continue
