@@ -196,6 +196,58 @@ func TestPoolGivesUp(t *testing.T) {
 	})
 }
 
+// TestPoolGivesUpAgain: of a pool that was given up, and of which a part was started by
+// hand, that part is given up, too, when all of it fails: who was not started is no reason
+// to go on.
+func TestPoolGivesUpAgain(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		newPool(t, ctx, arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 3, Worker: actor.SpawnArgs{Restart: &supervise.Policy{MaxCrashes: 2, Jitter: -1}}})
+		crash := func(names ...string) {
+			t.Helper()
+			for range 2 {
+				for _, name := range names {
+					if _, err := poolPanic.Call(ctx, actor.To(name), actor.None{}); !errors.Is(err, actor.ErrDown) {
+						t.Fatal(err)
+					}
+				}
+			}
+			synctest.Wait()
+		}
+		start := func(name string) {
+			t.Helper()
+			if _, err := actor.StartActor.Call(ctx, actor.Arbiter, actor.To(name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		states := func() string {
+			var all []string
+			for _, i := range ps(t, ctx) {
+				if strings.HasPrefix(i.Name, "web/") {
+					all = append(all, i.State)
+				}
+			}
+			return strings.Join(all, " ")
+		}
+		crash("web/1", "web/2", "web/3")
+		if got := states(); got != "failed failed failed" {
+			t.Fatalf("they are %s", got)
+		}
+		start("web/2")
+		crash("web/2")
+		if got := states(); got != "failed failed failed" {
+			t.Errorf("after web/2 alone was started, and failed again, they are %s", got)
+		}
+		start("web/1")
+		start("web/3")
+		crash("web/1")
+		time.Sleep(time.Second)
+		if got := states(); got != "running failed running" {
+			t.Errorf("while web/3 is well they are %s", got)
+		}
+	})
+}
+
 // TestPoolGivesUpOnWaiting: who only waited to be started when the supervisor gave up
 // has failed, too, and what is told of it is how it really ended.
 func TestPoolGivesUpOnWaiting(t *testing.T) {

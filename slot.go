@@ -201,9 +201,11 @@ func (i *incarnation) embryoless() bool {
 	return i.embryo == nil
 }
 
-// rest leaves the slot empty. row.mu is held.
+// rest leaves the slot empty, and out of the group until it is started: as one that does
+// not fail it would keep the others from being given up. row.mu is held.
 func (s *slot) rest(status, reason string) {
 	s.status, s.reason = status, reason
+	s.row.group.Forget(s.name)
 	if s.timer != nil {
 		s.timer.Stop()
 		s.timer = nil
