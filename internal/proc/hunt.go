@@ -11,6 +11,7 @@ type entry struct {
 	pid, parent, group, session int
 	start                       uint64 // when it was started, in the system's own unit: with pid it names a process for ever
 	zombie                      bool
+	headless                    bool // it lives, but not its first thread
 }
 
 // hunt ends everything of a family.
@@ -73,7 +74,7 @@ func doomed(all []entry, h *hunt) (found []entry) {
 	ours := make(map[int]bool)
 	for _, e := range all {
 		if !slices.Contains(h.spare, e.pid) {
-			ours[e.pid] = h.knows(e, there) || !e.zombie && h.instance != "" && hasInstance(e.pid, h.instance)
+			ours[e.pid] = h.knows(e, there) || !e.zombie && h.instance != "" && hasInstance(e, h.instance)
 		}
 	}
 	// Whose parent is ours is ours, and so is who is in a group or session that one

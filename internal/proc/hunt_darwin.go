@@ -42,7 +42,7 @@ func startNow() uint64 {
 }
 
 // hasInstance does not know: the environment of a process is not shown.
-func hasInstance(int, string) bool { return false }
+func hasInstance(entry, string) bool { return false }
 
 // endProcess kills e. Between the look at its start and the signal another could
 // get its pid.

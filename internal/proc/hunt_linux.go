@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -49,7 +50,12 @@ func parseEntry(pid int, stat string) (e entry, err error) {
 		return e, fmt.Errorf("process %d: its stat is %q", pid, stat)
 	}
 	e.pid = pid
-	e.zombie = f[statState] == "Z" || f[statState] == "X"
+	if f[statState] == "Z" || f[statState] == "X" {
+		// So looks one, too, of which only the first thread has ended (pthread_exit in
+		// main), and the others go on.
+		e.headless = f[statThreads] != "0" && f[statThreads] != "1"
+		e.zombie = !e.headless
+	}
 	for i, to := range []*int{&e.parent, &e.group, &e.session} { // one after the other
 		if *to, err = strconv.Atoi(f[statParent+i]); err != nil {
 			return e, err
@@ -75,10 +81,21 @@ func startNow() uint64 {
 	return uint64(now.Nano()) / uint64(tick)
 }
 
-// hasInstance reports whether the environment that pid was started with names
+// hasInstance reports whether the environment that e was started with names
 // instance. Another user's is shown to root only.
-func hasInstance(pid int, instance string) bool {
-	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
+func hasInstance(e entry, instance string) bool {
+	dir := "/proc/" + strconv.Itoa(e.pid)
+	if !e.headless {
+		return namesInstance(dir+"/environ", instance)
+	}
+	// It is shown by the threads that live.
+	tasks, _ := os.ReadDir(dir + "/task")
+	return slices.ContainsFunc(tasks, func(t os.DirEntry) bool { return namesInstance(dir+"/task/"+t.Name()+"/environ", instance) })
+}
+
+// namesInstance reports whether the environment in that file names instance.
+func namesInstance(file, instance string) bool {
+	f, err := os.Open(file)
 	if err != nil {
 		return false
 	}

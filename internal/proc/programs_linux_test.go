@@ -5,14 +5,36 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // morePrograms returns those that take Linux.
 func morePrograms() map[string]func(args []string) {
-	return map[string]func(args []string){"eat": eat, "runaway": runaway, "forker": forker, "arbiter": arbiter}
+	return map[string]func(args []string){"eat": eat, "runaway": runaway, "forker": forker, "arbiter": arbiter, "headless": headless}
+}
+
+// headless ends its first thread, and goes on.
+func headless([]string) {
+	fmt.Println("ready", os.Getpid())
+	time.AfterFunc(time.Minute, func() { os.Exit(0) })
+	for {
+		done := make(chan struct{})
+		go func() { // until it is the first thread that this is run by
+			runtime.LockOSThread()
+			if unix.Gettid() == unix.Getpid() {
+				_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
+			}
+			defer runtime.UnlockOSThread()
+			close(done)
+		}()
+		<-done
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // eat holds as many MiB of memory as it is told, and says so.
