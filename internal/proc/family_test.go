@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -201,6 +202,20 @@ func TestUser(t *testing.T) {
 	s.User = &User{UID: 1234, GID: 2345, Groups: []int{3456}}
 	e, lines := runIn(t, f, s)
 	if e.Code != 0 || !slices.Equal(lines, []string{"1234", "2345", "2345 3456"}) {
+		t.Errorf("exit %+v, %q", e, lines)
+	}
+}
+
+// TestUserOpensItsOutput: as programs do that are told to write to the file /dev/stdout.
+func TestUserOpensItsOutput(t *testing.T) {
+	if os.Getuid() != 0 || runtime.GOOS != "linux" {
+		t.Skip("to be another user takes root, and the owner of a pipe can be changed on Linux only")
+	}
+	f := family(t, FamilyOptions{})
+	s := shell("echo said > /dev/stdout; echo failed > /dev/stderr")
+	s.User = &User{UID: 1234, GID: 2345}
+	e, lines := runIn(t, f, s)
+	if e.Code != 0 || !slices.Equal(lines, []string{"said"}) || !slices.Equal(e.Tail, []string{"failed"}) {
 		t.Errorf("exit %+v, %q", e, lines)
 	}
 }

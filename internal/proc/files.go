@@ -52,6 +52,11 @@ func openFiles(s *Spec, tail *tail) (f *files, err error) {
 		}
 		f.child, f.close = append(f.child, w), append(f.close, w)
 		f.pumps = append(f.pumps, &pump{r: r, lines: lines{emit: emit}})
+		if u := s.User; u != nil {
+			// Or it could not open /dev/stdout and /dev/stderr, which are these. Not every
+			// system can change the owner of a pipe.
+			_ = w.Chown(u.UID, u.GID)
+		}
 	}
 	for _, file := range s.Listen {
 		// The file itself would be put into blocking mode by its start, and with it
