@@ -9,7 +9,6 @@ import (
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/peer"
-	"github.com/arbiter-go/arbiter/internal/proc"
 )
 
 // journal keeps the last lines that processes have printed: of each actor by
@@ -43,10 +42,9 @@ const (
 	journalShare = 8   // of the budget of memory an eighth is its part, at most
 )
 
+// add keeps a line, as it is: whether one that begins with proc.Continued is a piece of the
+// line before, or was printed so, is not known here.
 func (j *journal) add(label, stream string, text []byte) {
-	if rest, ok := strings.CutPrefix(string(text[:min(len(text), journalLine+len(proc.Continued))]), proc.Continued); ok {
-		text = []byte(rest)
-	}
 	line := actor.LogLine{Time: time.Now(), Actor: label, Stream: stream, Text: strings.ToValidUTF8(string(text[:min(len(text), journalLine)]), "�")}
 	j.mu.Lock()
 	defer j.mu.Unlock()

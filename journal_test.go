@@ -2,10 +2,31 @@ package arbiter
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/proc"
 )
+
+// TestJournalKeepsLinesAsTheyAre: also what begins as the pieces of a long line do, which are
+// marked so.
+func TestJournalKeepsLinesAsTheyAre(t *testing.T) {
+	var j journal
+	for _, text := range []string{"… and then", proc.Continued, strings.Repeat("x", proc.MaxLine), proc.Continued + "xxx"} {
+		j.add("a", "stdout", []byte(text))
+	}
+	out, _ := j.since(actor.LogsArgs{})
+	var got []string
+	for _, l := range out.Lines {
+		got = append(got, l.Text)
+	}
+	want := []string{"… and then", proc.Continued, strings.Repeat("x", journalLine), proc.Continued + "xxx"}
+	if !slices.Equal(got, want) {
+		t.Errorf("it keeps %.40q, want %.40q", got, want)
+	}
+}
 
 // TestJournalForgets: who reads on is told that something is missing, of a page that
 // was cut and of one that was given up.

@@ -149,7 +149,8 @@ type LogLines struct {
 	Lost  uint64    `cbor:"lost,omitempty" json:"lost,omitempty"` // of how many actors lines after Since are no longer kept, at least
 }
 
-// LogLine is a line that a process printed.
+// LogLine is a line that a process printed. One of more than 64 KiB comes as several, of
+// which all but the first begin with "… ".
 type LogLine struct {
 	Seq    uint64    `cbor:"seq" json:"seq"`
 	Time   time.Time `cbor:"time" json:"time"`
