@@ -5,10 +5,13 @@ package arbiter_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -179,4 +182,72 @@ func TestInterrupt(t *testing.T) {
 	if code, err := Do.Call(w.ctx, v, "sh -c 'kill -INT $$; exit 7'; echo $?"); code != "130" || err != nil {
 		t.Errorf("a program it has started, and interrupted, ended with %q, %v; want 130", code, err)
 	}
+}
+
+// A program that hears signals, but no words; it leaves a file in its own time.
+func init() {
+	acts["wordless"] = func(file string) {
+		terminated := make(chan os.Signal, 1)
+		signal.Notify(terminated, syscall.SIGTERM)
+		inherited("wordless")
+		<-terminated
+		<-time.After(200 * time.Millisecond)
+		_ = os.WriteFile(file, nil, 0o600)
+	}
+}
+
+// TestTerminatedBehindAWrapper: the SIGTERM of a stop that takes long comes through a shell
+// to the program it has started.
+func TestTerminatedBehindAWrapper(t *testing.T) {
+	t.Parallel()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	arb, err := arbiter.Start(t.Context(), arbiter.Options{Name: "test", Output: io.Discard, Logger: quiet, StopTimeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := t.TempDir() + "/terminated"
+	if _, err := arb.SpawnProgram(t.Context(), "sh", []string{"-c", `"$0"; exit 3`, exe}, actor.Env(envActs+"=wordless", envExtra+"="+file), actor.Grace(time.Hour)); err != nil {
+		t.Error(err)
+	}
+	if err := arb.Stop(context.Background()); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("the program was not let finish: %v", err)
+	}
+}
+
+// TestStopOfAWrapper: the program that a shell was started to start, and does not pass its
+// signals on to, has its grace, too. What outlives that is killed, and that is told.
+func TestStopOfAWrapper(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	start := func(script string, o ...actor.SpawnOption) actor.Ref {
+		t.Helper()
+		ref, err := w.arb.SpawnProgram(w.ctx, "sh", []string{"-c", `sh -c "$0"; exit 3`, script}, append(o, actor.Silent())...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is ready", func() bool { return len(w.inspect(t, ref).Lines) > 0 })
+		return ref
+	}
+	ref := start(`trap 'sleep 0.2; echo bye; exit' TERM; echo ready; while :; do sleep 0.01; done`)
+	if d, err := actor.StopActor.Call(w.ctx, actor.Arbiter, ref); err != nil || d.Cause != actor.CauseStopped {
+		t.Errorf("stop: %+v, %v", d, err)
+	}
+	if lines := w.inspect(t, ref).Lines; lines[len(lines)-1].Text != "bye" {
+		t.Errorf("the program was not let finish: %+v", lines)
+	}
+	ref = start(`trap '' TERM; echo $$; while :; do sleep 0.01; done`, actor.Grace(200*time.Millisecond))
+	pid, err := strconv.Atoi(w.inspect(t, ref).Lines[0].Text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := actor.StopActor.Call(w.ctx, actor.Arbiter, ref); err != nil || d.Cause != actor.CauseHung {
+		t.Errorf("stop of who does not: %+v, %v", d, err)
+	}
+	eventually(t, "it is gone", func() bool { return !alive(pid) })
 }

@@ -14,24 +14,32 @@ import (
 	"github.com/arbiter-go/arbiter/supervise"
 )
 
+// inherited has a program of these tests say hello over the socket it was given, and that
+// it is ready.
+func inherited(kind string, commands ...any) (*puppet, *frame.Reader) {
+	fd, err := strconv.Atoi(os.Getenv(actor.EnvFD))
+	if err != nil {
+		panic(err)
+	}
+	c, err := net.FileConn(os.NewFile(uintptr(fd), "socket"))
+	if err != nil {
+		panic(err)
+	}
+	p := &puppet{c: c}
+	p.say(map[string]any{"command": "hello", "kind": kind, "commands": append([]any{}, commands...)})
+	frames := frame.NewReader(c, frame.Options{TextUTF8: true, Limit: 1 << 20})
+	if _, err := p.read(frames); err != nil {
+		panic(err)
+	}
+	p.say(map[string]any{"command": "notify"})
+	return p, frames
+}
+
 // A program that crashes as soon as it is ready, and says in its goodbye whatever it
 // likes.
 func init() {
 	acts["liar"] = func(cause string) {
-		fd, err := strconv.Atoi(os.Getenv(actor.EnvFD))
-		if err != nil {
-			panic(err)
-		}
-		c, err := net.FileConn(os.NewFile(uintptr(fd), "socket"))
-		if err != nil {
-			panic(err)
-		}
-		p := &puppet{c: c}
-		p.say(map[string]any{"command": "hello", "kind": "liar", "commands": []any{}})
-		if _, err := p.read(frame.NewReader(c, frame.Options{TextUTF8: true, Limit: 1 << 20})); err != nil {
-			panic(err)
-		}
-		p.say(map[string]any{"command": "notify"})
+		p, _ := inherited("liar")
 		p.goodbye(map[string]any{"cause": cause})
 		os.Exit(3)
 	}

@@ -41,7 +41,7 @@ func silentProgram(i *incarnation) *cell.Spec {
 		},
 		Stopping: func(p *program, ctx context.Context) {
 			sig, _ := signalNamed(i.args.StopSignal)
-			if err := p.process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			if err := p.process.Stop(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 				i.arb.log.Warn("a program could not be asked to stop", "actor", i.label(), "signal", sig, "error", err)
 			}
 			select {

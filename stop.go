@@ -172,7 +172,7 @@ func terminate(all []*incarnation) (left []*incarnation) {
 		}
 		left = append(left, i)
 		if p := i.process.Load(); p != nil {
-			_ = p.Signal(sig) // if it fails, the kill that follows does not
+			_ = p.Stop(sig) // if it fails, the kill that follows does not
 		}
 	}
 	return left

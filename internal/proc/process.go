@@ -43,9 +43,10 @@ type Process struct {
 	done   chan struct{} // closed by watch when its output has been read, too
 
 	mu     sync.Mutex
-	reaped bool // it is being, or was, reaped: its pid and its group's may be another's
-	killed bool // by Kill
-	exit   Exit // without the tail
+	reaped bool      // it is being, or was, reaped: its pid and its group's may be another's
+	killed bool      // by Kill
+	asked  os.Signal // by Stop; nil: it was not
+	exit   Exit      // without the tail
 }
 
 // Start starts the process that s describes. It returns when the program is
@@ -118,7 +119,8 @@ func (p *Process) watch(handle *os.File, pumps []*pump) {
 // PID returns the process's id. After Exited it may be another's.
 func (p *Process) PID() int { return p.os.Pid }
 
-// Exited is closed as soon as the process has ended and was reaped.
+// Exited is closed as soon as the process has ended and was reaped: see Stop for when that
+// may take longer.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
 // Done is closed when the process was reaped and its output has been read and
@@ -145,6 +147,17 @@ func (p *Process) Tail() []string { return p.tail.lines() }
 // that it cannot reach a process that got the same pid later. It returns
 // os.ErrProcessDone if the process has been reaped.
 func (p *Process) Signal(s os.Signal) error { return p.os.Signal(s) }
+
+// Stop is Signal for who asks the process to end, and then waits for Exited for as long as
+// it likes, and calls Kill. If the process ends and others of its group go on, they are
+// sent s, too (Linux), and it has not exited before they have, or Kill was called: a shell
+// that was started to start a server ends by a signal, and does not pass it on.
+func (p *Process) Stop(s os.Signal) error {
+	p.mu.Lock()
+	p.asked = s // first: it may end at once
+	p.mu.Unlock()
+	return p.Signal(s)
+}
 
 // Kill ends the process and its process group at once (SIGKILL), and with a cgroup
 // of its own every descendant. It does not wait for that: Exited does. If the

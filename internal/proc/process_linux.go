@@ -3,7 +3,9 @@ package proc
 import (
 	"errors"
 	"os"
+	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,6 +59,9 @@ func (p *Process) reap(pidfd *os.File) (*os.ProcessState, error) {
 		// os.Process has a duplicate, which shares the mode, and waits on it.
 		_ = unix.SetNonblock(int(pidfd.Fd()), false)
 	}
+	if err == nil {
+		p.awaitGroup()
+	}
 	p.mu.Lock()
 	if err == nil {
 		_ = killGroup(p.os.Pid)
@@ -65,6 +70,36 @@ func (p *Process) reap(pidfd *os.File) (*os.ProcessState, error) {
 	p.reaped = true // from here on Kill leaves the group alone
 	p.mu.Unlock()
 	return p.os.Wait()
+}
+
+// maxGroupPause is between two looks at what is left of a group, at most: to look is to
+// read of every process there is.
+const maxGroupPause = 100 * time.Millisecond
+
+// awaitGroup passes what the process was asked by Stop, if it was, on to those of its
+// group that it has left, and waits until they have ended, or Kill was called.
+func (p *Process) awaitGroup() {
+	passed := false
+	for pause := huntPause; ; pause = min(2*pause, maxGroupPause) {
+		p.mu.Lock()
+		asked, killed := p.asked, p.killed
+		p.mu.Unlock()
+		if asked == nil || killed || !p.leftGroup() {
+			return
+		}
+		if s, ok := asked.(syscall.Signal); ok && !passed {
+			_ = unix.Kill(-p.os.Pid, s) // nobody else's: it has not been reaped
+			passed = true
+		}
+		time.Sleep(pause)
+	}
+}
+
+// leftGroup reports whether somebody of the group lives. Where processes are not shown it
+// is false.
+func (p *Process) leftGroup() bool {
+	all, _ := processes()
+	return slices.ContainsFunc(all, func(e entry) bool { return e.group == p.os.Pid && !e.zombie })
 }
 
 // awaitPolled returns when the process has ended, and leaves it to be reaped. It

@@ -43,6 +43,67 @@ func TestGrandchildHoldsThePipe(t *testing.T) {
 	}
 }
 
+// wrapped is a script that runs another one and is none itself: no signal is passed on.
+func wrapped(script string) Spec {
+	s := shell(`sh -c "$0"; exit 3`)
+	s.Args = append(s.Args, script)
+	return s
+}
+
+// TestStopReachesTheGroup: what a shell has started to run the real program is asked to
+// end, too, and has its time.
+func TestStopReachesTheGroup(t *testing.T) {
+	s := wrapped(`trap 'sleep 0.1; echo bye; exit' TERM; echo ready; while :; do sleep 0.01; done`)
+	lines := make(chan string, 4)
+	s.Stdout = func(line []byte) { lines <- string(line) }
+	p := start(t, s)
+	receive(t, lines, "its first line")
+	if err := p.Stop(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, p.Done(), "its end")
+	close(lines)
+	if last := <-lines; last != "bye" {
+		t.Errorf("the program said %q at last", last)
+	}
+	if e := p.Exit(); e.Signal != "terminated" {
+		t.Errorf("exit %+v", e)
+	}
+}
+
+// TestStopOfADeafGroup: who has left somebody behind that does not end has not exited
+// before that was killed. Who was not asked has.
+func TestStopOfADeafGroup(t *testing.T) {
+	const deaf = `trap '' TERM; echo ready; while :; do sleep 0.01; done`
+	for _, asked := range []bool{true, false} {
+		s := wrapped(deaf)
+		lines := make(chan string, 4)
+		s.Stdout = func(line []byte) { lines <- string(line) }
+		p := start(t, s)
+		receive(t, lines, "its first line")
+		ask := p.Signal
+		if asked {
+			ask = p.Stop
+		}
+		if err := ask(unix.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if asked {
+			eventually(t, "its first process has ended", func() bool { return exiting(p.PID()) })
+			select {
+			case <-p.Exited():
+				t.Error("it has exited, and the rest of it goes on")
+			default:
+			}
+			if err := p.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		receive(t, p.Exited(), "its end")
+		eventually(t, "nobody of its group is left", func() bool { return !p.leftGroup() })
+	}
+}
+
 // TestNothingElseIsInherited: not even what was opened without thought.
 func TestNothingElseIsInherited(t *testing.T) {
 	leak, err := unix.Open("/dev/zero", unix.O_RDONLY, 0)
