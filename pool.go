@@ -102,11 +102,14 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	}
 	for _, i := range all {
 		if err := a.awaitReady(ctx, i); err != nil {
-			reason := "a worker could not start"
-			if ctx.Err() != nil {
-				reason = "its spawner gave up before its workers were ready"
+			switch {
+			case ctx.Err() != nil:
+				p.abandon("its spawner gave up before its workers were ready")
+			case i.asked.Load():
+				p.abandon("it was stopped before its workers were ready")
+			default:
+				p.monitor.kill(&wire.Death{Cause: wire.CauseStart, Reason: "a worker could not start"})
 			}
-			p.monitor.kill(&wire.Death{Cause: wire.CauseStart, Reason: reason})
 			return actor.Ref{}, err
 		}
 	}
@@ -254,6 +257,18 @@ func (p *pool) shutDown(ctx context.Context) {
 			return // the monitor's end kills them
 		}
 	}
+}
+
+// abandon stops the pool before it is whole, and for no fault of its workers. Who is ready
+// has its grace; who is not has nothing to finish, and may never be.
+func (p *pool) abandon(reason string) {
+	p.row.close()
+	for _, i := range p.row.living() {
+		if !i.wasReady() {
+			i.kill(&wire.Death{Cause: wire.CauseStart, Reason: reason})
+		}
+	}
+	p.monitor.stop(reason)
 }
 
 // ended is called when the monitor has ended, however that came: no worker is left.

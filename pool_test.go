@@ -268,6 +268,64 @@ func TestPoolGivesUpOnWaiting(t *testing.T) {
 	})
 }
 
+// TestPoolAbandoned: whose spawner gives up while one of its workers still starts, as at a
+// SIGTERM, or whose arbiter is stopped then: those that are ready are stopped, not killed,
+// and its name is free after that.
+func TestPoolAbandoned(t *testing.T) {
+	for _, by := range []string{"its spawner", "the arbiter's stop"} {
+		t.Run(by, func(t *testing.T) { abandoned(t, by == "its spawner") })
+	}
+}
+
+func abandoned(t *testing.T, bySpawner bool) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		stopped := make(chan string, 2)
+		slow := &actor.Kind[string]{
+			Name: "slow",
+			New: func(ctx context.Context) (string, error) {
+				self, _ := actor.Current(ctx)
+				name := self.Ref().Name
+				if name == "web/2" {
+					time.Sleep(1500 * time.Millisecond)
+					return name, errors.New("no disk")
+				}
+				return name, nil
+			},
+			Stopping: func(name string, ctx context.Context) {
+				if time.Sleep(time.Second); ctx.Err() == nil { // or it was killed meanwhile
+					stopped <- name
+				}
+			},
+		}
+		ctx, cancel := context.WithCancel(arb.Context())
+		go func() {
+			time.Sleep(time.Second)
+			if bySpawner {
+				cancel()
+			} else if err := arb.Stop(context.Background()); err != nil {
+				t.Errorf("stop: %v", err)
+			}
+		}()
+		defer cancel()
+		if _, err := arb.Pool(ctx, slow, actor.PoolArgs{Name: "web", Workers: 2}); err == nil || bySpawner && !errors.Is(err, context.Canceled) {
+			t.Fatalf("pool: %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		select {
+		case name := <-stopped:
+			if name != "web/1" {
+				t.Errorf("the stop hook of %s was run", name)
+			}
+		default:
+			t.Error("who is ready was not let finish")
+		}
+		if !bySpawner {
+			return
+		}
+		newPool(t, arb.Context(), arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 2})
+	})
+}
+
 // TestPoolStopped: a pool whose workers were stopped by hand stays, empty and visible,
 // until it is started.
 func TestPoolStopped(t *testing.T) {
