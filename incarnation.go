@@ -310,11 +310,17 @@ func (i *incarnation) tell(w watcher) {
 	}
 	s := w.by.session
 	s.forgetWatch(w.id)
-	m := i.death.Message(wire.KindDown, w.id)
-	m.Sender, m.Command = []byte(i.aid), []byte(i.name)
-	if s.conn.Post(peer.Ordered, &m, peer.Charge{}) == nil {
-		s.conn.Flush()
+	post := func(d wire.Death) error {
+		m := d.Message(wire.KindDown, w.id)
+		m.Sender, m.Command = []byte(i.aid), []byte(i.name)
+		return s.conn.Post(peer.Ordered, &m, peer.Charge{})
 	}
+	err := post(*i.death)
+	if peer.NoRoom(err) {
+		err = post(i.death.Brief())
+	}
+	s.unposted(err)
+	s.conn.Flush()
 }
 
 // addWatcher has w told of i's end. It returns how i ended if it is too late.

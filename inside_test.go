@@ -101,9 +101,14 @@ func (d *distant) post(class peer.Class, m wire.Message) {
 }
 
 // call makes the call id.
-func (d *distant) call(id uint64, to string) {
+func (d *distant) call(id uint64, to string) { d.ask(id, to, wire.KindRequest) }
+
+// watch asks to be told of an end, as the call id.
+func (d *distant) watch(id uint64, to string) { d.ask(id, to, wire.KindWatch) }
+
+func (d *distant) ask(id uint64, to string, kind wire.Kind) {
 	d.t.Helper()
-	m := wire.Message{Kind: wire.KindRequest, Target: []byte(to), Command: []byte("ask"), Millis: 60_000}
+	m := wire.Message{Kind: kind, Target: []byte(to), Command: []byte("ask"), Millis: 60_000}
 	if _, err := d.RequestWait(d.t.Context(), &m, peer.Note{Caller: d, ID: id, Deadline: time.Now().Add(time.Minute)}, peer.Soon); err != nil {
 		d.t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func (b *Budget) part() int64 {
 const trifle = frame.MaxHeader + wire.MaxBrief
 
 // allowsSmall is allows for what is refused only to who leaves much unread, and is then cut
-// off: short errors, of which one can cause any number, and control.
+// off: short errors and ends, of which one can cause any number, and control.
 func (b *Budget) allowsSmall(class Class, unread, n int) bool {
 	if b == nil || int64(unread+n) <= b.part() {
 		return true
@@ -229,9 +229,9 @@ var ErrBudget = errors.New("too much is held for others already")
 // affords reports whether the Budget lets m, of size bytes, wait in a class.
 func (p *purse) affords(class Class, m *wire.Message, size int) bool {
 	switch {
-	case p.budget == nil || class == Ordered:
+	case p.budget == nil:
 		return true
-	case class == Control, class == Reply && size <= trifle:
+	case class == Control, class != Data && size <= trifle:
 		return p.budget.allowsSmall(class, int(p.unread.Load()), size)
 	}
 	return p.budget.allows(p.holds(), size)

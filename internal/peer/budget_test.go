@@ -72,6 +72,9 @@ func TestBudget(t *testing.T) {
 				if err := stuck[1].Post(Ordered, &wire.Message{Kind: wire.KindDown}, Charge{}); err != nil {
 					t.Errorf("… nor of an end: %v", err)
 				}
+				if err := stuck[1].Post(Ordered, &wire.Message{Kind: wire.KindDown, Body: make([]byte, 3<<20)}, Charge{}); !errors.Is(err, ErrBudget) {
+					t.Errorf("… but of one with many last words: %v", err)
+				}
 				for _, e := range append(stuck, fresh) {
 					e.Close(nil)
 					_ = e.why()

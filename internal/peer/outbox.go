@@ -22,8 +22,8 @@ const (
 	// count. A message of another kind is taken as Ordered, because the other end
 	// would not count it.
 	Data
-	// Ordered keeps its place among the data but is neither bounded nor charged:
-	// down and watch, which are small and rare.
+	// Ordered keeps its place among the data but is not charged, and bounded by the
+	// Budget alone: down and watch, which are rare.
 	Ordered
 
 	classes = 3 // lanes
