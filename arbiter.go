@@ -51,7 +51,8 @@ type Options struct {
 	// by it browsers join. It is called from a goroutine for each connection and must
 	// bound how long a request takes. Default: such connections are refused.
 	HTTP func(a *Arbiter, c net.Conn)
-	// MaxMessage is the largest message in bytes. Default: 16 MiB.
+	// MaxMessage is the largest message in bytes. Actors in processes, and those that join, are
+	// told and take as much. Default: 16 MiB; 256 GiB at most, which is what can be counted.
 	MaxMessage int
 	// MemoryBudget is how many bytes the arbiter may hold for others, all together: messages
 	// that wait to be read by whom they are for, answers that nobody has read, what is

@@ -487,6 +487,36 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// TestLargerMessages: where the arbiter takes more than 16 MiB those who join it do, both ways; and
+// what is over the limit ends nobody.
+func TestLargerMessages(t *testing.T) {
+	const limit = 32 << 20
+	w := newWorld(t, func(o *arbiter.Options) { o.MaxMessage, o.MemoryBudget = limit, 32*limit })
+	caller := w.member(w.address("tcp:"), Caller, actor.JoinOptions{Token: "secret"})
+	for _, place := range places {
+		if place.name != "process" && place.name != "tcp" {
+			continue
+		}
+		s := place.put(w, Subject)
+		for from, ctx := range map[string]context.Context{"the arbiter": w.ctx, "a member": caller.Context(w.ctx)} {
+			for _, n := range []int{15 << 20, 17 << 20, 31 << 20} {
+				if b, err := actor.Call[[]byte](ctx, s, "echo", make([]byte, n)); len(b) != n || err != nil {
+					t.Errorf("%s, from %s: of %d bytes %d came back: %v", place.name, from, n, len(b), err)
+				}
+			}
+			if _, err := actor.Call[any](ctx, s, "echo", make([]byte, limit+1)); !isCode(err, actor.TooLarge) {
+				t.Errorf("%s, from %s: an argument over the limit: %v", place.name, from, err)
+			}
+			if _, err := Big.Call(ctx, s, limit+1); !isCode(err, actor.TooLarge) {
+				t.Errorf("%s, from %s: a result over the limit: %v", place.name, from, err)
+			}
+			if n, err := Double.Call(ctx, s, 4); n != 8 || err != nil {
+				t.Errorf("%s, from %s: afterwards: %d, %v", place.name, from, n, err)
+			}
+		}
+	}
+}
+
 func isCode(err error, code actor.Code) bool {
 	e, ok := err.(*actor.Error)
 	return ok && e.Code == code

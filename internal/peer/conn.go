@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,7 @@ type Handler interface {
 
 // Options say how a Conn behaves. The zero value is ready.
 type Options struct {
-	MaxMessage int           // bytes of one message, either way; default 16 MiB
+	MaxMessage int           // bytes of one message, either way; default 16 MiB, or what the welcome says
 	Outbox     Limits        // what may wait to be written
 	Window     wire.Window   // the room granted to the other end; default 8,192 messages, 1 MiB
 	Interval   time.Duration // between heartbeats; 0: what the welcome says, or none
@@ -55,6 +56,12 @@ var DefaultWindow = wire.Window{Messages: 8192, Bytes: 1 << 20}
 // DefaultMaxMessage is the largest message, in bytes, where Options say nothing.
 const DefaultMaxMessage = 16 << 20
 
+// maxMessage is the largest limit there can be: what is in use of a window, half of it and
+// one message, is an amount then. An end that does what the welcome says has no other bound
+// but its memory: its arbiter may end it anyway, and what is allocated for a message grows
+// with what has come of it.
+const maxMessage = min(maxWindowBytes, math.MaxInt)
+
 // Conn is one end of one connection. Its methods may be called from any goroutine,
 // but the handshake and Run, which are for one goroutine, in this order.
 type Conn struct {
@@ -63,6 +70,7 @@ type Conn struct {
 	options    Options
 	log        *slog.Logger
 	limit      int           // bytes of a message we send
+	follows    bool          // Options name no limit: the welcome's is ours
 	offered    wire.Features // by the hello of the other end
 	xoff       bool          // the other end heeds xoff
 	guest      bool          // the other end has said hello, and is one actor
@@ -136,9 +144,11 @@ type Stats struct {
 
 // New returns a Conn over t. It does nothing until its handshake.
 func New(t Transport, o Options) *Conn {
-	if o.MaxMessage <= 0 {
+	follows := o.MaxMessage <= 0
+	if follows {
 		o.MaxMessage = DefaultMaxMessage
 	}
+	o.MaxMessage = min(o.MaxMessage, maxMessage)
 	if o.Window.Messages == 0 {
 		o.Window.Messages = DefaultWindow.Messages
 	}
@@ -151,7 +161,7 @@ func New(t Transport, o Options) *Conn {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	c := &Conn{t: t, options: o, log: o.Logger, limit: o.MaxMessage, said: make(chan struct{}), ended: make(chan struct{})}
+	c := &Conn{t: t, options: o, log: o.Logger, limit: o.MaxMessage, follows: follows, said: make(chan struct{}), ended: make(chan struct{})}
 	c.purse.pool, c.purse.budget = o.Pool, o.Budget
 	c.out.pool = &c.purse
 	c.out.limits = o.Outbox.withDefaults()

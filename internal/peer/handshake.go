@@ -44,6 +44,10 @@ func (c *Conn) Hello(ctx context.Context, h *wire.Hello) (*wire.Welcome, error) 
 		return nil, err
 	}
 	if w.MaxMessage > 0 {
+		if c.follows {
+			c.options.MaxMessage = min(w.MaxMessage, maxMessage)
+			c.limit = c.options.MaxMessage
+		}
 		c.limit = min(c.limit, w.MaxMessage)
 	}
 	if c.alive.interval == 0 {

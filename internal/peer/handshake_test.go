@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -205,6 +206,41 @@ func TestRefuseEnds(t *testing.T) {
 			t.Errorf("Refuse took %v", d)
 		}
 	})
+}
+
+// Whoever joins, and has no limit of its own, reads and sends what the welcome says; with one it
+// sends no more than either says. What can be counted is the bound of what an arbiter may say.
+func TestLimitOfTheWelcome(t *testing.T) {
+	for _, test := range []struct{ own, said, reads, sends int }{
+		{0, 0, DefaultMaxMessage, DefaultMaxMessage},
+		{0, 1 << 16, 1 << 16, 1 << 16},
+		{0, 32 << 20, 32 << 20, 32 << 20},
+		{0, math.MaxInt, maxMessage, maxMessage},
+		{1 << 20, 32 << 20, 1 << 20, 1 << 20},
+		{64 << 20, 32 << 20, 64 << 20, 32 << 20},
+		{math.MaxInt, 1 << 16, maxMessage, 1 << 16},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := strangers(Options{MaxMessage: test.own}, Options{})
+			go func() {
+				if _, err := b.AwaitHello(t.Context()); err != nil {
+					t.Error(err)
+				}
+				w := welcome(DefaultWindow)
+				w.MaxMessage = test.said
+				if err := b.Welcome(w); err != nil {
+					t.Error(err)
+				}
+			}()
+			if _, err := a.Hello(t.Context(), hello(DefaultWindow)); err != nil {
+				t.Fatal(err)
+			}
+			if a.options.MaxMessage != test.reads || a.limit != test.sends {
+				t.Errorf("%d of its own, and %d in the welcome: it reads %d and sends %d, want %d and %d",
+					test.own, test.said, a.options.MaxMessage, a.limit, test.reads, test.sends)
+			}
+		})
+	}
 }
 
 // What was posted before the handshake leaves when it is over, without anything
