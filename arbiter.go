@@ -143,9 +143,9 @@ type Arbiter struct {
 	closers   []func()
 	rows      map[string]*row // those that are started again, and pools, by name
 
-	stopOnce sync.Once
-	stopped  chan struct{}
-	stopErr  error // once stopped is closed
+	stops   atomic.Bool // no sync.Once: who waits for a channel lets time pass in a bubble of synctest
+	stopped chan struct{}
+	stopErr error // once stopped is closed
 }
 
 // Start starts an arbiter. Stop ends it; the end of ctx does not. An error means
@@ -416,13 +416,14 @@ func (a *Arbiter) Kill(ctx context.Context, target actor.Ref) (actor.Death, erro
 //  4. what is left is killed.
 //
 // It returns when no goroutine and no process of it is left, but for what does not
-// return 5 s after that, which the error then says. Stopping twice is
+// return 5 s after that, which the error then says: handlers and hooks that go on though
+// their actor has ended, as after a kill, are among that. Stopping twice is
 // stopping once, with the same error, which names the actors that had to be killed.
 func (a *Arbiter) Stop(ctx context.Context) error {
-	a.stopOnce.Do(func() {
+	if a.stops.CompareAndSwap(false, true) {
 		a.stopErr = a.shutDown(ctx)
 		close(a.stopped)
-	})
+	}
 	<-a.stopped
 	return a.stopErr
 }

@@ -17,13 +17,24 @@ import (
 )
 
 // info is what ps says of i.
-func (i *incarnation) info() actor.Info {
+func (i *incarnation) info() actor.Info { return i.infoWith(i.inquire()) }
+
+// inquire has i asked what its kind's Info says, if it is of this process and there is one.
+func (i *incarnation) inquire() *cell.Inquiry {
+	if i.cell == nil {
+		return nil
+	}
+	return i.cell.Inquire()
+}
+
+// infoWith is info, with what q comes to.
+func (i *incarnation) infoWith(q *cell.Inquiry) actor.Info {
 	info := actor.Info{
 		AID: i.aid, Name: i.name, Kind: i.kind(), State: i.lifeState().String(), Mode: cell.Mode(i.mode.Load()).String(),
 		In: placeNames[i.place], PID: os.Getpid(), Uptime: time.Since(i.born()), InFlight: i.calls().Len(),
 	}
 	if i.cell != nil {
-		i.describeCell(&info)
+		i.describeCell(&info, q)
 	} else {
 		i.session.describe(&info)
 	}
@@ -74,12 +85,12 @@ func roughly(d time.Duration) string {
 	return d.Round(time.Millisecond).String()
 }
 
-func (i *incarnation) describeCell(info *actor.Info) {
+func (i *incarnation) describeCell(info *actor.Info, q *cell.Inquiry) {
 	c := i.cell
 	s := c.Status()
 	info.Inbox, info.Oldest, info.Handling, info.Since = s.Waiting, s.Oldest, s.Handling, s.Since
 	info.Accepted, info.Started, info.Refused = s.Accepted, s.Started, s.Refused
-	info.Extra = c.ExtraInfo()
+	info.Extra = q.Answer(cell.InfoPatience)
 	if i.place == inGoroutine {
 		info.Language = "go"
 	}
@@ -126,18 +137,32 @@ func (p *pool) describe(info *actor.Info) {
 	}
 }
 
+// inquiredAtOnce is how many actors a list has asked, each by its kind's Info, before it waits
+// for the first: those that do not answer are waited for together.
+const inquiredAtOnce = 64
+
 // ps lists the actors, the oldest first, and the workers of a pool after it. Those
 // that only call are left out.
 func (a *Arbiter) ps() []actor.Info {
+	var all []*incarnation
+	for i := range a.registry.all() {
+		if s := i.session; s == nil || !s.client() {
+			all = append(all, i)
+		}
+	}
 	var list []actor.Info
 	now := time.Now() // one for all: the order is that of their births
-	for i := range a.registry.all() {
-		if s := i.session; s != nil && s.client() {
-			continue
+	inquiries := make([]*cell.Inquiry, 0, inquiredAtOnce)
+	for some := range slices.Chunk(all, inquiredAtOnce) {
+		inquiries = inquiries[:0]
+		for _, i := range some {
+			inquiries = append(inquiries, i.inquire())
 		}
-		info := i.info()
-		info.Uptime = max(now.Sub(i.born()), 0)
-		list = append(list, info)
+		for n, i := range some {
+			info := i.infoWith(inquiries[n])
+			info.Uptime = max(now.Sub(i.born()), 0)
+			list = append(list, info)
+		}
 	}
 	list = append(list, a.emptySlots()...)
 	pools := make(map[string]actor.Info)

@@ -588,7 +588,10 @@ func TestLettersOfTheDead(t *testing.T) {
 				t.Fatal(err)
 			}
 			if test.kill {
-				_ = os.WriteFile(file, nil, 0o600) // lets the goroutine go
+				_ = os.WriteFile(file, nil, 0o600) // lets the goroutine go, as long as the file is there
+				defer eventually(t, "the handler has returned", func() bool {
+					return w.inspect(t, actor.Arbiter).Info.Extra["leaked handlers"] == nil
+				})
 			}
 			want := letters - test.fewer
 			var dead []actor.DeadLetter

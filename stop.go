@@ -20,6 +20,9 @@ const termPart = 5
 // killWait is how long a stop waits for what it has killed, and for its goroutines.
 const killWait = 5 * time.Second
 
+// soonReturned is how long most handlers take at most to return when their ctx has ended.
+const soonReturned = 100 * time.Millisecond
+
 // stopCommand is the command stop as the actor "arbiter" answers it: by all the steps
 // of Stop. To others it means to finish what they have first; what the arbiter has
 // would be whoever waits for events or lines, and they wait for long.
@@ -111,6 +114,14 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 	case <-last.Done():
 		stuck = errors.New("something the arbiter has called does not return (the start of a process, or Options.HTTP), and is left behind")
 	}
+	soon, cancelSoon := context.WithTimeout(last, soonReturned)
+	leaked := a.leaks.wait(soon)
+	cancelSoon()
+	if leaked != nil {
+		a.step("handlers and hooks whose actors have ended are waited for", began, "left", a.leaks.count())
+		leaked = a.leaks.wait(last)
+	}
+	stuck = errors.Join(stuck, leaked)
 	a.commons.Close()
 	if a.output != a.options.Output {
 		if err := a.output.Close(); err != nil {

@@ -98,7 +98,9 @@ func builtins() map[string]*cell.Command {
 	}
 	add(Handle(Ping, func(None, context.Context, None) (string, error) { return "pong", nil }))
 	add(Handle(Echo, func(_ None, _ context.Context, v any) (any, error) { return v, nil }))
-	add(Handle(GetInfo, func(_ None, ctx context.Context, _ None) (Info, error) { return infoOfCell(cellOf(ctx)), nil }))
+	add(Handle(GetInfo, func(_ None, ctx context.Context, _ None) (Info, error) {
+		return infoOfCell(cellOf(ctx), cell.InfoPatience), nil
+	}))
 	add(Handle(Config, config))
 	add(Handler[None]{&cell.Command{CommandInfo: infoOf(Run), Run: run}})
 	add(Handle(Stop, func(_ None, ctx context.Context, _ None) (None, error) {
@@ -132,13 +134,15 @@ func describe(spec *cell.Spec) []CommandInfo {
 	return list
 }
 
-func infoOfCell(c *cell.Cell) Info {
+// infoOfCell waits for what the kind's Info says as long as patience lasts.
+func infoOfCell(c *cell.Cell, patience time.Duration) Info {
+	extra := c.Inquire().Answer(patience)
 	s := c.Status()
 	info := Info{
 		AID: c.AID(), Name: c.Name(), Kind: c.Spec().Kind, State: c.State().String(), Mode: c.Spec().Mode.String(),
 		PID: os.Getpid(), Uptime: time.Since(c.Born()), Inbox: s.Waiting,
 		Accepted: s.Accepted, Started: s.Started, Refused: s.Refused,
-		Oldest: s.Oldest, Handling: s.Handling, Since: s.Since, Extra: c.ExtraInfo(),
+		Oldest: s.Oldest, Handling: s.Handling, Since: s.Since, Extra: extra,
 	}
 	if u, ok := proc.OwnUsage(); ok {
 		info.RSS, info.CPU = u.RSS, u.CPU

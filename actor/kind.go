@@ -44,8 +44,10 @@ type Kind[S any] struct {
 	Undelivered func(s S, ctx context.Context, err *Error)
 
 	// Info, if not nil, adds to what the command info says. It is called at any time,
-	// also while a handler runs, so it may only read what is safe to read then. A stop waits
-	// until it has returned.
+	// also while a handler runs, so it may only read what is safe to read then, on a goroutine
+	// of its own: one call at a time, which is for all who ask meanwhile. Who asks is told an
+	// error instead when it has not returned after 250 ms, as when it waits for a lock that a
+	// handler has. A stop waits until it has returned, within the actor's grace.
 	Info func(s S) map[string]any
 
 	// Handlers answer the commands. Each command once.

@@ -1,13 +1,15 @@
 package actor
 
 import (
+	"time"
+
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 // What a member hears. These are the methods of peer.Handler; they run on the
-// reader's goroutine and never wait.
+// reader's goroutine and never wait, but for what a kind's Info says, and that not for long.
 
 // Receive takes one message that is neither a reply nor a credit.
 func (j *joined) Receive(c *peer.Conn, m *wire.Message) {
@@ -93,9 +95,14 @@ func (j *joined) down(m *wire.Message) {
 // at once.
 func (j *joined) Dry(*peer.Conn) { j.cell.Wake() }
 
-// Beat sends a heartbeat with what the actor knows of itself.
+// Beat sends a heartbeat with what the actor knows of itself. It is not to be late because the
+// kind's Info is.
 func (j *joined) Beat(c *peer.Conn) {
-	body, err := wire.Encode(wire.CodecCBOR, nil, infoOfCell(j.cell))
+	patience := cell.InfoPatience
+	if every := time.Duration(j.hello.Interval) * time.Millisecond; every > 0 {
+		patience = min(patience, every/2)
+	}
+	body, err := wire.Encode(wire.CodecCBOR, nil, infoOfCell(j.cell, patience))
 	if err != nil {
 		return // a struct of plain fields always has an image
 	}

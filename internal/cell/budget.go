@@ -164,35 +164,31 @@ func (c *Cell) Status() Status {
 	return s
 }
 
-// Leaked returns how many handlers of an actor that has ended go on regardless.
+// Leaked returns how many handlers and hooks of an actor that has ended go on regardless.
 func (c *Cell) Leaked() (n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.state < Closed {
-		return 0
-	}
-	for range c.atWorkLocked {
+	for range c.GoesOn {
 		n++
 	}
 	return n
 }
 
-// ExtraInfo returns what the kind's Info hook says, or nil.
-func (c *Cell) ExtraInfo() (extra map[string]any) {
-	if c.spec.Info == nil {
-		return nil
-	}
+// GoesOn yields what they are: of which command a handler is, or that it is a hook.
+func (c *Cell) GoesOn(yield func(what string) bool) {
 	c.mu.Lock()
-	user, begun := c.user, c.begun && c.state < Closed
-	c.mu.Unlock()
-	if !begun {
-		return nil
+	defer c.mu.Unlock()
+	if c.state < Closed {
+		return
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			c.log.Error("panic in the info hook", "actor", c.String(), "panic", p)
-			extra = map[string]any{"error": fmt.Sprintf("panic: %v", p)}
+	for w := range c.atWorkLocked {
+		what := ""
+		if w.cmd != nil {
+			what = w.cmd.Name
 		}
-	}()
-	return c.spec.Info(user)
+		if !yield(named(what)) {
+			return
+		}
+	}
+	if c.inquiredLocked() {
+		yield("the info hook")
+	}
 }

@@ -71,6 +71,7 @@ type extra struct {
 	budget  *time.Timer // of the handlers at work
 	due     time.Time   // when it fires; zero: it is not armed
 	grace   *patience   // how long the stop may take
+	inquiry *Inquiry    // the run of the info hook; nil: it does not run
 }
 
 // Counts are what became of an actor's messages.

@@ -79,9 +79,12 @@ func (c *Cell) outstayed(p *patience) {
 		c.mu.Unlock()
 		return
 	}
-	limit := p.limit
+	why := fmt.Sprintf("it was asked to stop and had not after %v", p.limit)
+	if c.inquiredLocked() && !c.closing {
+		why += ": its info hook has not returned"
+	}
 	c.mu.Unlock()
-	c.Kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was asked to stop and had not after %v", limit)})
+	c.Kill(&wire.Death{Cause: wire.CauseHung, Reason: why})
 }
 
 // Abandon stops the actor when nobody is left to hear it: the contexts of what
@@ -125,9 +128,10 @@ func (c *Cell) Abandon(reason string, grace time.Duration) {
 	}
 }
 
-// idleLocked reports whether nothing runs, waits for its turn back, or is to run.
+// idleLocked reports whether nothing runs, the info hook included, waits for its turn back, or is
+// to run.
 func (c *Cell) idleLocked() bool {
-	return c.active == 0 && c.inbox.Len() == 0 && c.working == nil && c.quicks == 0
+	return c.active == 0 && c.inbox.Len() == 0 && c.working == nil && c.quicks == 0 && !c.inquiredLocked()
 }
 
 // close runs the stop hook and ends the actor.
@@ -208,7 +212,7 @@ func (c *Cell) Kill(d *wire.Death) {
 	}
 	c.freeRoomLocked()
 	x := c.extra
-	c.extra = &extra{death: d, left: x.left, letters: x.letters} // what is told of it from here on
+	c.extra = &extra{death: d, left: x.left, letters: x.letters, inquiry: x.inquiry} // what is told of it from here on
 	c.mu.Unlock()
 
 	if x.end != nil {
