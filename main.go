@@ -95,6 +95,11 @@ func runChild(name string, kinds []actor.Behaviour) int {
 // arbiter's own (see Arbiter.Context) and ends as that of SignalContext does, and when
 // the arbiter has stopped, as after "arbiter stop arbiter".
 //
+// So run is to return when ctx ends, also where it waits for something that knows nothing of
+// it, such as http.ListenAndServe: have an http.Server then, and context.AfterFunc close it. A
+// run that has not returned 10 s after ctx ended is not waited for any longer: that is said on
+// standard error, the arbiter is stopped in order, and the program exits with 1.
+//
 // The program goes on when those are gone who read what it prints, as after
 // "program | head": else SIGPIPE would end it at once, and kill every actor. What it
 // prints to its standard output then fails, with syscall.EPIPE; a run that is of no use
@@ -106,13 +111,13 @@ func runChild(name string, kinds []actor.Behaviour) int {
 func Main(run func(ctx context.Context, arb *Arbiter) error, kinds ...actor.Behaviour) {
 	hook := Child(kinds...)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // taken, not ignored: what is ignored, children inherit
-	os.Exit(runMain(run, hook, kinds))
+	os.Exit(runMain(run, Options{Child: hook, Kinds: kinds, Control: controlSupported}))
 }
 
-func runMain(run func(ctx context.Context, arb *Arbiter) error, hook *ChildHook, kinds []actor.Behaviour) int {
+func runMain(run func(ctx context.Context, arb *Arbiter) error, options Options) int {
 	ctx, stop := SignalContext(context.Background())
 	defer stop()
-	arb, err := Start(ctx, Options{Child: hook, Kinds: kinds, Control: controlSupported})
+	arb, err := Start(ctx, options)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "arbiter:", err)
 		return 1
@@ -124,7 +129,13 @@ func runMain(run func(ctx context.Context, arb *Arbiter) error, hook *ChildHook,
 		<-arb.Done() // which Stop, below, sees to
 		cancel()
 	}()
-	err = run(arb.Context(ctx), arb)
+	returned, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		leaveDeaf(ctx, arb, returned)
+	}()
+	err = run(arb.Context(ctx), arb) // on this goroutine, which may be the main thread's
+	close(returned)
 	code := 0
 	if stopErr := arb.Stop(context.WithoutCancel(ctx)); stopErr != nil {
 		fmt.Fprintln(os.Stderr, "arbiter:", stopErr)
@@ -135,7 +146,26 @@ func runMain(run func(ctx context.Context, arb *Arbiter) error, hook *ChildHook,
 		fmt.Fprintln(os.Stderr, "arbiter:", err)
 		code = 1
 	}
+	<-watched
 	return code
+}
+
+// leaveDeaf ends the program if its run has not returned in time after ctx has ended: nobody
+// else would, as the signal that ended ctx is taken.
+func leaveDeaf(ctx context.Context, arb *Arbiter, returned <-chan struct{}) {
+	<-ctx.Done()
+	limit := arb.options.StopTimeout
+	select {
+	case <-returned:
+		return
+	case <-time.After(limit):
+	}
+	fmt.Fprintf(os.Stderr, "arbiter: the program was asked to stop, and the function given to arbiter.Main has not returned after %v: "+
+		"it is to return when its ctx ends, and to end then what it waits for, as by Shutdown of an http.Server; all is stopped without it\n", limit)
+	if err := arb.Stop(context.WithoutCancel(ctx)); err != nil {
+		fmt.Fprintln(os.Stderr, "arbiter:", err)
+	}
+	os.Exit(1)
 }
 
 // SignalContext returns a context that ends at the first SIGINT, SIGTERM, SIGQUIT or
