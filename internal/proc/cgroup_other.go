@@ -25,6 +25,7 @@ type group struct{}
 
 func (*group) entrance() (*os.File, []string) { return nil, nil }
 func (*group) moved() []string                { return nil }
+func (*group) pids() ([]int, bool)            { return nil, false }
 func (*group) kill() error                    { return nil }
 func (*group) oomKills() int                  { return 0 }
 func (*group) memory() (int64, bool)          { return 0, false }

@@ -109,6 +109,15 @@ func (g *group) moved() (join []string) {
 	return join
 }
 
+// pids returns its processes.
+func (g *group) pids() (pids []int, ok bool) {
+	if g == nil {
+		return nil, false
+	}
+	pids, err := readPIDs(filepath.Join(g.cgroups.places[0].dir, g.name, "cgroup.procs"))
+	return pids, err == nil
+}
+
 // kill ends every process of the group.
 func (g *group) kill() error {
 	if g == nil {

@@ -111,6 +111,14 @@ func (m *member) kill() error {
 	return m.group.kill()
 }
 
+// pids returns what is in its cgroup, if it has one.
+func (m *member) pids() (pids []int, ok bool) {
+	if m == nil {
+		return nil, false
+	}
+	return m.group.pids()
+}
+
 // leave is the end of the membership.
 func (m *member) leave() {
 	if m == nil {

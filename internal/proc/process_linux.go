@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -72,8 +73,7 @@ func (p *Process) reap(pidfd *os.File) (*os.ProcessState, error) {
 	return p.os.Wait()
 }
 
-// maxGroupPause is between two looks at what is left of a group, at most: to look is to
-// read of every process there is.
+// maxGroupPause is between two looks at what is left of a group, at most.
 const maxGroupPause = 100 * time.Millisecond
 
 // awaitGroup passes what the process was asked by Stop, if it was, on to those of its
@@ -98,8 +98,36 @@ func (p *Process) awaitGroup() {
 // leftGroup reports whether somebody of the group lives. Where processes are not shown it
 // is false.
 func (p *Process) leftGroup() bool {
-	all, _ := processes()
-	return slices.ContainsFunc(all, func(e entry) bool { return e.group == p.os.Pid && !e.zombie })
+	of := func(e entry) bool { return e.group == p.os.Pid && !e.zombie }
+	if pids, ok := p.member.pids(); ok { // whoever is in its group is in its cgroup, too
+		return slices.ContainsFunc(pids, func(pid int) bool {
+			e, err := readEntry(pid)
+			return err == nil && of(e)
+		})
+	}
+	return slices.ContainsFunc(shown.since(time.Now()), of)
+}
+
+// shown are the processes there were when they were looked at last. When many end at once
+// they look at them together: there may be thousands to be read of.
+var shown listing
+
+type listing struct {
+	mu    sync.Mutex // guards what follows; held by who looks
+	began time.Time
+	all   []entry
+}
+
+// since returns what was begun to be looked at no earlier than t, which is now at the
+// latest.
+func (l *listing) since(t time.Time) []entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.began.Before(t) {
+		l.began = time.Now()
+		l.all, _ = processes()
+	}
+	return l.all
 }
 
 // awaitPolled returns when the process has ended, and leaves it to be reaped. It

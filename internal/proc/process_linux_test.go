@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,56 +52,64 @@ func wrapped(script string) Spec {
 }
 
 // TestStopReachesTheGroup: what a shell has started to run the real program is asked to
-// end, too, and has its time.
+// end, too, and has its time. Who has left somebody behind that does not end has not exited
+// before that was killed; who was not asked has.
 func TestStopReachesTheGroup(t *testing.T) {
-	s := wrapped(`trap 'sleep 0.1; echo bye; exit' TERM; echo ready; while :; do sleep 0.01; done`)
-	lines := make(chan string, 4)
-	s.Stdout = func(line []byte) { lines <- string(line) }
-	p := start(t, s)
-	receive(t, lines, "its first line")
-	if err := p.Stop(unix.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	receive(t, p.Done(), "its end")
-	close(lines)
-	if last := <-lines; last != "bye" {
-		t.Errorf("the program said %q at last", last)
-	}
-	if e := p.Exit(); e.Signal != "terminated" {
-		t.Errorf("exit %+v", e)
-	}
-}
-
-// TestStopOfADeafGroup: who has left somebody behind that does not end has not exited
-// before that was killed. Who was not asked has.
-func TestStopOfADeafGroup(t *testing.T) {
-	const deaf = `trap '' TERM; echo ready; while :; do sleep 0.01; done`
-	for _, asked := range []bool{true, false} {
-		s := wrapped(deaf)
-		lines := make(chan string, 4)
-		s.Stdout = func(line []byte) { lines <- string(line) }
-		p := start(t, s)
+	bothWays(t, func(t *testing.T, o FamilyOptions) {
+		f := family(t, o)
+		p, lines := startIn(t, f, wrapped(`trap 'sleep 0.1; echo bye; exit' TERM; echo ready; while :; do sleep 0.01; done`))
 		receive(t, lines, "its first line")
-		ask := p.Signal
-		if asked {
-			ask = p.Stop
-		}
-		if err := ask(unix.SIGTERM); err != nil {
+		if err := p.Stop(unix.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		if asked {
-			eventually(t, "its first process has ended", func() bool { return exiting(p.PID()) })
-			select {
-			case <-p.Exited():
-				t.Error("it has exited, and the rest of it goes on")
-			default:
-			}
-			if err := p.Kill(); err != nil {
-				t.Fatal(err)
-			}
+		receive(t, p.Done(), "its end")
+		if last := receive(t, lines, "its last line"); last != "bye" {
+			t.Error("the program was not let finish")
+		}
+		if e := p.Exit(); e.Signal != "terminated" {
+			t.Errorf("exit %+v", e)
+		}
+
+		const deaf = `trap '' TERM; echo ready; while :; do sleep 0.01; done`
+		p, lines = startIn(t, f, wrapped(deaf))
+		receive(t, lines, "its first line")
+		if err := p.Stop(unix.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "its first process has ended", func() bool { return exiting(p.PID()) })
+		select {
+		case <-p.Exited():
+			t.Error("it has exited, and the rest of it goes on")
+		default:
+		}
+		if err := p.Kill(); err != nil {
+			t.Fatal(err)
 		}
 		receive(t, p.Exited(), "its end")
-		eventually(t, "nobody of its group is left", func() bool { return !p.leftGroup() })
+
+		p, lines = startIn(t, f, wrapped(deaf))
+		receive(t, lines, "its first line")
+		if err := p.Signal(unix.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, p.Exited(), "the end of who was sent a signal only")
+	})
+}
+
+// TestListingIsShared: whoever asks what there was since then has no new list made if one
+// was begun since.
+func TestListingIsShared(t *testing.T) {
+	var l listing
+	before := time.Now()
+	if len(l.since(time.Now())) == 0 {
+		t.Fatal("there are no processes")
+	}
+	began := l.began
+	if l.since(before); l.began != began {
+		t.Error("a list that is new enough was made again")
+	}
+	if l.since(time.Now()); l.began == began {
+		t.Error("a list that is too old was not made again")
 	}
 }
 
