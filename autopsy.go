@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -42,8 +43,8 @@ func within(d time.Duration, done <-chan struct{}) bool {
 // there after a moment, unless the machine has other things to do.
 const burialWait = 500 * time.Millisecond
 
-// goodbyeWait is how long a process that said goodbye may take to exit before it
-// is killed.
+// goodbyeWait is how long a process may take to exit whose actor said in its goodbye that
+// it failed, before it is killed. One that was stopped has its grace.
 const goodbyeWait = 2 * time.Second
 
 // autopsy says how the actor of s died, whose connection ended with err. What the
@@ -58,6 +59,9 @@ func (s *session) autopsy(err error) *wire.Death {
 	s.mu.Lock()
 	bye := s.bye
 	s.mu.Unlock()
+	if p != nil && bye != nil && bye.Cause == wire.CauseStopped && !closed(p.Exited()) {
+		s.seeOff(p, bye)
+	}
 	d := s.inc.killed()
 	switch {
 	case d != nil:
@@ -90,6 +94,24 @@ func (s *session) autopsy(err error) *wire.Death {
 		c.Stderr = lines
 	}
 	return &c
+}
+
+// seeOff waits for the process p of an actor that has said goodbye, with bye, and whose
+// connection is over. What p does then, as exit hooks and other threads do it, is within
+// its grace: until it has ended, or was killed, its life is not over, nor is its stop, and
+// its place is nobody else's. Who waits for an answer of it is told at once.
+func (s *session) seeOff(p *proc.Process, bye *wire.Death) {
+	i := s.inc
+	i.state.CompareAndSwap(int32(cell.Running), int32(cell.Stopping))
+	d := *bye
+	d.PID = p.PID()
+	i.hangUp(&d)
+	i.watchStop() // from now on, if nobody has asked it to leave
+	select {
+	case <-p.Exited():
+	case <-s.doomed.until():
+		within(burialWait, p.Exited())
+	}
 }
 
 // farewell is d, which an actor said in its goodbye, as far as that is its to say. What

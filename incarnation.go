@@ -272,11 +272,7 @@ func (i *incarnation) end(d *wire.Death) {
 		i.arb.registry.succeed(i, nil)
 	}
 	i.arb.counts.ended(i)
-	i.calls().End(func(n peer.Note) *wire.Error { return i.downError(d, n) })
-	if i.session != nil {
-		i.session.withdraw()
-		i.session.letters.bury(i, d)
-	}
+	i.hangUp(d)
 	i.arb.ledger.close(i)
 	for w, to := range had.watches {
 		to.removeWatcher(func(have watcher) bool { return have.watch == w })
@@ -290,6 +286,15 @@ func (i *incarnation) end(d *wire.Death) {
 		i.ready.pass()
 	}
 	i.ended.pass()
+}
+
+// hangUp is the end of i for who waits for an answer of it, and for whom it waited.
+func (i *incarnation) hangUp(d *wire.Death) {
+	i.calls().End(func(n peer.Note) *wire.Error { return i.downError(d, n) })
+	if i.session != nil {
+		i.session.withdraw()
+		i.session.letters.bury(i, d)
+	}
 }
 
 // downError is how a call in flight on i fails when i ends.
@@ -364,7 +369,8 @@ func (i *incarnation) stop(reason string) {
 // stopMargin is what an actor that sees to its grace itself has beyond it.
 const stopMargin = 500 * time.Millisecond
 
-// watchStop ends i, which was asked to stop, if it has not when its grace is over.
+// watchStop ends i, which was asked to stop, or leaves, if it has not ended when its grace
+// is over.
 // What joined has a grace of its own, which is not known here.
 func (i *incarnation) watchStop() {
 	if !i.inOwnProcess() {
@@ -392,7 +398,11 @@ func (i *incarnation) watchStop() {
 				return
 			case <-p.timer.C:
 				if !p.excused() {
-					i.kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was asked to stop and had not after %v", grace)})
+					reason := "it was asked to stop and had not after %v"
+					if !i.asked.Load() {
+						reason = "it said goodbye, and its process had not ended after %v"
+					}
+					i.kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf(reason, grace)})
 					return
 				}
 			}

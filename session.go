@@ -34,6 +34,7 @@ type session struct {
 	pulsar  atomic.Pointer[peer.Pulsar] // the transport of an actor of pulsar; or nil
 	door    *door                       // by which its program may come; or nil
 	letters *letters                    // those that the end of conn found on their way
+	doomed  milestone                   // its process was sent SIGKILL
 	counts  sessionCounts               // written by the reader
 
 	mu        sync.Mutex // guards what follows
@@ -320,6 +321,7 @@ func (s *session) kill(d *wire.Death) {
 		if err := p.Kill(); err != nil {
 			s.arb.log.Warn("a process could not be killed", "actor", s.inc.label(), "pid", p.PID(), "error", err)
 		}
+		s.doomed.pass()
 	}
 	s.conn.Cut(d, fmt.Errorf("it %s", d.String()))
 }

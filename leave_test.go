@@ -1,0 +1,173 @@
+//go:build linux
+
+package arbiter_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/arbiter-go/arbiter"
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/supervise"
+)
+
+// Leave has an actor end by itself.
+var Leave = actor.NewCommand[actor.None, actor.None]("leave", actor.NoAck())
+
+// A program that has things to do when it has said goodbye, in a folder that its lives
+// have in common: "hooks" takes a while, "waits" goes on until there is a file, and
+// "hangs" never ends.
+func init() {
+	acts["leaver"] = func(args string) {
+		how, dir, _ := strings.Cut(args, " ")
+		note := func(name string) { _ = os.WriteFile(dir+"/"+name, nil, 0o600) }
+		if os.Mkdir(dir+"/alive", 0o700) != nil {
+			note("two at once")
+		}
+		p, frames := inherited("leaver", "block", map[string]any{"name": "leave", "ack": false})
+		for {
+			m, err := p.read(frames)
+			if err != nil {
+				panic(err)
+			}
+			if command := m["command"]; command == "stop" || command == "leave" {
+				break
+			}
+		}
+		p.goodbye(map[string]any{"cause": "stopped", "reason": "it leaves"})
+		switch how {
+		case "hooks":
+			<-time.After(300 * time.Millisecond)
+		case "waits":
+			for !exists(dir + "/go") {
+				<-time.After(2 * time.Millisecond)
+			}
+		case "hangs":
+			<-time.After(time.Minute)
+		}
+		note("done")
+		_ = os.Remove(dir + "/alive")
+	}
+}
+
+// leaver starts such a program.
+func leaver(t *testing.T, ctx context.Context, how string, o ...actor.SpawnOption) (ref actor.Ref, dir string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	o = append(o, actor.Exec(exe), actor.Env(envActs+"=leaver", envExtra+"="+how+" "+dir))
+	if ref, err = actor.Spawn(ctx, "", o...); err != nil {
+		t.Fatal(err)
+	}
+	return ref, dir
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// TestLeaves: what a process does after its goodbye is within its grace. Neither its stop
+// nor that of its arbiter is over before that, and no other life begins.
+func TestLeaves(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	ref, dir := leaver(t, w.ctx, "hooks", actor.Grace(time.Minute))
+	if d, err := actor.StopActor.Call(w.ctx, actor.Arbiter, ref); err != nil || d.Cause != actor.CauseStopped || d.PID == 0 {
+		t.Errorf("stop: %+v, %v", d, err)
+	}
+	if !exists(dir + "/done") {
+		t.Error("its stop is over, and it is not")
+	}
+
+	arb, err := arbiter.Start(t.Context(), arbiter.Options{Name: "test", Output: io.Discard, Logger: quiet, StopTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, dir = leaver(t, arb.Context(t.Context()), "hooks", actor.Grace(time.Minute))
+	if err := arb.Stop(context.Background()); err != nil {
+		t.Errorf("stop of the arbiter: %v", err)
+	}
+	if !exists(dir + "/done") {
+		t.Error("it was not let finish when its arbiter stopped")
+	}
+
+	again := supervise.Policy{Restart: supervise.Always, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond}
+	_, dir = leaver(t, w.ctx, "hooks", actor.Name("web"), actor.Restart(again))
+	for n := range 3 {
+		if err := Leave.Send(w.ctx, actor.To("web"), actor.None{}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it lives again", func() bool {
+			info := w.inspect(t, actor.To("web")).Info
+			return info.Restarts == n+1 && info.State == "running"
+		})
+	}
+	if exists(dir + "/two at once") {
+		t.Error("two of its lives were side by side")
+	}
+}
+
+// TestLeavesItsCallers: who waits for an answer of an actor that has said goodbye is told
+// at once, though its process, and its name, are still there.
+func TestLeavesItsCallers(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	ref, dir := leaver(t, w.ctx, "waits", actor.Name("web"), actor.Grace(time.Minute))
+	pid := w.inspect(t, ref).Info.PID
+	call := Block.Start(w.ctx, ref, actor.None{})
+	eventually(t, "the call is in flight", func() bool { return w.inspect(t, ref).Info.InFlight > 0 })
+	stop := actor.StopActor.Start(w.ctx, actor.Arbiter, ref)
+	var down *actor.DownError
+	if _, err := call.Wait(); !errors.As(err, &down) || down.Cause != actor.CauseStopped || down.PID != pid {
+		t.Errorf("the call in flight: %v", err)
+	}
+	if _, err := Block.Call(w.ctx, ref, actor.None{}); !errors.As(err, &down) || down.Err.Started != actor.StartedNo {
+		t.Errorf("a call that comes later: %v", err)
+	}
+	if state := w.inspect(t, ref).Info.State; !alive(pid) || state != "stopping" {
+		t.Errorf("its process lives: %v, and its state is %q", alive(pid), state)
+	}
+	if _, err := w.arb.Spawn(w.ctx, Victim, actor.Name("web")); !errors.Is(err, actor.ErrExists) {
+		t.Errorf("another of its name: %v", err)
+	}
+	if err := os.WriteFile(dir+"/go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := stop.Wait(); err != nil || d.Cause != actor.CauseStopped {
+		t.Errorf("stop: %+v, %v", d, err)
+	}
+}
+
+// TestLeavesAndHangs: who has said goodbye, and does not end, is killed when its grace is
+// over, and has hung, whether it was asked to leave or not.
+func TestLeavesAndHangs(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	for says, end := range map[string]func(ref actor.Ref) error{
+		"it was asked to stop": func(ref actor.Ref) error {
+			_, err := actor.StopActor.Call(w.ctx, actor.Arbiter, ref)
+			return err
+		},
+		"it said goodbye": func(ref actor.Ref) error { return Leave.Send(w.ctx, ref, actor.None{}) },
+	} {
+		ref, _ := leaver(t, w.ctx, "hangs", actor.Grace(200*time.Millisecond))
+		pid := w.inspect(t, ref).Info.PID
+		if err := end(ref); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it has ended", func() bool { return w.inspect(t, ref).Death != nil })
+		if d := w.inspect(t, ref).Death; d.Cause != actor.CauseHung || d.Signal != "killed" || !strings.Contains(d.Reason, says) {
+			t.Errorf("%s: it ended with %+v", says, d)
+		}
+		eventually(t, "its process is gone", func() bool { return !alive(pid) })
+	}
+}
