@@ -276,11 +276,11 @@ func (i *incarnation) processSpec() (*proc.Spec, error) {
 	}
 	spec.Env = os.Environ()
 	if i.place == inProcess {
-		exe, err := os.Executable()
+		path, name, err := thisProgram()
 		if err != nil {
 			return nil, err
 		}
-		spec.Path, spec.Argv0 = exe, filepath.Base(exe)+": "+i.label()
+		spec.Path, spec.Argv0 = path, name+": "+i.label()
 	} else {
 		spec.Path, spec.Args = i.args.Run[0], i.args.Run[1:]
 	}
@@ -289,6 +289,28 @@ func (i *incarnation) processSpec() (*proc.Spec, error) {
 		i.slot.furnish(spec) // last: what is its own counts
 	}
 	return spec, nil
+}
+
+// thisProgram is the path of the file that runs now, and what it is called: actors are of
+// the version of their arbiter. Where the file of that name is another one now, or there is
+// none any more, the path is one that only the system knows it by, and "ps -o comm" has the
+// end of that.
+func thisProgram() (path, name string, err error) {
+	path, err = os.Executable()
+	if err == nil {
+		name = filepath.Base(path)
+	} else {
+		name = filepath.Base(os.Args[0])
+	}
+	const running = "/proc/self/exe" // on Linux; for who starts it, too, it is that file
+	now, e := os.Stat(running)
+	if e != nil {
+		return path, name, err
+	}
+	if named, e := os.Stat(path); e != nil || !os.SameFile(now, named) {
+		return running, name, nil
+	}
+	return path, name, err
 }
 
 // childEnv is the environment env of a child, with what tells it what it is.
