@@ -121,9 +121,9 @@ func (m *milestone) until() <-chan struct{} {
 	return *m.news.Load()
 }
 
-// pass passes it, once.
+// pass passes it, if it was not yet.
 func (m *milestone) pass() {
-	if waited := m.news.Swap(&bygone); waited != nil {
+	if waited := m.news.Swap(&bygone); waited != nil && waited != &bygone {
 		close(*waited)
 	}
 }

@@ -328,7 +328,8 @@ func quietWorld(t *testing.T, change ...func(*arbiter.Options)) *world {
 	w.ctx = arb.Context(ctx)
 	t.Cleanup(func() {
 		cancel()
-		if err := arb.Stop(context.Background()); err != nil {
+		// A handler that hangs in this process is let go when all tests have ended.
+		if err := arb.Stop(context.Background()); err != nil && !(w.hangs && strings.Contains(err.Error(), `these do not return, and are left behind: "die" of `)) {
 			t.Errorf("stop: %v", err)
 		}
 		if t.Failed() {
