@@ -27,6 +27,7 @@ func (*group) entrance() (*os.File, []string) { return nil, nil }
 func (*group) moved() []string                { return nil }
 func (*group) pids() ([]int, bool)            { return nil, false }
 func (*group) kill() error                    { return nil }
+func (*group) counts(string) bool             { return false }
 func (*group) oomKills() int                  { return 0 }
 func (*group) memory() (int64, bool)          { return 0, false }
 func (*group) remove()                        {}

@@ -62,6 +62,8 @@ type Family struct {
 	id      string
 	marker  string // the value of EnvInstance
 
+	oomEvery time.Duration // see the constant
+
 	opening sync.Once
 	cgroups *cgroups // since opening; nil: there are none
 	guard   *guard   // likewise
@@ -83,7 +85,7 @@ func NewFamily(self *Self, o FamilyOptions) *Family {
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
-	f := &Family{self: self, options: o, id: hex.EncodeToString(id[:]), living: make(map[*Process]struct{})}
+	f := &Family{self: self, options: o, id: hex.EncodeToString(id[:]), oomEvery: oomEvery, living: make(map[*Process]struct{})}
 	f.marker = f.id
 	if outer := os.Getenv(EnvInstance); outer != "" {
 		f.marker = outer + ":" + f.id

@@ -130,6 +130,9 @@ func (g *group) kill() error {
 	return killCgroups(dirs)
 }
 
+// counts reports whether it has a cgroup of controller.
+func (g *group) counts(controller string) bool { return g != nil && g.cgroups.of(controller) != nil }
+
 // oomKills is how many of its processes the system has ended for want of memory.
 func (g *group) oomKills() int {
 	text, ok := g.read("memory", "memory.events", "memory.oom_control") // since Linux 4.13

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
 )
 
 // member is what a family knows of one of its processes. A nil member is that of a
@@ -12,7 +13,16 @@ type member struct {
 	family *Family
 	group  *group
 	p      *Process
+
+	// How many of its cgroup were ended for want of memory, guarded by p.mu.
+	look     *time.Timer // for it; nil: nobody counts them
+	seen     int         // by the last look
+	outlived int         // by the one before: it has not ended of these
 }
+
+// oomEvery is how often it is looked whether a process outlives others of its cgroup that
+// were ended for want of memory.
+const oomEvery = 5 * time.Second
 
 // start starts l, in its cgroup, and has the guard told.
 func (m *member) start(p *Process, s *Spec, l *launch) (*os.File, error) {
@@ -25,6 +35,11 @@ func (m *member) start(p *Process, s *Spec, l *launch) (*os.File, error) {
 		return nil, err
 	}
 	f := m.family
+	if m.group.counts("memory") {
+		p.mu.Lock()
+		m.look = time.AfterFunc(f.oomEvery, m.outlive)
+		p.mu.Unlock()
+	}
 	f.mu.Lock()
 	f.living[p] = struct{}{}
 	f.mu.Unlock()
@@ -92,15 +107,31 @@ func (m *member) ends() {
 	m.family.guard.drop(m.p.PID())
 }
 
+// outlive notes that the process goes on though others of its cgroup may have ended for
+// want of memory. What has just begun to exit may be doing so because of that.
+func (m *member) outlive() {
+	n, exiting := m.group.oomKills(), m.p.Exiting()
+	m.p.mu.Lock()
+	defer m.p.mu.Unlock()
+	if m.p.reaped || exiting {
+		return
+	}
+	m.outlived, m.seen = m.seen, n
+	m.look.Reset(m.family.oomEvery)
+}
+
 // explain adds to e what the cgroup knows of the end. killed says that it was our
-// doing.
+// doing. p.mu is held.
 func (m *member) explain(e *Exit, killed bool) {
 	if m == nil {
 		return
 	}
+	if m.look != nil {
+		m.look.Stop()
+	}
 	e.OOMKills = m.group.oomKills()
 	// A shell says of a child that was killed, and was all it ran: 128+9.
-	e.OutOfMemory = e.OOMKills > 0 && !killed && (e.Signal == "killed" || e.Code == 128+9)
+	e.OutOfMemory = e.OOMKills > m.outlived && !killed && (e.Signal == "killed" || e.Code == 128+9)
 }
 
 // kill ends what is in the cgroup.

@@ -185,8 +185,10 @@ type Exit struct {
 
 	// OutOfMemory says that the system killed it for want of memory, within its
 	// cgroup's bound or ours. It is told by the cgroup: without one it is false, and
-	// the Signal "killed". OOMKills is how many processes of its cgroup, itself
-	// among them, ended so in its time.
+	// the Signal "killed". Which of its processes that was the cgroup does not tell: what
+	// kills this one ten seconds after another ended so is not taken for that.
+	// OOMKills is how many processes of its cgroup, itself among them, ended so in its
+	// time.
 	OutOfMemory bool
 	OOMKills    int
 }
