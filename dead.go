@@ -163,7 +163,7 @@ func (a *Arbiter) undelivered(sender, target string, e *wire.Error) {
 	switch {
 	case from == nil:
 	case from.session != nil:
-		from.session.cameBack(e)
+		from.session.cameBack(target, e)
 	case from.cell.Spec().Undelivered != nil:
 		from.cell.PostUndelivered(e)
 	}

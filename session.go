@@ -156,11 +156,12 @@ func (s *session) tell(kind wire.Kind, id uint64, e *wire.Error) error {
 	return s.conn.Post(peer.Reply, &m, peer.Charge{})
 }
 
-// cameBack tells this session's actor of a message of its that reached no handler, if there is
-// room for that: it is a dead letter all the same. Nor is it told of more than it has sent: who
-// sends messages back may name anybody as their sender, and nobody notes whose each one was.
-func (s *session) cameBack(e *wire.Error) {
-	if s.counts.back.Add(1) <= s.counts.read.Load() {
+// cameBack tells this session's actor of a message of its that has not reached a handler of to, if
+// there is room for that: it is a dead letter all the same. Nor is it told of more than it has
+// sent: who sends messages back may name anybody as their sender, and nobody notes whose each one
+// was. What it has sent to itself does not come by here, and is its own.
+func (s *session) cameBack(to string, e *wire.Error) {
+	if to == s.inc.label() || s.counts.back.Add(1) <= s.counts.read.Load() {
 		_ = s.tell(wire.KindUndelivered, 0, e)
 		s.conn.FlushSoon()
 	}
