@@ -102,6 +102,9 @@ func (d *door) Write(b []byte) (int, error)    { return d.at.Load().Write(b) }
 func (d *door) TryWrite(b []byte) (int, error) { return d.at.Load().TryWrite(b) }
 func (d *door) Info() peer.Info                { return d.at.Load().Info() }
 
+// WriteSome waits until the way that is open takes something.
+func (d *door) WriteSome(b []byte) (int, error) { return peer.WriteSome(d.at.Load().Transport, b) }
+
 func (d *door) Close() error {
 	d.mu.Lock()
 	select {

@@ -247,6 +247,9 @@ func (u *unheard) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// WriteSome waits until something is taken.
+func (u *unheard) WriteSome(b []byte) (int, error) { return peer.WriteSome(u.Transport, b) }
+
 // CloseWrite ends the sending direction.
 func (u *unheard) CloseWrite() error {
 	if w, ok := u.Transport.(interface{ CloseWrite() error }); ok {

@@ -103,6 +103,9 @@ func (s *Chooser) Write(b []byte) (int, error)    { return s.chosen().Write(b) }
 func (s *Chooser) TryWrite(b []byte) (int, error) { return s.chosen().TryWrite(b) }
 func (s *Chooser) Close() error                   { return s.socket.Close() }
 
+// WriteSome waits until what is written to takes something.
+func (s *Chooser) WriteSome(b []byte) (int, error) { return WriteSome(s.chosen(), b) }
+
 // CloseWrite ends the sending direction, where there are two.
 func (s *Chooser) CloseWrite() error {
 	if w, ok := s.socket.(writeCloser); ok {

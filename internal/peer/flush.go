@@ -11,9 +11,9 @@ const (
 	// inlineWrite bounds what a goroutine that flushes writes, mostly for others,
 	// before it hands over to a goroutine of the connection's own.
 	inlineWrite = 256 << 10
-	// writeSize is how much that goroutine writes at once, so that it can be seen to
-	// make progress.
-	writeSize = 256 << 10
+	// writeSize is how much that goroutine writes at once to what is no someWriter, so that
+	// it can be seen to make progress.
+	writeSize = 32 << 10
 	// maxGather is how often one that flushes lets others run first.
 	maxGather = 4
 	// lingerTime is how long an end that leaves waits for the other to have read
@@ -152,7 +152,7 @@ func (c *Conn) flushRun() {
 			n, err := c.t.TryWrite(k.b[k.off:k.end])
 			if n == 0 && err == nil {
 				c.blocked.Store(time.Now().UnixNano())
-				n, err = c.t.Write(k.b[k.off:min(k.off+writeSize, k.end)])
+				n, err = WriteSome(c.t, k.b[k.off:k.end])
 				c.blocked.Store(0)
 			}
 			k.off += n

@@ -35,7 +35,7 @@ func (j *jsonTransport) TryWrite(b []byte) (int, error) {
 // Write takes native frames and waits until their translation is written.
 func (j *jsonTransport) Write(b []byte) (int, error) {
 	return j.write(b, func(text []byte) (int, error) {
-		n, err := j.socket.Write(text[:min(writeSize, len(text))])
+		n, err := WriteSome(j.socket, text)
 		if n > 0 {
 			j.conn.moved.Add(1) // a large message takes a while, and it is no standstill
 		}

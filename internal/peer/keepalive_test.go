@@ -94,6 +94,36 @@ func TestStuck(t *testing.T) {
 	}
 }
 
+// One that reads without a pause is not stuck, however slow its line is.
+func TestSlowIsNotStuck(t *testing.T) {
+	for name, test := range map[string]struct {
+		over  func(*PipeEnd) Transport
+		bytes int // read at a time
+	}{
+		"as it is": {func(p *PipeEnd) Transport { return p }, 100},
+		"chosen":   {func(p *PipeEnd) Transport { return Choose(p, nil) }, 100},
+		"whole":    {func(p *PipeEnd) Transport { return struct{ Transport }{p} }, 5 << 10}, // each write waits until all of it is
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, p := byHandOver(t, Options{Interval: interval, Timeout: timeout}, wide, test.over)
+				mustPost(t, e.Conn, Data, oneWay("bulk", 1<<20))
+				e.FlushSoon()
+				for range 100 {
+					p.say(&wire.Message{Kind: wire.KindNotify})
+					_, _ = p.pipe.Read(make([]byte, test.bytes))
+					<-time.After(interval)
+					select {
+					case <-e.ran:
+						t.Fatalf("Run: %v", e.err)
+					default:
+					}
+				}
+			})
+		})
+	}
+}
+
 // If this process was stopped, what the other end sent meanwhile is read before it
 // is called silent: it gets one more period, once.
 func TestStoppedItself(t *testing.T) {

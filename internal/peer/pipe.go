@@ -37,10 +37,13 @@ func (p *PipeEnd) Read(b []byte) (int, error) { return p.in.read(b, nil) }
 func (p *PipeEnd) ReadLoan(l frame.Loan) (int, error) { return p.in.read(nil, &l) }
 
 // Write writes all of b, and waits for room.
-func (p *PipeEnd) Write(b []byte) (int, error) { return p.out.write(b, true) }
+func (p *PipeEnd) Write(b []byte) (int, error) { return p.out.write(b, len(b)) }
+
+// WriteSome waits until there is room, and writes what that takes.
+func (p *PipeEnd) WriteSome(b []byte) (int, error) { return p.out.write(b, 1) }
 
 // TryWrite writes what there is room for.
-func (p *PipeEnd) TryWrite(b []byte) (int, error) { return p.out.write(b, false) }
+func (p *PipeEnd) TryWrite(b []byte) (int, error) { return p.out.write(b, 0) }
 
 // Close closes this end. It never fails.
 func (p *PipeEnd) Close() error {
@@ -151,7 +154,8 @@ func (h *half) read(b []byte, l *frame.Loan) (int, error) {
 	}
 }
 
-func (h *half) write(b []byte, wait bool) (n int, err error) {
+// write writes what there is room for, and waits until that was at least so many bytes.
+func (h *half) write(b []byte, least int) (n int, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for n < len(b) {
@@ -172,11 +176,11 @@ func (h *half) write(b []byte, wait bool) (n int, err error) {
 			h.add(b[n : n+k])
 			n += k
 			h.cond.Broadcast()
-		} else if wait {
+		} else if n < least {
 			h.cond.Wait()
 			continue
 		}
-		if !wait {
+		if n >= least {
 			return n, nil
 		}
 	}

@@ -20,7 +20,7 @@ func (p *Pulsar) Write(b []byte) (int, error) {
 		return n, err
 	}
 	for p.written < len(p.out) {
-		k, err := p.t.Write(p.out[p.written:min(len(p.out), p.written+writeSize)])
+		k, err := WriteSome(p.t, p.out[p.written:])
 		p.written += k
 		p.conn.moved.Add(1) // a large message takes a while, and it is no standstill
 		if err != nil {

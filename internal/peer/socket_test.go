@@ -3,6 +3,7 @@
 package peer
 
 import (
+	"io"
 	"net"
 	"os"
 	"runtime"
@@ -53,6 +54,36 @@ func TestSocketInfo(t *testing.T) {
 				t.Errorf("%s: process %d of user %d, want %d and %d", network, info.PID, info.UID, pid, uid)
 			}
 		}
+	}
+}
+
+// WriteSome waits until something is written, and not until all is.
+func TestWriteSome(t *testing.T) {
+	for _, network := range [...]string{"unix", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			a, b := connected(t, network)
+			s := NewTransport(a)
+			buf := make([]byte, 16<<20)
+			for n := -1; n != 0; {
+				var err error
+				if n, err = s.TryWrite(buf); err != nil {
+					t.Fatal(err)
+				}
+			}
+			read := make(chan struct{})
+			go func() {
+				defer close(read)
+				_, _ = io.CopyN(io.Discard, b, 16<<20) // what the socket holds is less
+				_ = b.Close()
+			}()
+			if n, err := WriteSome(s, buf); err != nil || n == 0 || n == len(buf) {
+				t.Errorf("%d bytes were written, of %d: %v", n, len(buf), err)
+			}
+			for err := error(nil); err == nil; { // until the other end is gone, which may take a moment
+				_, err = WriteSome(s, buf[:1<<20])
+			}
+			<-read
+		})
 	}
 }
 

@@ -28,6 +28,22 @@ type Info struct {
 	Profile Profile // what is spoken over it; "": not known yet
 }
 
+// A someWriter waits only until something can be written, and writes that: n may be less than
+// len(b), and is not 0 without an error. So it is seen how it gets on, however slowly the other
+// end reads.
+type someWriter interface {
+	WriteSome(b []byte) (n int, err error)
+}
+
+// WriteSome writes some of b to t, and waits until it can: as little as it takes if t is a
+// someWriter.
+func WriteSome(t Transport, b []byte) (n int, err error) {
+	if s, ok := t.(someWriter); ok {
+		return s.WriteSome(b)
+	}
+	return t.Write(b[:min(writeSize, len(b))])
+}
+
 // A writeCloser can end its sending direction and go on reading.
 type writeCloser interface{ CloseWrite() error }
 

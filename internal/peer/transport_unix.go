@@ -22,12 +22,13 @@ type socket struct {
 	fail error
 	read func(fd uintptr) bool
 
-	// Owned by whoever writes: the argument and the result of try, which is made
+	// Owned by whoever writes: the argument and the result of try and some, which are made
 	// once, because a closure made for each call would be allocated.
-	b   []byte
-	n   int
-	err error
-	try func(fd uintptr) bool
+	b    []byte
+	n    int
+	err  error
+	try  func(fd uintptr) bool
+	some func(fd uintptr) bool
 }
 
 func newSocket(c net.Conn) Transport {
@@ -62,6 +63,10 @@ func newSocket(c net.Conn) Transport {
 	s.try = func(fd uintptr) bool {
 		s.n, s.err = tryWrite(write, int(fd), s.b)
 		return true
+	}
+	s.some = func(fd uintptr) bool {
+		s.n, s.err = tryWrite(write, int(fd), s.b)
+		return s.n > 0 || s.err != nil
 	}
 	if s.info.Network == "tcp" {
 		limitUnsent(raw)
@@ -115,12 +120,17 @@ func tryRead(fd int, b []byte) (int, error) {
 	}
 }
 
-func (s *socket) TryWrite(b []byte) (int, error) {
+func (s *socket) TryWrite(b []byte) (int, error) { return s.writeRaw(b, s.try) }
+
+// WriteSome waits until something can be written.
+func (s *socket) WriteSome(b []byte) (int, error) { return s.writeRaw(b, s.some) }
+
+func (s *socket) writeRaw(b []byte, write func(fd uintptr) bool) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
 	s.b = b
-	err := s.raw.Write(s.try)
+	err := s.raw.Write(write)
 	s.b = nil
 	if err != nil {
 		return 0, err
