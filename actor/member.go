@@ -294,8 +294,13 @@ const (
 	defaultInboxBytes    = 1 << 20
 )
 
-// lostGrace is how long an actor whose connection is lost has for its stop hook.
-const lostGrace = 500 * time.Millisecond
+const (
+	// lostGrace is how long an actor whose connection is lost has for its stop hook.
+	lostGrace = 500 * time.Millisecond
+	// leaveGrace is how long one that has ended waits while nothing is written of its last
+	// answers. What a slow line takes at once may keep it busy for a second.
+	leaveGrace = 2 * time.Second
+)
 
 // run reads until the connection ends, which ends the actor.
 func (j *joined) run() {

@@ -362,7 +362,7 @@ func (m *Member) Ready(_ *cell.Cell, err error) {
 	}
 }
 
-// Ended says goodbye, with the cause, and ends the connection.
+// Ended says goodbye, with the cause, behind the last answers, and ends the connection.
 func (m *Member) Ended(c *cell.Cell, d *wire.Death) {
 	j := m.connected.Load()
 	j.mu.Lock()
@@ -370,9 +370,7 @@ func (m *Member) Ended(c *cell.Cell, d *wire.Death) {
 	j.death = d
 	j.mu.Unlock()
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), lostGrace)
-		defer cancel()
-		_ = j.conn.Goodbye(ctx, d)
+		_ = j.conn.Leave(d, leaveGrace)
 		<-j.ran
 		j.self.End(func(peer.Note) *wire.Error {
 			return (&wire.Error{Code: wire.CodeDown, Death: d, Message: "the actor has ended"}).With(wire.StartedUnknown)

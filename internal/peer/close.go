@@ -56,6 +56,29 @@ func (c *Conn) Goodbye(ctx context.Context, d *wire.Death) error {
 	return nil
 }
 
+// Leave is Goodbye for who waits as long as what was posted before gets on its way. When nothing
+// of it was written for patience it gives up, with the error of a context that has ended.
+func (c *Conn) Leave(d *wire.Death, patience time.Duration) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	said := make(chan error, 1)
+	go func() { said <- c.Goodbye(ctx, d) }()
+	look := time.NewTicker(patience)
+	defer look.Stop()
+	for moved := c.moved.Load(); ; {
+		select {
+		case err := <-said:
+			return err
+		case <-look.C:
+			now := c.moved.Load()
+			if now == moved {
+				cancel()
+			}
+			moved = now
+		}
+	}
+}
+
 // Cut ends the connection as Close does, and tells the other end why: behind what is of
 // class Control, and ahead of the rest, which is dropped. Nothing that comes is handled any
 // more. It does not wait: whoever writes meanwhile goes on with it, and has cutTime for

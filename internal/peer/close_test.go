@@ -100,6 +100,38 @@ func TestGoodbyeToWhoDoesNotRead(t *testing.T) {
 	})
 }
 
+// Who leaves waits for its last answers as long as they are read, however slowly, and no longer.
+func TestLeaveSlowly(t *testing.T) {
+	const patience = 2 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		for _, stalls := range []bool{false, true} {
+			e, p := takesPieces(t, Options{})
+			mustPost(t, e.Conn, Reply, &wire.Message{Kind: wire.KindReply, ID: 1, Body: make([]byte, 1<<20)})
+			left := make(chan error, 1)
+			go func() { left <- e.Leave(&wire.Death{Cause: wire.CauseStopped}, patience) }()
+			read, err := 0, error(nil)
+			for n := 0; err == nil && (!stalls || read < 100<<10); read += n {
+				time.Sleep(patience / 4)
+				n, err = p.pipe.Read(make([]byte, 10<<10))
+			}
+			stalled := time.Now()
+			if stalls {
+				if err := <-left; !errors.Is(err, context.Canceled) || time.Since(stalled) > 2*patience {
+					t.Errorf("nobody reads, and it is told %v, after %v", err, time.Since(stalled))
+				}
+				continue
+			}
+			if err != io.EOF || read < 1<<20 {
+				t.Errorf("%d bytes are read, then %v", read, err)
+			}
+			_ = p.pipe.Close()
+			if err := <-left; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // What was posted before a goodbye arrives before it, however much.
 func TestGoodbyeIsLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
