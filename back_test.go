@@ -1,10 +1,12 @@
 package arbiter
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
 
+	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
@@ -72,4 +74,38 @@ func TestNoRoomForWhatComesBack(t *testing.T) {
 			t.Errorf("of %d it is told of %d, and %d are dead letters", sent, told, arb.dead.total)
 		}
 	}, func(o *Options) { o.MemoryBudget = 1 << 20 })
+}
+
+// TestSentToItselfInVain: what an actor elsewhere sends to itself never comes to the arbiter, unless it reaches no
+// handler: then it comes back, and is a dead letter, and that is no message too many.
+func TestSentToItselfInVain(t *testing.T) {
+	inside(t, func(t *testing.T, arb *Arbiter) {
+		far, ended := accepted(arb, plain)
+		count := actor.NewCommand[int, actor.None]("count", actor.NoAck())
+		told := 0
+		kind := &actor.Kind[struct{}]{
+			Name:        "selfish",
+			Undelivered: func(struct{}, context.Context, *actor.Error) { told++ },
+			Handlers:    []actor.Handler[struct{}]{actor.On(count, func(struct{}, context.Context, int) error { return nil })},
+		}
+		m := actor.NewMember("", kind, actor.JoinOptions{Logger: quiet}.Over(far))
+		ref, err := m.Ref(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := actor.Send(m.Context(t.Context()), ref, "count", "many"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if err := m.Err(); err != nil || told != 3 || arb.dead.total != 3 {
+			t.Errorf("of 3 it was told %d times, and %d are dead letters: %v", told, arb.dead.total, err)
+		}
+		if a := arb.account(); !a.Balanced() || a.DeadLetters != 0 {
+			t.Errorf("%v, and nothing of it was sent by the arbiter", a)
+		}
+		_ = m.Close()
+		ended()
+	})
 }

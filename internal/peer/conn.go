@@ -73,7 +73,7 @@ type Conn struct {
 	follows    bool          // Options name no limit: the welcome's is ours
 	offered    wire.Features // by the hello of the other end
 	xoff       bool          // the other end heeds xoff
-	guest      bool          // the other end has said hello, and is one actor
+	guest      string        // the aid of the other end; "": that is the arbiter
 	backlogged total         // what is charged to its window and to a Backlog
 
 	// Held, if set before use, reports whether no messages are to go to target for now: who
@@ -439,7 +439,7 @@ func (c *Conn) handle(h Handler, m *wire.Message, missing int) error {
 		h.Receive(c, m)
 		return c.aimless()
 	case wire.KindUndelivered:
-		if err := c.cameBack(); err != nil {
+		if err := c.cameBack(m); err != nil {
 			return err
 		}
 		h.Receive(c, m)

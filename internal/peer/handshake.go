@@ -82,7 +82,7 @@ func (c *Conn) AwaitHello(ctx context.Context) (*wire.Hello, error) {
 	c.out.mu.Lock()
 	c.out.window = h.Inbox
 	c.out.mu.Unlock()
-	c.offered, c.guest = h.Features, true
+	c.offered = h.Features
 	return h, nil
 }
 
@@ -90,6 +90,7 @@ func (c *Conn) AwaitHello(ctx context.Context) (*wire.Hello, error) {
 // was posted before follows.
 func (c *Conn) Welcome(w *wire.Welcome) error {
 	common := c.offered & features
+	c.guest = w.AID
 	answer := *w
 	answer.Features |= common
 	m, err := answer.Message()
