@@ -180,7 +180,7 @@ func TestMatrix(t *testing.T) {
 
 func newMatrix(t *testing.T, change ...func(*arbiter.Options)) *matrix {
 	w := quietWorld(t, change...)
-	w.hangs = true
+	t.Cleanup(release) // a stop would wait for them, and name them
 	caller := w.member(w.address("unix:"), Caller, actor.JoinOptions{})
 	return &matrix{world: w, caller: caller.Context(w.ctx)}
 }

@@ -171,7 +171,6 @@ type world struct {
 	dir string
 
 	stopped bool // by the test, which has looked at what came of it
-	hangs   bool // handlers are made to hang in this process
 }
 
 type lockedBuffer struct {
