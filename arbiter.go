@@ -293,6 +293,9 @@ type known struct {
 
 // learn adds a kind to those that can be spawned by name.
 func (a *Arbiter) learn(k actor.Behaviour) (*known, error) {
+	if k == nil {
+		k = (*actor.Kind[actor.None])(nil) // which says so
+	}
 	spec, err := k.Spec()
 	if err != nil {
 		return nil, err

@@ -27,6 +27,11 @@ type ChildHook struct {
 // a process that an arbiter started as an actor it runs that actor, one of kinds,
 // and never returns. Elsewhere it returns what Options.Child needs.
 func Child(kinds ...actor.Behaviour) *ChildHook {
+	for n, k := range kinds {
+		if k == nil {
+			panic(fmt.Sprintf("arbiter: of the kinds given to Main or Child number %d is nil", n+1))
+		}
+	}
 	self := proc.Hook()
 	name := os.Getenv(envKind)
 	if os.Getenv(actor.EnvFD) == "" || name == "" {

@@ -101,3 +101,13 @@ func TestMainOfTheDeaf(t *testing.T) {
 		})
 	}
 }
+
+// TestNilKindOfMain: a kind that is nil is told where it was given.
+func TestNilKindOfMain(t *testing.T) {
+	defer func() {
+		if text := fmt.Sprint(recover()); !strings.Contains(text, "Main or Child number 2 is nil") {
+			t.Errorf("%s", text)
+		}
+	}()
+	Child(worker, nil)
+}

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/arbitertest"
 )
@@ -245,6 +246,21 @@ func TestKindIsChecked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if _, err := c.kind.Spec(); err == nil || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%v, want %q in it", err, c.text)
+			}
+		})
+	}
+	for name, kind := range map[string]actor.Behaviour{"nil": nil, "a nil pointer": (*actor.Kind[*clock])(nil)} {
+		arbitertest.Run(t, func(t *testing.T, a *arbitertest.Arbiter) {
+			_, spawned := a.Arbiter.Spawn(a.Context(), kind)
+			_, called := actor.Ping.Call(actor.NewMember("unix:/nowhere", kind, actor.JoinOptions{}).Context(context.Background()), actor.Arbiter, none{})
+			_, started := arbiter.Start(context.Background(), arbiter.Options{Name: "other", Kinds: []actor.Behaviour{kind}})
+			for what, err := range map[string]error{
+				"spawn": spawned, "a call": called, "start": started,
+				"serve": actor.Serve(context.Background(), "unix:/nowhere", kind, actor.JoinOptions{}),
+			} {
+				if err == nil || !strings.Contains(err.Error(), "the kind is nil: give a *actor.Kind") {
+					t.Errorf("%s: %s: %v", name, what, err)
+				}
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package actor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -171,10 +172,21 @@ type Behaviour interface {
 var _ Behaviour = (*Kind[None])(nil)
 
 // KindName returns k.Name.
-func (k *Kind[S]) KindName() string { return k.Name }
+func (k *Kind[S]) KindName() string {
+	if k == nil {
+		return ""
+	}
+	return k.Name
+}
+
+// errNoKind says that a kind is nil.
+var errNoKind = errors.New(`the kind is nil: give a *actor.Kind; one that only calls has no more than a name, as &actor.Kind[actor.None]{Name: "client"}`)
 
 // Spec returns the kind in the form it runs. It is for the arbiter.
 func (k *Kind[S]) Spec() (*cell.Spec, error) {
+	if k == nil {
+		return nil, errNoKind
+	}
 	k.once.Do(func() { k.spec, k.err = k.build() })
 	return k.spec, k.err
 }

@@ -26,7 +26,8 @@ type JoinOptions struct {
 	Name string
 	// AID the actor would like to have. Default: the arbiter makes one.
 	AID string
-	// Client says that the program only calls: lists of actors leave it out.
+	// Client says that the program only calls: lists of actors leave it out. Its kind then
+	// needs no more than a name: &actor.Kind[actor.None]{Name: "client"}.
 	Client bool
 	// Timeout bounds dialing and the handshake. Default: 10 s.
 	Timeout time.Duration
@@ -77,11 +78,15 @@ type joined struct {
 }
 
 // NewMember makes a Member that will join the arbiter at address as an actor of
-// kind. It does not connect yet. The address is "unix:/path", "tcp:host:port",
+// kind. It does not connect yet, and what is wrong with the kind or the address is the error
+// of the first call. The address is "unix:/path", "tcp:host:port",
 // "host:port", "fd:3", or "" for what the environment says (ARBITER_FD, else
 // ARBITER_ADDR and ARBITER_TOKEN). "pulsar:host:port" is a real arbiter of Python's
 // pulsar, which must expect the AID; see docs/pulsar.md for what that cannot do.
 func NewMember(address string, kind Behaviour, options JoinOptions) *Member {
+	if kind == nil {
+		kind = (*Kind[None])(nil) // of which the first call is told
+	}
 	if options.Timeout <= 0 {
 		options.Timeout = 10 * time.Second
 	}
