@@ -240,6 +240,9 @@ func TestKindIsChecked(t *testing.T) {
 		"own stop":       {&actor.Kind[none]{Name: "k", Handlers: []actor.Handler[none]{actor.On(actor.NewCommand[none, none]("stop"), noop)}}, "every actor's own"},
 		"nameless func":  {&actor.Kind[none]{Name: "k", Functions: []actor.Function{{}}}, "no name"},
 		"two functions":  {&actor.Kind[none]{Name: "k", Functions: []actor.Function{actor.Func("f", nothing), actor.Func("f", nothing)}}, "twice"},
+		"no method":      {&actor.Kind[none]{Name: "k", Handlers: []actor.Handler[none]{actor.Handle[none](Block, nil)}}, `answers "block" is nil`},
+		"no method on":   {&actor.Kind[none]{Name: "k", Handlers: []actor.Handler[none]{actor.On[none](Block, nil)}}, `answers "block" is nil`},
+		"no function":    {&actor.Kind[none]{Name: "k", Functions: []actor.Function{actor.Func[none, none]("f", nil)}}, `function "f" is nil`},
 		"endless task":   {&actor.Kind[none]{Name: "k", Periodic: []actor.Task[none]{{Do: func(none, context.Context) {}}}}, "interval"},
 		"task of no use": {&actor.Kind[none]{Name: "k", Periodic: []actor.Task[none]{{Every: time.Second}}}, "nothing to do"},
 	} {

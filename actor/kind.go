@@ -112,6 +112,9 @@ type Handler[S any] struct{ command *cell.Command }
 // wraps one made by NewError, its code. A panic ends the actor, not the program.
 // ctx ends at the caller's deadline, when the caller gives up, or with the actor.
 func Handle[S, In, Out any](command Command[In, Out], method func(s S, ctx context.Context, in In) (Out, error)) Handler[S] {
+	if method == nil {
+		return Handler[S]{&cell.Command{CommandInfo: infoOf(command)}} // which Spec refuses, with the kind's name
+	}
 	shape := shapeOf[In]()
 	return Handler[S]{&cell.Command{
 		CommandInfo: infoOf(command),
@@ -135,6 +138,9 @@ func Handle[S, In, Out any](command Command[In, Out], method func(s S, ctx conte
 
 // On answers command, which has no result, with method. See Handle.
 func On[S, In any](command Command[In, None], method func(s S, ctx context.Context, in In) error) Handler[S] {
+	if method == nil {
+		return Handle[S, In, None](command, nil)
+	}
 	return Handle(command, func(s S, ctx context.Context, in In) (None, error) {
 		return None{}, method(s, ctx, in)
 	})
@@ -156,6 +162,9 @@ type Function struct{ command *cell.Command }
 
 // Func names a function for the command run.
 func Func[In, Out any](name string, f func(ctx context.Context, in In) (Out, error)) Function {
+	if f == nil {
+		return Function(Handle[None](NewCommand[In, Out](name), nil))
+	}
 	h := Handle(NewCommand[In, Out](name), func(_ None, ctx context.Context, in In) (Out, error) { return f(ctx, in) })
 	return Function(h)
 }
@@ -212,6 +221,9 @@ func (k *Kind[S]) build() (*cell.Spec, error) {
 		if len(name) > 255 {
 			return nil, fmt.Errorf("kind %q: the command %.20q… is longer than 255 bytes", k.Name, name)
 		}
+		if h.command.Run == nil {
+			return nil, fmt.Errorf("kind %q: the method that answers %q is nil: give actor.Handle, or actor.On, a function", k.Name, name)
+		}
 		if own[name] {
 			return nil, fmt.Errorf("kind %q answers the command %q twice", k.Name, name)
 		}
@@ -224,6 +236,9 @@ func (k *Kind[S]) build() (*cell.Spec, error) {
 	for _, f := range k.Functions {
 		if f.command == nil || f.command.Name == "" {
 			return nil, fmt.Errorf("kind %q: a function has no name: make it with actor.Func", k.Name)
+		}
+		if f.command.Run == nil {
+			return nil, fmt.Errorf("kind %q: the function %q is nil: give actor.Func one", k.Name, f.command.Name)
 		}
 		if spec.Functions[f.command.Name] != nil {
 			return nil, fmt.Errorf("kind %q has the function %q twice", k.Name, f.command.Name)

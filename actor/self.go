@@ -2,6 +2,7 @@ package actor
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -124,12 +125,22 @@ func (t Timer) Stop() {
 // After has the actor in ctx run f after d, in a turn of its own. Outside an actor
 // it panics: there is no turn to take.
 func After(ctx context.Context, d time.Duration, f func(ctx context.Context)) Timer {
+	if f == nil {
+		panic("actor: After has nothing to do: its function is nil")
+	}
 	return Timer{mustCell(ctx).AddTimer(d, 0, func(ctx context.Context, _ any) { f(ctx) })}
 }
 
 // Every has the actor in ctx run f again and again, each time in a turn of its
-// own. A turn that comes due while the last still waits is left out.
+// own. A turn that comes due while the last still waits is left out. It panics outside an
+// actor, as After does, and as time.NewTicker if d is not more than 0.
 func Every(ctx context.Context, d time.Duration, f func(ctx context.Context)) Timer {
+	switch {
+	case f == nil:
+		panic("actor: Every has nothing to do: its function is nil")
+	case d <= 0:
+		panic(fmt.Sprintf("actor: the interval of Every is %v, and must be more than 0", d))
+	}
 	return Timer{mustCell(ctx).AddTimer(d, d, func(ctx context.Context, _ any) { f(ctx) })}
 }
 

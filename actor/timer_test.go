@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,14 +153,40 @@ func TestTimerOfTheDead(t *testing.T) {
 	}
 }
 
-// A timer needs an actor, and says so.
-func TestTimerOfNobody(t *testing.T) {
+// panicOf returns the text of f's panic, "" if there is none.
+func panicOf(f func()) (text string) {
 	defer func() {
-		if recover() == nil {
-			t.Error("a timer of nobody")
+		if p := recover(); p != nil {
+			text = fmt.Sprint(p)
 		}
 	}()
-	actor.After(t.Context(), time.Second, func(context.Context) {})
+	f()
+	return ""
+}
+
+// What cannot be meant panics where it is said, with what it is.
+func TestNotMeant(t *testing.T) {
+	ctx, nothing := t.Context(), func(context.Context) {}
+	for want, f := range map[string]func(){
+		"actor: a timer belongs to an actor":                           func() { actor.After(ctx, time.Second, nothing) },
+		"actor: After has nothing to do: its function is nil":          func() { actor.After(ctx, time.Second, nil) },
+		"actor: Every has nothing to do: its function is nil":          func() { actor.Every(ctx, time.Second, nil) },
+		"actor: the interval of Every is 0s, and must be more than 0":  func() { actor.Every(ctx, 0, nothing) },
+		"actor: the interval of Every is -1s, and must be more than 0": func() { actor.Every(ctx, -time.Second, nothing) },
+		"actor: Watch has nobody to tell: its function is nil":         func() { _, _ = actor.Watch(ctx, actor.Arbiter, nil) },
+	} {
+		if got := panicOf(f); !strings.HasPrefix(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	everywhere(t, func(w *world) { // it is the end of whose handler says it, and of nobody else
+		s := w.put(doer("hasty", func(ctx context.Context, _ int) error {
+			actor.Every(ctx, 0, func(context.Context) {})
+			return nil
+		}))
+		_, err := Do.Call(w.ctx, s, 0)
+		wantDown(w.t, "Every 0", err, actor.CausePanic, "the interval of Every is 0s")
+	})
 }
 
 // A panic in a timer is the actor's death.

@@ -23,6 +23,9 @@ type Watching struct {
 // own. If target does not exist, or ended before, Watch returns the error a call
 // to it would return.
 func Watch(ctx context.Context, target Ref, f func(ctx context.Context, e Ended)) (Watching, error) {
+	if f == nil {
+		panic("actor: Watch has nobody to tell: its function is nil")
+	}
 	s, ok := cell.ScopeOf(ctx)
 	to := target.address()
 	if !ok {
