@@ -162,7 +162,11 @@ func (p *Pending[Out]) Done() <-chan struct{} { return p.call.Done() }
 
 // Cancel gives the call up: its Wait returns Canceled, and the handler's context
 // ends if it has begun.
-func (p *Pending[Out]) Cancel() { p.call.Cancel() }
+func (p *Pending[Out]) Cancel() {
+	if p.ctx != nil { // else it is the zero Pending, and there is no call
+		p.call.Cancel()
+	}
+}
 
 // Call asks target for command, by name, and waits for the result: the dynamic
 // form. The arguments are positional; a last one of type Kwargs holds keyword

@@ -10,7 +10,7 @@ import (
 )
 
 // Self is the actor a handler, hook or timer runs in. Its methods may be called
-// from any goroutine.
+// from any goroutine. The zero Self is nobody: all but String panic.
 type Self struct {
 	cell *cell.Cell
 	host cell.Host
@@ -26,22 +26,35 @@ func Current(ctx context.Context) (Self, bool) {
 	return Self{s.Cell, s.Host}, true
 }
 
+// must returns the actor, or panics if there is none: it would be somebody's mistake unseen.
+func (s Self) must() *cell.Cell {
+	if s.cell == nil {
+		panic("actor: this Self is nobody: Current has returned false, as its ctx is no actor's; give it the ctx of a handler or hook")
+	}
+	return s.cell
+}
+
 // Ref returns the actor's own Ref.
-func (s Self) Ref() Ref { return Ref{AID: s.cell.AID(), Name: s.cell.Name()} }
+func (s Self) Ref() Ref { return Ref{AID: s.must().AID(), Name: s.cell.Name()} }
 
 // Kind returns the name of the actor's kind.
-func (s Self) Kind() string { return s.cell.Spec().Kind }
+func (s Self) Kind() string { return s.must().Spec().Kind }
 
-// String returns name.aid.
-func (s Self) String() string { return s.cell.String() }
+// String returns name.aid, or "nobody" of the zero Self.
+func (s Self) String() string {
+	if s.cell == nil {
+		return "nobody"
+	}
+	return s.cell.String()
+}
 
 // Stop has the actor stop, as if somebody had sent it the command stop: it handles
 // what it has accepted, this handler included, and runs its hook.
-func (s Self) Stop(reason string) { s.cell.Stop(reason, 0) }
+func (s Self) Stop(reason string) { s.must().Stop(reason, 0) }
 
 // Retire is Stop, and asks whoever supervises the actor not to start it again. See
 // also DoNotRestart.
-func (s Self) Retire(reason string) { s.cell.Retire(reason) }
+func (s Self) Retire(reason string) { s.must().Retire(reason) }
 
 // DoNotRestart wraps an error of Kind.New or Kind.Started: the actor could not
 // start, and its supervisor is asked not to try again.
@@ -54,14 +67,14 @@ func (e finalError) Unwrap() error { return e.error }
 
 // Context returns a context that lives as long as the actor, and in which it is
 // the sender: for goroutines it starts.
-func (s Self) Context() context.Context { return s.cell.Life() }
+func (s Self) Context() context.Context { return s.must().Life() }
 
 // Config returns one of the actor's own settings, as the command config sets them.
-func (s Self) Config(name string) (any, bool) { return s.cell.Config(name) }
+func (s Self) Config(name string) (any, bool) { return s.must().Config(name) }
 
 // SetConfig sets one of the actor's own settings. An actor holds 1,024 of them;
 // one more is not kept.
-func (s Self) SetConfig(name string, value any) bool { return s.cell.SetConfig(name, value) }
+func (s Self) SetConfig(name string, value any) bool { return s.must().SetConfig(name, value) }
 
 // Caller returns who sent the message that is being handled. It is false where the
 // sender is no actor, and in hooks and timers.

@@ -179,7 +179,20 @@ func TestNotMeant(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	everywhere(t, func(w *world) { // it is the end of whose handler says it, and of nobody else
+	self, ok := actor.Current(ctx)
+	if ok || fmt.Sprint(self) != "nobody" {
+		t.Errorf("outside of actors there is %v", self)
+	}
+	for name, f := range map[string]func(){
+		"Ref": func() { self.Ref() }, "Kind": func() { _ = self.Kind() }, "Stop": func() { self.Stop("") }, "Retire": func() { self.Retire("") },
+		"Context": func() { self.Context() }, "Config": func() { self.Config("a") }, "SetConfig": func() { self.SetConfig("a", 1) },
+	} {
+		if got := panicOf(f); !strings.HasPrefix(got, "actor: this Self is nobody: Current has returned false") {
+			t.Errorf("%s of nobody: %q", name, got)
+		}
+	}
+	new(actor.Pending[int]).Cancel() // there is nothing to cancel
+	everywhere(t, func(w *world) {   // it is the end of whose handler says it, and of nobody else
 		s := w.put(doer("hasty", func(ctx context.Context, _ int) error {
 			actor.Every(ctx, 0, func(context.Context) {})
 			return nil
