@@ -33,7 +33,7 @@ func TestGate(t *testing.T) {
 		}
 		scaled := make(chan error, 1)
 		go func() {
-			_, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "pool", Workers: 0})
+			_, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "pool", Workers: new(0)})
 			scaled <- err
 		}()
 		time.Sleep(time.Second)

@@ -212,7 +212,7 @@ func TestLeavingEndsWithThePool(t *testing.T) {
 			actor.RestartActor.Start(ctx, actor.Arbiter, actor.To("web"))
 		},
 		"shrunk": func(ctx context.Context) {
-			actor.ScalePool.Start(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web"})
+			actor.ScalePool.Start(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: new(0)})
 		},
 	}
 	end := map[string]func(ctx context.Context) error{

@@ -883,7 +883,7 @@ func TestSpawnDuringStop(t *testing.T) {
 					case 0:
 						_, err = w.arb.SpawnProgram(w.ctx, "sleep", []string{"300"}, actor.Silent(), actor.Env(mark), actor.Name(fmt.Sprintf("s%d-%d", worker, n)), actor.Restart(supervise.Policy{}))
 					case 1:
-						_, err = actor.ScalePool.Call(w.ctx, actor.Arbiter, actor.ScaleArgs{Pool: "p", Workers: 1 + n%3})
+						_, err = actor.ScalePool.Call(w.ctx, actor.Arbiter, actor.ScaleArgs{Pool: "p", Workers: new(1 + n%3)})
 					case 2:
 						_, err = actor.RestartActor.Call(w.ctx, actor.Arbiter, actor.To("p/1"))
 					}

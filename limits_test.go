@@ -109,7 +109,7 @@ func TestLongCallsAreNotCutOff(t *testing.T) {
 			return err
 		},
 		"scaled down": func(ctx context.Context) error {
-			_, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: 1})
+			_, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: new(1)})
 			return err
 		},
 	} {
@@ -273,7 +273,7 @@ func TestInspectionIsACopy(t *testing.T) {
 			t.Fatal(err)
 		}
 		in.Pool.Name, in.Pool.Worker.Kind, in.Pool.Worker.Extra["a"], in.Pool.Worker.Restart.MaxCrashes = "other", "other", 2, 77
-		if _, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: 2}); err != nil {
+		if _, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: new(2)}); err != nil {
 			t.Fatal(err)
 		}
 		if arb.registry.get("web/2") == nil {
@@ -384,7 +384,7 @@ func TestWorkerAsksItsPool(t *testing.T) {
 			}
 			w.gate.leave()
 		}
-		if _, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: 1}); err != nil {
+		if _, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: new(1)}); err != nil {
 			t.Fatal(err)
 		}
 		own = (*p.members.Load())[0]

@@ -307,10 +307,14 @@ func (a *Arbiter) scale(ctx context.Context, args actor.ScaleArgs) (int, error) 
 // scale gives the pool as many workers as args say: new ones in the lowest free slots,
 // or the oldest fewer. It returns when they are ready, or have ended.
 func (p *pool) scale(ctx context.Context, args actor.ScaleArgs, why string) (int, error) {
+	if args.Workers == nil && args.Delta == 0 {
+		return 0, invalid("scale %s to what? say workers=N, how many there are to be, or delta=N, how many more or fewer", p.args.Name)
+	}
 	p.mu.Lock()
-	before, n := p.wanted, args.Workers
-	if args.Delta != 0 {
-		n = before + args.Delta
+	before := p.wanted
+	n := before + args.Delta
+	if args.Delta == 0 {
+		n = *args.Workers
 	}
 	if n < 0 || n > maxWorkers {
 		p.mu.Unlock()

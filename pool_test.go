@@ -437,7 +437,7 @@ func TestPoolScales(t *testing.T) {
 		})
 		for _, n := range []int{12, 2, 5} {
 			time.Sleep(time.Second)
-			if got, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: n}); got != n || err != nil {
+			if got, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: new(n)}); got != n || err != nil {
 				t.Errorf("scale to %d: %d, %v", n, got, err)
 			}
 			if _, err := actor.RestartActor.Call(ctx, actor.Arbiter, web); err != nil {
@@ -446,6 +446,48 @@ func TestPoolScales(t *testing.T) {
 		}
 		for _, err := range calls.stop(t, time.Minute) {
 			t.Errorf("a call failed: %v", err)
+		}
+	})
+}
+
+// TestScaleToWhat: a pool is emptied by who says 0, and not by who says nothing, however that comes.
+func TestScaleToWhat(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		newPool(t, arb.Context(), arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 3})
+		m := arb.Join(Caller, actor.JoinOptions{})
+		for from, ctx := range map[string]context.Context{"the arbiter": arb.Context(), "a member": m.Context(context.Background())} {
+			typed := func(args actor.ScaleArgs) func() (int, error) {
+				return func() (int, error) { return actor.ScalePool.Call(ctx, actor.Arbiter, args) }
+			}
+			byName := func(args ...any) func() (int, error) {
+				return func() (int, error) { return actor.Call[int](ctx, actor.Arbiter, "scale", args...) }
+			}
+			whole := func(args map[string]any) func() (int, error) { // as a member of another version has it
+				return func() (int, error) {
+					return actor.NewCommand[map[string]any, int]("scale").Call(ctx, actor.Arbiter, args)
+				}
+			}
+			for name, scale := range map[string]func() (int, error){
+				"typed": typed(actor.ScaleArgs{Pool: "web"}), "in order": byName("web"), "by name": byName(actor.Kwargs{"pool": "web"}),
+				"a change of 0": byName(actor.Kwargs{"pool": "web", "delta": 0}), "a map": whole(map[string]any{"pool": "web"}),
+			} {
+				if n, err := scale(); !errors.Is(err, actor.ErrInvalid) || !strings.Contains(fmt.Sprint(err), "say workers=N") {
+					t.Errorf("%s, from %s: %d, %v", name, from, n, err)
+				}
+			}
+			for _, test := range []struct {
+				scale func() (int, error)
+				want  int
+			}{
+				{typed(actor.ScaleArgs{Pool: "web", Workers: new(0)}), 0}, {typed(actor.ScaleArgs{Pool: "web", Workers: new(2)}), 2},
+				{typed(actor.ScaleArgs{Pool: "web", Delta: 1}), 3}, {byName(actor.Kwargs{"pool": "web", "workers": 0}), 0},
+				{byName("web", 2), 2}, {byName("web", 0), 0}, {byName(actor.Kwargs{"pool": "web", "delta": 3}), 3},
+				{whole(map[string]any{"pool": "web", "workers": 0}), 0}, {byName(actor.Kwargs{"pool": "web", "workers": 3}), 3},
+			} {
+				if n, err := test.scale(); n != test.want || err != nil {
+					t.Errorf("from %s: %d, %v, want %d", from, n, err, test.want)
+				}
+			}
 		}
 	})
 }

@@ -106,7 +106,7 @@ func TestQuotasOfPools(t *testing.T) {
 	}
 	refusedBy(t, "a second pool", "Children", pool("b", 2, victim))
 	scale := func(n int) error {
-		_, err := actor.ScalePool.Call(w.ctx, actor.Arbiter, actor.ScaleArgs{Pool: "a", Workers: n})
+		_, err := actor.ScalePool.Call(w.ctx, actor.Arbiter, actor.ScaleArgs{Pool: "a", Workers: new(n)})
 		return err
 	}
 	if err := scale(5); err != nil {

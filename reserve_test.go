@@ -74,7 +74,7 @@ func TestSlowSpawns(t *testing.T) {
 		return err
 	})
 	ask("scale", func() error {
-		_, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: 2})
+		_, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: new(2)})
 		return err
 	})
 	ask("stop", func() error {

@@ -347,7 +347,7 @@ func simPool(w *simWorld) {
 		case 0:
 			n := 1 + w.rng.IntN(5)
 			w.command(fmt.Sprint("the pool is scaled to ", n), func(ctx context.Context) error {
-				_, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "pool", Workers: n})
+				_, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "pool", Workers: new(n)})
 				return err
 			})
 		case 1:

@@ -169,7 +169,7 @@ func TestRollOverChanges(t *testing.T) {
 		roll := actor.RestartActor.Start(ctx, actor.Arbiter, web)
 		time.Sleep(lingers / 3) // it waits for the end of the first
 		one := actor.RestartActor.Start(ctx, actor.Arbiter, actor.To("web/3"))
-		if n, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: 2}); n != 2 || err != nil {
+		if n, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: new(2)}); n != 2 || err != nil {
 			t.Fatalf("scale: %d, %v", n, err)
 		}
 		done, err := roll.Wait()

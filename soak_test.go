@@ -295,10 +295,10 @@ func (s *soaking) end(chance *rand.Rand) {
 	case 6:
 		s.kindly("scale", func(ctx context.Context) error {
 			pool := []string{"cells", "farm"}[n%2]
-			if _, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: pool, Workers: 1 + chance.IntN(5)}); err != nil {
+			if _, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: pool, Workers: new(1 + chance.IntN(5))}); err != nil {
 				return err
 			}
-			_, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: pool, Workers: 3})
+			_, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: pool, Workers: new(3)})
 			return err
 		})
 	case 7:

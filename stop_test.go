@@ -197,7 +197,7 @@ func TestStopWhileRestarting(t *testing.T) {
 				}),
 				loaded(w.ctx, 2, func(ctx context.Context) error {
 					for _, n := range []int{5, 1, 3} {
-						_, _ = actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: n})
+						_, _ = actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: new(n)})
 					}
 					return nil
 				}),

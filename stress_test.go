@@ -291,7 +291,7 @@ func TestChangesUnderLoad(t *testing.T) {
 	}
 	scale := func(n int) func() error {
 		return func() error {
-			got, err := actor.ScalePool.Call(w.ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: n})
+			got, err := actor.ScalePool.Call(w.ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: new(n)})
 			if running := len(w.workers("web")); err == nil && (got != n || running != n) {
 				err = fmt.Errorf("there are %d, of which %d run", got, running)
 			}

@@ -80,10 +80,11 @@ var (
 	Logs = NewCommand[LogsArgs, LogLines]("logs", Doc("what processes have printed"))
 )
 
-// ScaleArgs are the arguments of ScalePool: the number of workers, or the change.
+// ScaleArgs are the arguments of ScalePool: the number of workers, as in Workers: new(4), or
+// the change. One of them is needed: a pool is not emptied because nobody said how many.
 type ScaleArgs struct {
 	Pool    string `cbor:"pool" json:"pool"`
-	Workers int    `cbor:"workers,omitempty" json:"workers,omitempty"`
+	Workers *int   `cbor:"workers,omitempty" json:"workers,omitempty"`
 	Delta   int    `cbor:"delta,omitempty" json:"delta,omitempty"` // if not 0, Workers is not looked at
 }
 

@@ -54,7 +54,7 @@ func parseScale(text string) (actor.ScaleArgs, error) {
 	case signed:
 		return actor.ScaleArgs{Pool: name, Delta: n}, nil
 	}
-	return actor.ScaleArgs{Pool: name, Workers: n}, nil
+	return actor.ScaleArgs{Pool: name, Workers: &n}, nil
 }
 
 // scaled is what came of a wish, as JSON.
