@@ -68,7 +68,7 @@ type Options struct {
 	StopTimeout time.Duration
 	// Heartbeat is how often each end of a connection gives a sign of life, and
 	// HeartbeatTimeout how long a silence ends it. Default: 3 s and 10 s; if only one is
-	// given the other goes with it, a third or three times of it. 10 ms at least.
+	// given the other goes with it, a third or three times of it. Heartbeat is 10 ms at least.
 	Heartbeat, HeartbeatTimeout time.Duration
 	// Quotas bound what actors may spawn.
 	Quotas Quotas
@@ -81,7 +81,8 @@ type Options struct {
 	// Default: none.
 	PIDFile string
 	// LogDir is a directory in which each process actor has a log of what it prints, by
-	// its name: NAME.log, and POOL+1.log for the slot POOL/1. Default: none.
+	// its name: NAME.log, and POOL+1.log for the slot POOL/1. It is made if it is not there; where
+	// no file can be made in it, Start fails. Default: none.
 	LogDir string
 	// Reap makes this process the one that waits for orphans among the descendants of
 	// its actors (Linux). Default: only if it is process 1, as in a container.
@@ -171,6 +172,9 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	case every <= 0 && timeout <= 0:
 		options.Heartbeat, options.HeartbeatTimeout = 3*time.Second, 10*time.Second
 	case every <= 0:
+		if err := checkSilence(timeout); err != nil {
+			return nil, err
+		}
 		options.Heartbeat, options.HeartbeatTimeout = min(3*time.Second, timeout/3), min(timeout, longest)
 	case timeout <= 0:
 		every = min(every, longest/3)
@@ -210,6 +214,9 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 		return nil, err
 	}
 	a.journal.budget = a.budget
+	if err := a.logs.check(); err != nil {
+		return nil, err
+	}
 	a.family = proc.NewFamily(self, proc.FamilyOptions{Logger: options.Logger, Reap: options.Reap || os.Getpid() == 1})
 	for _, k := range options.Kinds {
 		if _, err := a.learn(k); err != nil {

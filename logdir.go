@@ -1,7 +1,10 @@
 package arbiter
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -32,6 +35,25 @@ type actorLog struct {
 
 // logFile is the name of a name's file. No name has a plus, so no two share one.
 func logFile(label string) string { return strings.ReplaceAll(label, "/", "+") + ".log" }
+
+// check makes the directory, and returns why no file can be made in it.
+func (d *logDir) check() error {
+	if d.path == "" {
+		return nil
+	}
+	err := os.MkdirAll(d.path, 0o700) // what programs say is for nobody else to read
+	var f *os.File
+	if err == nil {
+		f, err = os.CreateTemp(d.path, ".arbiter-")
+	}
+	if err == nil {
+		err = errors.Join(f.Close(), os.Remove(f.Name()))
+	}
+	if err != nil {
+		return fmt.Errorf("no logs can be written to %q, which is Options.LogDir: %w", d.path, err)
+	}
+	return nil
+}
 
 // open returns the log of label, nil if there is none, and what lets go of it.
 func (d *logDir) open(label string) (l *proc.Log, release func()) {

@@ -15,6 +15,34 @@ import (
 	"github.com/arbiter-go/arbiter/supervise"
 )
 
+// TestLogDirOfNoUse: an arbiter that could not keep its logs does not start.
+func TestLogDirOfNoUse(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"/proc/nope", file, file + "/logs"} {
+		arb, err := arbiter.Start(t.Context(), arbiter.Options{Name: "test", LogDir: dir, Logger: quiet})
+		if err == nil {
+			_ = arb.Stop(t.Context())
+		}
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("no logs can be written to %q", dir)) {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	arb, err := arbiter.Start(t.Context(), arbiter.Options{Name: "test", LogDir: dir, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := arb.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
+		t.Errorf("in the directory is %v, %v", left, err)
+	}
+}
+
 // TestLogDir: each name has a file of its own, whatever it is called, which goes on
 // over restarts; and who has ended holds neither descriptor nor goroutine.
 func TestLogDir(t *testing.T) {

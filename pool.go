@@ -140,12 +140,18 @@ func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
 	if failed := cmp.Or(checkDuration("queueAge", args.QueueAge), checkDuration("recycle.age", args.Recycle.Age)); failed != nil {
 		return nil, failed
 	}
+	if args.Min > 0 && args.Max == 0 {
+		return nil, invalid("min is %d, and there is no max: say up to how many workers there may be, or workers=%d", args.Min, args.Min)
+	}
 	if args.Max > 0 {
 		args.Min = max(args.Min, 1)
 		if args.Min > args.Max {
 			return nil, invalid("min is %d, and more than max, %d", args.Min, args.Max)
 		}
-		args.Workers = min(max(args.Workers, args.Min), args.Max)
+		if args.Workers > args.Max || args.Workers > 0 && args.Workers < args.Min {
+			return nil, invalid("workers is %d, and not from min to max, %d to %d", args.Workers, args.Min, args.Max)
+		}
+		args.Workers = cmp.Or(args.Workers, args.Min)
 		args.QueueAge = cmp.Or(args.QueueAge, time.Second)
 	}
 	args.Workers = max(args.Workers, 1)

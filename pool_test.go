@@ -450,6 +450,42 @@ func TestPoolScales(t *testing.T) {
 	})
 }
 
+// TestPoolSizes: numbers of workers that do not go together are refused, with what does.
+func TestPoolSizes(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		for want, args := range map[string]actor.PoolArgs{
+			"min is 3, and there is no max: say up to how many workers there may be, or workers=3": {Min: 3},
+			"there is no max":         {Min: 3, Workers: 4},
+			"more than max":           {Min: 3, Max: 2},
+			"from min to max, 1 to 2": {Workers: 9, Min: 1, Max: 2},
+			"from min to max, 2 to 4": {Workers: 1, Min: 2, Max: 4},
+			"must not be negative":    {Workers: -1},
+		} {
+			args.Name = "web"
+			if _, err := arb.Pool(arb.Context(), poolKind, args); !errors.Is(err, actor.ErrInvalid) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%+v: %v, want %q", args, err, want)
+			}
+		}
+		for _, test := range []struct {
+			args actor.PoolArgs
+			want int
+		}{
+			{actor.PoolArgs{}, 1}, {actor.PoolArgs{Workers: 4}, 4}, {actor.PoolArgs{Max: 2}, 1}, {actor.PoolArgs{Min: 2, Max: 3}, 2},
+			{actor.PoolArgs{Workers: 3, Min: 2, Max: 3}, 3}, {actor.PoolArgs{Workers: 1, Max: 2}, 1},
+		} {
+			test.args.Name = "web"
+			web := newPool(t, arb.Context(), arb.Arbiter, test.args)
+			i, err := actor.InspectActor.Call(arb.Context(), actor.Arbiter, web)
+			if err != nil || i.Info.Workers != test.want {
+				t.Errorf("%+v: %d workers, %v, want %d", test.args, i.Info.Workers, err, test.want)
+			}
+			if _, err := arb.Kill(arb.Context(), web); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 // TestScaleToWhat: a pool is emptied by who says 0, and not by who says nothing, however that comes.
 func TestScaleToWhat(t *testing.T) {
 	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {

@@ -246,10 +246,15 @@ func checkDurations(args *actor.SpawnArgs) *wire.Error {
 	for _, d := range [...]*time.Duration{&args.StartTimeout, &args.Heartbeat, &args.HeartbeatTimeout, &args.Budget, &args.Grace} {
 		*d = min(*d, longest)
 	}
-	if args.Heartbeat > 0 && args.HeartbeatTimeout > 0 {
-		if err := checkBeat(args.Heartbeat, args.HeartbeatTimeout); err != nil {
-			return invalid("%v", err)
-		}
+	var beat error
+	switch every, timeout := args.Heartbeat, args.HeartbeatTimeout; {
+	case every > 0 && (timeout > 0 || every < leastBeat):
+		beat = checkBeat(every, timeout)
+	case every == 0 && timeout > 0:
+		beat = checkSilence(timeout)
+	}
+	if beat != nil {
+		return invalid("%v", beat)
 	}
 	return nil
 }
@@ -275,6 +280,14 @@ func checkBeat(every, timeout time.Duration) error {
 		return fmt.Errorf("a silence of %v would end an actor that gives a sign of life every %v: give a longer timeout, three times that", timeout, every)
 	}
 	return nil
+}
+
+// checkSilence refuses a timeout, given alone, of which a third is no heartbeat.
+func checkSilence(timeout time.Duration) error {
+	if timeout >= 3*leastBeat {
+		return nil
+	}
+	return fmt.Errorf("a heartbeat timeout of %v is too short: an actor gives three signs of life in it, and one each %v at most: give %v at least", timeout, leastBeat, 3*leastBeat)
 }
 
 // leastBeat is the shortest time between two heartbeats.

@@ -27,7 +27,7 @@ type PoolArgs struct {
 	Workers int       `cbor:"workers,omitempty" json:"workers,omitempty"` // how many; default 1, or Min
 	// Min and Max, if Max is not 0, let the pool choose how many there are: one more
 	// when the oldest message has waited for QueueAge, one less when there was nothing
-	// to do for 30 s.
+	// to do for 30 s. Workers, with which it begins, is one of these then.
 	Min      int           `cbor:"min,omitempty" json:"min,omitempty"` // default 1
 	Max      int           `cbor:"max,omitempty" json:"max,omitempty"`
 	QueueAge time.Duration `cbor:"queueAge,omitempty" json:"queueAge,omitempty"` // default 1 s
