@@ -58,8 +58,11 @@ VERSION = 1
 MAX_MESSAGE = 16 << 20  # bytes, until the welcome says otherwise
 DEFAULT_TIMEOUT = 30.0  # seconds a call may take
 LOST_GRACE = 0.5  # seconds the stop hook has when the connection is lost
+_MOST_TOLD = 8192  # characters of what an error or a death says; the arbiter cuts it, too
 
 log = logging.getLogger("arbiter")
+
+_EXITS = (SystemExit, KeyboardInterrupt, GeneratorExit)  # what ends the program, and not a handler or a hook alone
 
 
 # Errors
@@ -84,6 +87,23 @@ class Death(NamedTuple):
         known["stderr"] = tuple(known.get("stderr") or ())
         return cls(**{"cause": "connection", **known})
 
+    def image(self) -> Dict[str, Any]:
+        return {k: v for k, v in self._replace(reason=_said(self.reason)[:_MOST_TOLD])._asdict().items() if v}
+
+
+def _said(v: Any) -> str:
+    """v as text that can be sent; "" if it has none."""
+    try:
+        text = v if isinstance(v, str) else str(v)
+        return text.encode(errors="backslashreplace").decode()  # half of a surrogate pair, as in names of files, is not UTF-8
+    except Exception:
+        return ""
+
+
+def _failure(e: BaseException) -> str:
+    """What e is, and says if it says anything."""
+    return f"{type(e).__name__}: {_said(e)}".rstrip(": ")
+
 
 class ArbiterError(Exception):
     """How a call or a send failed. There is a class for each code of docs/contract.md; ``code`` has it too.
@@ -96,8 +116,8 @@ class ArbiterError(Exception):
     def __init__(self, message: str = "", *, app: str = "", started: Optional[bool] = None, target: str = "", command: str = "",
                  path: Sequence[str] = (), death: Optional[Death] = None) -> None:
         super().__init__(message)
-        self.message = message or self.code
-        self.app = app  # the handler's own code, with code "app"
+        self.message = ("" if message is None else _said(message)) or self.code
+        self.app = "" if app is None else _said(app)  # the handler's own code, with code "app"
         self.started = started  # whether the handler started; None: not known
         self.target = target
         self.command = command
@@ -123,15 +143,15 @@ class ArbiterError(Exception):
         return e
 
     def image(self) -> Dict[str, Any]:
-        m: Dict[str, Any] = {"code": self.code, "message": self.message}
+        m: Dict[str, Any] = {"code": self.code, "message": self.message[:_MOST_TOLD]}
         if self.app:
-            m["app"] = self.app
+            m["app"] = self.app[:255]
         if self.started is not None:
             m["started"] = self.started
         if self.command:
             m["command"] = self.command
         if self.death:
-            m["death"] = {k: v for k, v in self.death._asdict().items() if v}
+            m["death"] = self.death.image()
         return m
 
 
@@ -193,6 +213,8 @@ def dumps(value: Any) -> str:
         return _deeply(text)
     except _NoImage as e:
         raise NotEncodable(f"cannot encode {e.path.lstrip('.')[:200] or 'the value'}: {e.reason}", started=False) from None
+    except Exception as e:  # of a method of the value's own, or because a thread changes it meanwhile
+        raise NotEncodable(f"cannot encode the value: {_failure(e)}", started=False) from e
 
 
 def _deeply(f: Callable[[], Any]) -> Any:
@@ -231,7 +253,7 @@ def _write(v: Any, put: Callable[[str], None], depth: int) -> None:
     elif isinstance(v, Mapping):
         _write_map(v, put, depth)
     elif isinstance(v, (bytes, bytearray, memoryview)):
-        put('{"$bytes":"%s"}' % base64.b64encode(v).decode())
+        put('{"$bytes":"%s"}' % base64.b64encode(v.tobytes() if isinstance(v, memoryview) else v).decode())  # a slice may have gaps
     elif isinstance(v, (set, frozenset)):
         put('{"$set":')
         _write_list(v, put, depth + 1)
@@ -664,7 +686,9 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def _described(v: Any) -> str:
     kind = {str: "text", list: "a list", dict: "a map", type(None): "null"}.get(type(v), type(v).__name__)
-    return f"{kind} {v!r:.40}" if isinstance(v, (str, int, float)) else kind
+    if type(v) is int:
+        return f"{kind} {_int_text(v):.40}"
+    return f"{kind} {v!r:.40}" if isinstance(v, (str, bool, float)) else kind
 
 
 _UNIONS = (Union, getattr(types, "UnionType", Union))
@@ -692,8 +716,11 @@ def _fits(v: Any, hint: Any) -> bool:
         return isinstance(v, (list, tuple))
     if cls is Ref:
         return isinstance(v, dict)
-    if not isinstance(v, cls):
-        return False
+    try:
+        if not isinstance(v, cls):
+            return False
+    except Exception:  # what a TypedDict or a Protocol asks for cannot be told, but that one is a dict
+        return isinstance(v, dict) or dict not in cls.__mro__
     if of and isinstance(v, (list, set)):
         return all(_fits(x, of[0]) for x in v)
     if len(of) == 2 and isinstance(v, dict):
@@ -721,7 +748,7 @@ class _Threads:
             if failed is None:
                 done.set_result(result)
             elif isinstance(failed, StopIteration):  # a future cannot hold one
-                done.set_exception(RuntimeError(f"the handler raised {failed!r}"))
+                done.set_exception(RuntimeError(f"the handler raised {_failure(failed)}"))
             else:
                 done.set_exception(failed)
 
@@ -1125,9 +1152,11 @@ class _Life(asyncio.Protocol):
         try:
             if hook:
                 await self._hook(hook)
-        except Exception as e:
+        except BaseException as e:
+            if isinstance(e, _EXITS) or self.state == "closed":
+                raise
             log.error("the actor could not start", exc_info=True)
-            self._end(Death("start", f"{type(e).__name__}: {e}"))
+            self._end(Death("start", _failure(e)))
             return
         if self.state == "starting":
             self.state = "running"
@@ -1414,7 +1443,9 @@ class _Life(asyncio.Protocol):
         except asyncio.CancelledError:
             if not r.over and self.state != "closed":
                 self._answer(r, error=Canceled("the handler gave up", started=True))
-        except Exception as e:
+        except _EXITS:
+            raise
+        except BaseException as e:
             if not isinstance(e, ArbiterError):
                 log.error("the handler of %r failed", c.name, exc_info=True)
             elif r._ack is None:
@@ -1499,10 +1530,7 @@ class _Life(asyncio.Protocol):
                 return self._post({"command": "callback", "ack": r._ack, "result": result})
             except ArbiterError as e:
                 e.started, error = True, e
-        try:
-            self._post({"command": "callback", "ack": r._ack, "error": error.image()})
-        except ArbiterError as e:  # not even its message has an image
-            self._post({"command": "callback", "ack": r._ack, "error": {"code": e.code, "message": e.message, "started": True}})
+        self._post({"command": "callback", "ack": r._ack, "error": error.image()})
 
     # What is sent
 
@@ -1655,9 +1683,11 @@ class _Life(asyncio.Protocol):
         hook = self.actor.hooks.get("info")
         try:
             return dict(hook()) if hook else {}
-        except Exception as e:
+        except _EXITS:
+            raise
+        except BaseException as e:
             log.error("the info hook failed", exc_info=True)
-            return {"error": f"{type(e).__name__}: {e}"}
+            return {"error": _failure(e)}
 
     def info(self) -> Dict[str, Any]:
         """As actor.Info in Go: durations are nanoseconds."""
@@ -1687,23 +1717,35 @@ class _Life(asyncio.Protocol):
 
     async def _wind_down(self, grace: float, death: Death) -> None:
         """Handles what was accepted, runs the stop hook, and ends."""
+        failed: Optional[BaseException] = None
         try:
-            await asyncio.wait_for(self._last_things(), grace)
+            failed = await asyncio.wait_for(self._last_things(), grace)
         except asyncio.TimeoutError:
             if self._lost is None:
                 death = Death("hung", f"it was asked to stop and had not after {grace:g} s")
-        except Exception as e:
-            log.error("the stop hook failed", exc_info=True)
-            death = Death("panic", f"the stop hook: {type(e).__name__}: {e}")
+        except asyncio.CancelledError as e:  # what the hook waited for was canceled
+            if self.state == "closed":
+                raise
+            failed = e
+        if failed:
+            log.error("the stop hook failed", exc_info=failed)
+            death = Death("panic", f"the stop hook: {_failure(failed)}")
         self._end(death)
 
-    async def _last_things(self) -> None:
+    async def _last_things(self) -> Optional[BaseException]:
+        """Returns how the stop hook failed: a TimeoutError of its own is not the end of its time."""
         self._pump()
         self._look_idle()
         await self._idle.wait()
         hook = self.actor.hooks.get("stop")
-        if hook:
-            await self._hook(hook)
+        try:
+            if hook:
+                await self._hook(hook)
+        except (asyncio.CancelledError, *_EXITS):
+            raise
+        except BaseException as e:
+            return e
+        return None
 
     def _end(self, death: Death) -> None:
         if self.state == "closed":
@@ -1716,7 +1758,7 @@ class _Life(asyncio.Protocol):
 
     async def _leave(self, death: Death) -> None:
         """Says goodbye, and waits until it is written and the other end has hung up, for a moment."""
-        self._post({"command": "goodbye", "death": {k: v for k, v in death._asdict().items() if v}})
+        self._post({"command": "goodbye", "death": death.image()})
         if self._lost is None:
             self._write(close_frame(1000, death.cause))
             with contextlib.suppress(asyncio.TimeoutError):
@@ -1730,11 +1772,11 @@ class _Life(asyncio.Protocol):
             self.ended.set_result(death)
 
 
-def _as_answer(e: Exception) -> ArbiterError:
+def _as_answer(e: BaseException) -> ArbiterError:
     """What a handler raised, as its caller is told: always "app". The error of a call it made leaves its code as the app's own."""
     if isinstance(e, ArbiterError):
-        return AppError(str(e), app=e.app if e.code == "app" else e.code, started=True)
-    return AppError(str(e) or type(e).__name__, app=type(e).__name__, started=True)
+        return AppError(_said(e), app=e.app if e.code == "app" else e.code, started=True)
+    return AppError(_said(e) or type(e).__name__, app=type(e).__name__, started=True)
 
 
 def _rss() -> int:

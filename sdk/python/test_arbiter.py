@@ -201,8 +201,8 @@ class Peer:
         return hello
 
 
-class Lives(unittest.IsolatedAsyncioTestCase):
-    """The client's side, against a peer that misbehaves: every call ends."""
+class Talks(unittest.IsolatedAsyncioTestCase):
+    """Has an actor, or who only calls, talk with a peer."""
 
     async def asyncSetUp(self):
         self.dir = tempfile.TemporaryDirectory()
@@ -228,6 +228,16 @@ class Lives(unittest.IsolatedAsyncioTestCase):
             result = await then(me)
         await peer
         return result
+
+    async def served(self, actor: arbiter.Actor, talk) -> arbiter.Death:
+        peer = self.peer(talk)
+        death = await asyncio.wait_for(actor.serve(f"unix:{self.path}", signals=False), 60)
+        await peer
+        return death
+
+
+class Lives(Talks):
+    """The client's side, against a peer that misbehaves: every call ends."""
 
     async def test_a_client_says_so(self):
         hellos = []
@@ -337,12 +347,6 @@ class Lives(unittest.IsolatedAsyncioTestCase):
         await peer
         with self.assertRaises(arbiter.Closed):
             await arbiter.Actor("x").serve("unix:/nowhere/at/all", signals=False)
-
-    async def served(self, actor: arbiter.Actor, talk) -> arbiter.Death:
-        peer = self.peer(talk)
-        death = await actor.serve(f"unix:{self.path}", signals=False)
-        await peer
-        return death
 
     async def test_plain_handlers_run_in_threads(self):
         actor, threads = arbiter.Actor("x"), []
