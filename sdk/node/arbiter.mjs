@@ -21,9 +21,32 @@ export const VERSION = 1
 export const MAX_MESSAGE = 16 << 20 // bytes, until the welcome says otherwise
 const DEFAULT_TIMEOUT = 30_000 // milliseconds a call may take
 const LOST_GRACE = 500 // milliseconds the stop hook has when the connection is lost
+const MOST_TOLD = 8192 // characters of what an error or a death says; the arbiter cuts it, too
 const LANGUAGE = `node ${process.version.slice(1)}`
 
 // Errors
+
+// What f returns, as text that can be sent, of at most so many characters; '' if it has none.
+function said (f, most = Infinity) {
+  try {
+    return String(f() ?? '').slice(0, most).replace(/\p{Surrogate}/gu, '\ufffd')
+  } catch {
+    return ''
+  }
+}
+
+// Anything can be thrown: null, an object without a prototype, one whose getters throw.
+const nameOf = e => said(() => e.constructor.name) || 'Error'
+const wordsOf = e => said(() => e.message) || said(() => e)
+const failureOf = e => [nameOf(e), wordsOf(e)].filter(Boolean).join(': ')
+
+function complain (what, e) {
+  try {
+    console.error(what, e)
+  } catch { // it cannot be shown
+    console.error(what, nameOf(e), wordsOf(e))
+  }
+}
 
 /**
  * How a call or a send failed: code is one of docs/contract.md. started: whether the handler did; undefined: not known. With code
@@ -33,9 +56,10 @@ const LANGUAGE = `node ${process.version.slice(1)}`
  */
 export class ArbiterError extends Error {
   constructor (code, message, { app, started, target, command, path, death } = {}) {
-    super(target ? `call ${command ?? ''} on "${target}": ${message || code}` : message || code)
+    const reason = said(() => message) || code
+    super(target ? `call ${command ?? ''} on "${target}": ${reason}` : reason)
     this.name = 'ArbiterError'
-    Object.assign(this, { code, reason: message || code, app, started, target, command, path, death })
+    Object.assign(this, { code, reason, app: app == null ? undefined : said(() => app), started, target, command, path, death })
   }
 
   static parse (m, target, command) {
@@ -48,7 +72,7 @@ export class ArbiterError extends Error {
 
   image () {
     const { code, reason, app, started, command, death } = this
-    return { code, message: reason, app, started, command, death }
+    return { code, message: said(() => reason, MOST_TOLD), app: app && said(() => app, 255), started, command, death }
   }
 }
 
@@ -58,8 +82,7 @@ export const appError = (code, message) => new ArbiterError('app', message, { ap
 // What a handler threw, as its caller is told: always 'app'. The error of a call it made leaves its code as the app's own.
 function asAnswer (e) {
   if (e instanceof ArbiterError) return new ArbiterError('app', e.message, { app: e.code === 'app' ? e.app : e.code, started: true })
-  const name = e?.constructor?.name ?? 'Error'
-  return new ArbiterError('app', String(e?.message || e || name), { app: name, started: true })
+  return new ArbiterError('app', wordsOf(e) || nameOf(e), { app: nameOf(e), started: true })
 }
 
 // Values (docs/json.md, "Values")
@@ -88,12 +111,16 @@ export function dumps (value) {
   const out = []
   try {
     write(value, out, 0)
+    return out.join('')
   } catch (e) {
-    if (!(e instanceof NoImage)) throw e
-    const place = e.path.replace(/^\./, '').slice(0, 200) || 'the value'
-    throw new ArbiterError('not_encodable', `cannot encode ${place}: ${e.message}`, { started: false })
+    if (e instanceof NoImage) {
+      const place = e.path.replace(/^\./, '').slice(0, 200) || 'the value'
+      throw new ArbiterError('not_encodable', `cannot encode ${place}: ${e.message}`, { started: false })
+    }
+    // It is of a method of the value's own, or of Node: a text that is too long for it, a stack that is too deep.
+    const long = said(() => e.code) === 'ERR_STRING_TOO_LONG' || wordsOf(e) === 'Invalid string length'
+    throw new ArbiterError(long ? 'too_large' : 'not_encodable', `cannot encode the value: ${failureOf(e)}`, { started: false })
   }
-  return out.join('')
 }
 
 function write (v, out, depth) {
@@ -454,7 +481,7 @@ function described (v) {
   if (v === null) return 'null'
   if (Array.isArray(v)) return 'a list'
   if (typeof v === 'string') return `text ${JSON.stringify(v.slice(0, 40))}`
-  return typeof v === 'object' ? `a ${v.constructor === Object ? 'map' : v.constructor.name}` : `${typeof v} ${v}`
+  return typeof v === 'object' ? `a ${KINDS.map(v) ? 'map' : v.constructor.name}` : `${typeof v} ${String(v).slice(0, 40)}`
 }
 
 class Command {
@@ -832,8 +859,8 @@ class Life {
     try {
       await this.actor.hooks.start?.()
     } catch (e) {
-      console.error(`${this.actor.kind}: the actor could not start:`, e)
-      return this.end({ cause: 'start', reason: `${e?.constructor?.name}: ${e?.message ?? e}` })
+      complain(`${this.actor.kind}: the actor could not start:`, e)
+      return this.end({ cause: 'start', reason: failureOf(e) })
     }
     if (this.state === 'starting') this.state = 'running'
     if (!this.onlyCalls) this.notify()
@@ -961,7 +988,7 @@ class Life {
 
   undelivered (e) {
     const hook = this.actor.hooks.undelivered ?? (e => console.error(`${this.actor.kind}: a one-way message came back: ${e.code}: ${e.message}`))
-    Promise.resolve().then(() => hook(e)).catch(e => console.error(`${this.actor.kind}: a hook failed:`, e))
+    Promise.resolve().then(() => hook(e)).catch(e => complain(`${this.actor.kind}: a hook failed:`, e))
   }
 
   // Requests and their turns
@@ -1007,6 +1034,7 @@ class Life {
 
   /** Answers that the handler did not start: to a one-way message too. */
   refuse (r, e) {
+    if (!(e instanceof ArbiterError)) e = new ArbiterError('invalid', wordsOf(e), { started: false })
     e.command = r.command
     if (r._ack === undefined) this.tell({ command: 'undelivered', sender: r.sender, error: e.image() })
     else this.answer(r, undefined, e)
@@ -1063,7 +1091,7 @@ class Life {
       this.answer(r, await scope.run(r, async () => c.f(args, r)))
     } catch (e) {
       if (r.over) return
-      if (!(e instanceof ArbiterError)) console.error(`${this.actor.kind}: the handler of "${c.name}" failed:`, e)
+      if (!(e instanceof ArbiterError)) complain(`${this.actor.kind}: the handler of "${c.name}" failed:`, e)
       else if (r._ack === undefined) console.error(`${this.actor.kind}: the one-way message "${c.name}" failed: ${e.message}`)
       this.answer(r, undefined, asAnswer(e))
     } finally {
@@ -1118,16 +1146,11 @@ class Life {
       try {
         return this.tell({ command: 'callback', ack: r._ack, result: result ?? null })
       } catch (e) {
-        if (!(e instanceof ArbiterError)) throw e
-        error = e
+        error = e instanceof ArbiterError ? e : new ArbiterError('not_encodable', wordsOf(e)) // there is no memory for it
         error.started = true
       }
     }
-    try {
-      this.tell({ command: 'callback', ack: r._ack, error: error.image() })
-    } catch (e) { // not even its message has an image
-      this.tell({ command: 'callback', ack: r._ack, error: { code: e.code ?? 'app', message: e.reason ?? 'an error without an image', started: true } })
-    }
+    this.tell({ command: 'callback', ack: r._ack, error: error.image() })
   }
 
   // What is sent
@@ -1257,8 +1280,8 @@ class Life {
     try {
       return this.actor.hooks.info?.()
     } catch (e) {
-      console.error(`${this.actor.kind}: the info hook failed:`, e)
-      return { error: String(e?.message ?? e) }
+      complain(`${this.actor.kind}: the info hook failed:`, e)
+      return { error: wordsOf(e) }
     }
   }
 
@@ -1297,8 +1320,8 @@ class Life {
       const isLate = await Promise.race([late, this.lastThings()])
       if (isLate && !this.lost) death = { cause: 'hung', reason: `it was asked to stop and had not after ${grace} ms` }
     } catch (e) {
-      console.error(`${this.actor.kind}: the stop hook failed:`, e)
-      death = { cause: 'panic', reason: `the stop hook: ${e?.message ?? e}` }
+      complain(`${this.actor.kind}: the stop hook failed:`, e)
+      death = { cause: 'panic', reason: `the stop hook: ${wordsOf(e)}` }
     }
     clearTimeout(timer)
     this.end(death)
@@ -1315,7 +1338,7 @@ class Life {
     this.state = 'closed'
     clearInterval(this.beating)
     for (const r of this.working) r._unwanted('closed')
-    this.tell({ command: 'goodbye', death })
+    this.tell({ command: 'goodbye', death: { ...death, reason: said(() => death.reason, MOST_TOLD) } })
     if (!this.lost) {
       this.write(closeFrame(1000, death.cause))
       await Promise.race([new Promise(resolve => { this.gone = resolve }), new Promise(resolve => setTimeout(resolve, LOST_GRACE))])

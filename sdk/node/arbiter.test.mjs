@@ -3,13 +3,11 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { Actor, ArbiterError, CLOSE, FrameReader, Float, TEXT, UUID, Violation, appError, closeFrame, connect, current, dumps, frame, loads } from './arbiter.mjs'
+import { Actor, ArbiterError, FrameReader, Float, UUID, Violation, appError, closeFrame, current, dumps, frame, loads } from './arbiter.mjs'
+import { Peer, against, connected, drained } from './peer.mjs'
 
 const golden = name => JSON.parse(readFileSync(new URL(`../conformance/testdata/${name}`, import.meta.url), 'utf8'))
 
@@ -129,72 +127,6 @@ test('arguments', () => {
 })
 
 // Lives, against a peer that misbehaves: every call ends
-
-class Peer {
-  constructor (socket) {
-    this.socket = socket
-    this.reader = new FrameReader()
-    this.queue = []
-    socket.on('data', d => { for (const f of this.reader.feed(d)) this.queue.push(f); this.wake?.() })
-    socket.on('close', () => { this.over = true; this.wake?.() })
-    socket.on('error', () => {})
-  }
-
-  /** The next message that is no heartbeat; undefined at the end. */
-  async next () {
-    for (;;) {
-      while (this.queue.length) {
-        const [op, payload] = this.queue.shift()
-        if (op === CLOSE) return undefined
-        const m = op === TEXT ? JSON.parse(payload) : { command: 'notify' }
-        if (m.command !== 'notify') return m
-      }
-      if (this.over) return undefined
-      await new Promise(resolve => { this.wake = resolve })
-    }
-  }
-
-  say (m) { this.socket.write(frame(TEXT, Buffer.from(JSON.stringify(m)))) }
-
-  async welcome () {
-    const hello = await this.next()
-    this.say({ command: 'welcome', version: 1, aid: 'me-1', name: '', arbiter: 'test' })
-    return hello
-  }
-}
-
-/** Has talk(peer) with whoever connects while f(address) runs. */
-async function against (talk, f) {
-  const dir = mkdtempSync(join(tmpdir(), 'arbiter'))
-  const path = join(dir, 's')
-  const server = createServer()
-  server.listen(path)
-  await once(server, 'listening')
-  const talked = once(server, 'connection').then(async ([socket]) => {
-    const p = new Peer(socket)
-    await talk(p)
-    socket.destroy()
-  })
-  try {
-    const result = await f(`unix:${path}`)
-    await talked
-    return result
-  } finally {
-    server.close()
-    rmSync(dir, { recursive: true })
-  }
-}
-
-const connected = (talk, f) => against(talk, async address => {
-  const me = await connect({ address, token: 'secret' })
-  try {
-    await f(me)
-  } finally {
-    await me.close()
-  }
-})
-
-const drained = async p => { while (await p.next()); }
 
 test('a client says so', async () => {
   let hello

@@ -1,0 +1,113 @@
+// Unit tests of arbiter.mjs: whatever a handler does is answered, and its actor lives on.
+
+import assert from 'node:assert/strict'
+import { inspect } from 'node:util'
+import { test } from 'node:test'
+import { Actor, ArbiterError, appError } from './arbiter.mjs'
+import { against, served } from './peer.mjs'
+
+// Whoever is asked for its words refuses.
+const unspeakable = { toString () { throw new Error('no words') }, [inspect.custom] () { throw new Error('no picture') } }
+const silent = t => t.mock.method(console, 'error', () => {})
+
+/** Asks for each command, with its arguments, and wants its answer to have what is said. */
+async function answers (actor, asked) {
+  const death = await served(actor, async p => {
+    for (const [command, args, want] of asked) {
+      p.say({ command, target: 'me-1', args, ack: '1', timeout: 20000 })
+      const m = await p.next()
+      const got = m.error ?? m
+      assert.deepEqual(Object.fromEntries(Object.keys(want).map(k => [k, got[k]])), want, command)
+    }
+  })
+  assert.equal(death.cause, 'stopped')
+}
+
+test('whatever is thrown is answered', async t => {
+  silent(t)
+  const cases = [
+    [null, 'Error', 'Error'], [undefined, 'Error', 'Error'], ['text', 'String', 'text'], [Object.create(null), 'Error', 'Error'], [unspeakable, 'Object', 'Object'],
+    [{ get message () { throw new Error('no') }, constructor: null }, 'Error', '[object Object]'], [Object.assign(new Error('x'), { message: unspeakable }), 'Error', /^Error/],
+    [new RangeError('too far'), 'RangeError', 'too far'], [appError(404, 'not there'), '404', 'not there'], [appError('own', new Error('inner')), 'own', 'Error: inner'],
+    [appError(unspeakable, 'x'), '', 'x'], [appError('own', unspeakable), 'own', 'app'], [new Error('half \ud83d'), 'Error', 'half \ufffd'],
+    [new Error('x'.repeat(100000)), 'Error', 'x'.repeat(8192)], [new ArbiterError('down', 'it is gone'), 'down', 'it is gone']
+  ]
+  const actor = new Actor('x').command('raise', { n: 'int', late: 'boolean' }, ({ n, late }) => {
+    if (!late) throw cases[n][0]
+    return Promise.reject(cases[n][0])
+  })
+  await served(actor, async p => {
+    for (const [n, [, app, message]] of cases.entries()) {
+      for (const late of [false, true]) {
+        p.say({ command: 'raise', target: 'me-1', args: [n, late], ack: '1' })
+        const { error } = await p.next()
+        assert.deepEqual([error.code, error.app, error.started], ['app', app, true], `case ${n}`)
+        if (message instanceof RegExp) assert.match(error.message, message)
+        else assert.equal(error.message, message, `case ${n}`)
+      }
+    }
+  })
+})
+
+test('whatever is returned is answered', async t => {
+  silent(t)
+  const results = {
+    throws: { toJSON () { throw new RangeError('not now') } },
+    getter: { get a () { throw null } }, // eslint-disable-line no-throw-literal
+    endless: { toJSON () { return this } },
+    hidden: new Proxy({}, { getPrototypeOf () { throw Object.create(null) } }),
+    then: { get then () { throw new Error('not then') } },
+    long: { toJSON () { return 'x'.repeat(2 ** 29) } }
+  }
+  const actor = new Actor('x')
+  for (const [name, v] of Object.entries(results)) actor.command(name, {}, () => v)
+  actor.command('large', {}, () => Buffer.alloc(402653184)) // a text of it is longer than Node's may be
+  const no = { code: 'not_encodable', started: true }
+  await answers(actor, [
+    ['throws', [], { ...no, message: 'cannot encode the value: RangeError: not now' }], ['getter', [], no], ['endless', [], no], ['hidden', [], no],
+    ['then', [], { code: 'app', message: 'not then' }], ['large', [], { code: 'too_large', started: true }], ['long', [], { code: 'too_large', started: true }]
+  ])
+})
+
+test('whatever is given is answered', async () => {
+  const actor = new Actor('x').command('f', { n: 'int' }, ({ n }) => n).command('untold', { n: 'int' }, () => 0, { ack: false })
+  const no = { code: 'invalid', started: false }
+  const asked = []
+  for (const v of [{ constructor: null }, { constructor: { name: null } }, { n: { constructor: 0 } }, { $map: [[1, 2]] }, { $map: [['$constructor', null]] }, '\ud83d\ude00'.repeat(40)]) {
+    asked.push(['f', [v], no], ['untold', [v], no])
+  }
+  await answers(actor, [...asked, ['f', [{ constructor: null }], { ...no, message: 'argument "n": want int, got a map' }], ['ping', [], { result: 'pong' }]])
+})
+
+test('a refusal with much to say', async () => {
+  const death = await served(new Actor('x').command('f', {}, () => 0), async p => {
+    p.say({ command: 'f', target: 'me-1', kwargs: { ['x'.repeat(65420)]: 1 }, sender: 'who-1' })
+    const m = await p.next()
+    assert.deepEqual([m.command, m.sender, m.error.code, m.error.started], ['undelivered', 'who-1', 'invalid', false])
+  }, { max_message: 65536 })
+  assert.equal(death.cause, 'stopped')
+})
+
+test('hooks that fail', async t => {
+  silent(t)
+  const goodbye = async (actor, more) => {
+    let said
+    const death = await against(async p => {
+      await p.welcome()
+      if (more) p.say(more)
+      said = await p.next()
+    }, address => actor.serve({ address, signals: false }))
+    assert.equal(said.command, 'goodbye')
+    assert.equal(said.death.cause, death.cause)
+    return [death.cause, said.death.reason]
+  }
+  for (const [e, reason] of [[null, 'Error'], [unspeakable, 'Object'], [new TypeError('half \ud83d'), 'TypeError: half \ufffd']]) {
+    assert.deepEqual(await goodbye(new Actor('x').onStart(() => { throw e })), ['start', reason])
+  }
+  for (const [e, reason] of [[null, ''], [unspeakable, ''], [new TypeError('half \ud83d'), 'half \ufffd']]) {
+    assert.deepEqual(await goodbye(new Actor('x').onStop(() => { throw e }), { command: 'stop' }), ['panic', `the stop hook: ${reason}`])
+  }
+  for (const e of [null, unspeakable, Object.create(null)]) {
+    await answers(new Actor('x').onInfo(() => { throw e }), [['info', [], {}], ['ping', [], { result: 'pong' }]])
+  }
+})
