@@ -794,6 +794,7 @@ class Life {
     } finally {
       clearTimeout(timer)
     }
+    if (this.state === 'closed') return // a stop came with the welcome
     this.beats()
     this.start()
   }

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
 import { test } from 'node:test'
-import { Actor, ArbiterError, appError } from './arbiter.mjs'
-import { against, served } from './peer.mjs'
+import { Actor, ArbiterError, TEXT, appError, frame } from './arbiter.mjs'
+import { against, drained, served } from './peer.mjs'
 
 // Whoever is asked for its words refuses.
 const unspeakable = { toString () { throw new Error('no words') }, [inspect.custom] () { throw new Error('no picture') } }
@@ -86,6 +86,22 @@ test('a refusal with much to say', async () => {
     assert.deepEqual([m.command, m.sender, m.error.code, m.error.started], ['undelivered', 'who-1', 'invalid', false])
   }, { max_message: 65536 })
   assert.equal(death.cause, 'stopped')
+})
+
+test('a stop that comes with the welcome', async t => {
+  silent(t)
+  const made = []
+  const { setInterval } = globalThis
+  t.mock.method(globalThis, 'setInterval', (...args) => made[made.push(setInterval(...args)) - 1])
+  const actor = new Actor('x').onStop(() => { throw new Error('at once') })
+  await against(async p => {
+    await p.next()
+    p.socket.write(Buffer.concat([{ command: 'welcome', aid: 'me-1' }, { command: 'stop' }].map(m => frame(TEXT, Buffer.from(JSON.stringify(m))))))
+    await drained(p)
+  }, address => actor.serve({ address, signals: false }))
+  const left = made.filter(i => !i._destroyed)
+  for (const i of left) clearInterval(i)
+  assert.deepEqual(left, [], 'it beats on')
 })
 
 test('hooks that fail', async t => {
