@@ -190,6 +190,28 @@ class Ref(NamedTuple):
         return self.aid or self.name
 
 
+Target = Union[str, Ref, Mapping[str, Any]]  # a name or an aid, a Ref, or what a Ref is in a message
+
+
+def _ref_of(v: Any) -> Optional[Ref]:
+    """v as a Ref, if it is one, or has been one before it travelled."""
+    if isinstance(v, Ref):
+        return v
+    if not isinstance(v, Mapping):
+        return None
+    aid, name = v.get("aid") or "", v.get("name") or ""
+    return Ref(aid, name) if isinstance(aid, str) and isinstance(name, str) and (aid or name) else None
+
+
+def _address(target: Target) -> str:
+    if isinstance(target, str):
+        return target
+    ref = _ref_of(target)
+    if ref is None:
+        raise TypeError(f"a target is a name, an aid or a Ref, not {target!r:.100}")
+    return ref.address
+
+
 MAX_DEPTH = 1000  # lists and maps inside one another
 _DIGITS = 4000  # int() takes 4,300 since Python 3.11
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -626,6 +648,7 @@ class _Command:
             self.hints = typing.get_type_hints(f)
         except Exception:  # names that cannot be resolved: nothing to check against
             self.hints = {}
+        self.refs = {name for name, hint in self.hints.items() if _has_ref(hint)}
         self.positional = [p for p in self.params if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         self.named = {p.name: p for p in self.params if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
         self.rest = next((p for p in self.params if p.kind == p.VAR_POSITIONAL), None)
@@ -657,26 +680,26 @@ class _Command:
             raise Invalid(f"{len(args)} positional arguments, and it takes "
                           + (f"at most {len(self.positional)}: {most}" if self.positional else "none"))
         given = {p.name for p, _ in zip(self.positional, args)}
-        for p, v in zip(self.positional, args):
-            self._check(p, v)
-        for v in args[len(self.positional):]:
-            self._check(self.rest, v)
+        args = [self._taken(p, v) for p, v in zip(self.positional, args)] + [self._taken(self.rest, v) for v in args[len(self.positional):]]
+        named: Dict[str, Any] = {}
         for name, v in kwargs.items():
             p = self.named.get(name)
             if p is None and self.more is None:
                 raise Invalid(f'no argument is called "{name}"' + _did_you_mean(name, self.named))
             if name in given:
                 raise Invalid(f'"{name}" is given twice, by position and by name')
-            self._check(p or self.more, v)
+            named[name] = self._taken(p or self.more, v)
         for p in self.params:
             if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in given and p.name not in kwargs:
                 raise Invalid(f'the argument "{p.name}" is missing')
-        return args, kwargs
+        return args, named
 
-    def _check(self, p: Any, v: Any) -> None:
+    def _taken(self, p: Any, v: Any) -> Any:
+        """v as the handler takes it."""
         hint = self.hints.get(p.name, Any)
         if not _fits(v, hint):
             raise Invalid(f'argument "{p.name}": want {getattr(hint, "__name__", hint)}, got {_described(v)}')
+        return _with_refs(v, hint) if p.name in self.refs else v
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -715,7 +738,7 @@ def _fits(v: Any, hint: Any) -> bool:
     if cls is tuple:
         return isinstance(v, (list, tuple))
     if cls is Ref:
-        return isinstance(v, dict)
+        return _ref_of(v) is not None
     try:
         if not isinstance(v, cls):
             return False
@@ -726,6 +749,24 @@ def _fits(v: Any, hint: Any) -> bool:
     if len(of) == 2 and isinstance(v, dict):
         return all(_fits(k, of[0]) and _fits(x, of[1]) for k, x in v.items())
     return True
+
+
+def _has_ref(hint: Any) -> bool:
+    return hint is Ref or any(_has_ref(h) for h in typing.get_args(hint))
+
+
+def _with_refs(v: Any, hint: Any) -> Any:
+    """v, which fits the hint, with a Ref wherever that has one: of lists and dicts, too, and of unions what fits first."""
+    of = typing.get_args(hint)
+    if hint is Ref:
+        return _ref_of(v)
+    if typing.get_origin(hint) in _UNIONS:
+        return _with_refs(v, next(h for h in of if _fits(v, h)))
+    if len(of) == 1 and isinstance(v, list):
+        return [_with_refs(x, of[0]) for x in v]
+    if len(of) == 2 and isinstance(v, dict):
+        return {k: _with_refs(x, of[1]) for k, x in v.items()}
+    return v
 
 
 class _Threads:
@@ -792,10 +833,10 @@ class _Sync:
             raise RuntimeError("sync would stop the event loop here: await the actor's own method")
         return asyncio.run_coroutine_threadsafe(run(), loop).result()
 
-    def call(self, target: Union[str, Ref], command: str, *args: Any, **kwargs: Any) -> Any:
+    def call(self, target: Target, command: str, *args: Any, **kwargs: Any) -> Any:
         return self._wait(self._actor.call, target, command, *args, **kwargs)
 
-    def send(self, target: Union[str, Ref], command: str, *args: Any, **kwargs: Any) -> None:
+    def send(self, target: Target, command: str, *args: Any, **kwargs: Any) -> None:
         self._wait(self._actor.send, target, command, *args, **kwargs)
 
     def spawn(self, kind: str = "", **options: Any) -> Ref:
@@ -866,17 +907,17 @@ class Actor:
     def ref(self) -> Ref:
         return self.life.ref
 
-    async def ask(self, target: Union[str, Ref], command: str, args: Sequence[Any] = (), kwargs: Optional[Mapping[str, Any]] = None,
+    async def ask(self, target: Target, command: str, args: Sequence[Any] = (), kwargs: Optional[Mapping[str, Any]] = None,
                   timeout: Optional[float] = None) -> Any:
         """Asks target for command and returns the result; ArbiterError says how it failed. It ends, at the latest after
         timeout seconds (default 30), or when the time of the request it is made for is up. Cancelling it tells the handler."""
         return await self.life.ask(target, command, args, kwargs, timeout)
 
-    async def call(self, target: Union[str, Ref], command: str, /, *args: Any, **kwargs: Any) -> Any:
+    async def call(self, target: Target, command: str, /, *args: Any, **kwargs: Any) -> Any:
         """ask, with the arguments as they are in the call. Its time: see deadline."""
         return await self.life.ask(target, command, args, kwargs, None)
 
-    async def send(self, target: Union[str, Ref], command: str, /, *args: Any, **kwargs: Any) -> None:
+    async def send(self, target: Target, command: str, /, *args: Any, **kwargs: Any) -> None:
         """Sends one way. What does not reach a handler comes back to on_undelivered."""
         await self.life.send(target, command, args, kwargs)
 
@@ -891,7 +932,7 @@ class Actor:
         r = await self.ask("arbiter", "spawn", kwargs=args, timeout=timeout)
         return Ref(r.get("aid", ""), r.get("name", ""))
 
-    async def watch(self, target: Union[str, Ref]) -> Watch:
+    async def watch(self, target: Target) -> Watch:
         """Asks to be told of target's end."""
         return await self.life.watch(target)
 
@@ -1550,9 +1591,9 @@ class _Life(asyncio.Protocol):
             bounds.append(now + (DEFAULT_TIMEOUT if timeout is None else timeout))
         return min(bounds)
 
-    async def ask(self, target: Union[str, Ref], command: str, args: Sequence[Any], kwargs: Optional[Mapping[str, Any]],
+    async def ask(self, target: Target, command: str, args: Sequence[Any], kwargs: Optional[Mapping[str, Any]],
                   timeout: Optional[float]) -> Any:
-        address = target.address if isinstance(target, Ref) else target
+        address = _address(target)
         r = self._inside()
         left = self._until(r, timeout) - time.monotonic()
         if left <= 0:
@@ -1617,8 +1658,8 @@ class _Life(asyncio.Protocol):
     async def _in_self(self, c: _Command, args: List[Any], kwargs: Dict[str, Any]) -> Any:
         return c.f(*args, **kwargs) if c.in_place else await self._invoke(c, args, kwargs)
 
-    async def send(self, target: Union[str, Ref], command: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        address = target.address if isinstance(target, Ref) else target
+    async def send(self, target: Target, command: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        address = _address(target)
         m: Dict[str, Any] = {"command": command, "target": address}
         if args:
             m["args"] = list(args)
@@ -1627,8 +1668,8 @@ class _Life(asyncio.Protocol):
         self.post(m)
         await self._room.wait()
 
-    async def watch(self, target: Union[str, Ref]) -> Watch:
-        address = target.address if isinstance(target, Ref) else target
+    async def watch(self, target: Target) -> Watch:
+        address = _address(target)
         w = Watch(self, self._ack(), address)
         self.watches[w._ack] = w  # before the answer: the end may follow it at once
         try:

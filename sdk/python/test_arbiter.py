@@ -170,6 +170,23 @@ class Arguments(unittest.TestCase):
         self.refused(f, [{"a": 1, "c": 2}], {}, 'argument "a"')
 
 
+    def test_refs(self):
+        ref, image = arbiter.Ref("a-1", "a"), {"aid": "a-1", "name": "a"}
+
+        async def f(one: arbiter.Ref, maybe: Optional[arbiter.Ref] = None, many: List[arbiter.Ref] = [], by: Dict[str, arbiter.Ref] = {},
+                    either: Union[str, arbiter.Ref] = "", raw: dict = {}, *rest: arbiter.Ref, **more: arbiter.Ref) -> None: ...
+
+        args, kwargs = self.command(f).bind([image, image, [image, ref], {"x": image}, image, image, image], {"more": image})
+        self.assertEqual((args, kwargs), ([ref, ref, [ref, ref], {"x": ref}, ref, image, ref], {"more": ref}))
+        self.assertEqual({type(v) for v in (args[0], args[1], args[2][0], args[3]["x"], args[4], args[6], kwargs["more"])}, {arbiter.Ref})
+        self.assertEqual(self.command(f).bind([ref, None, [], {}, "a"], {}), ([ref, None, [], {}, "a"], {}))
+        self.assertEqual(self.command(f).bind([{"aid": "a-1"}], {"maybe": {"name": "a"}}), ([arbiter.Ref("a-1")], {"maybe": arbiter.Ref(name="a")}))
+        self.assertEqual(self.command(f).bind([{"one": image}], {}), ([], {"one": ref}))  # the struct of a typed command of Go
+        for v in ({"aid": 5}, {"who": "a"}, "a", None):
+            self.refused(f, [v], {}, 'argument "one": want Ref')
+        self.refused(f, [ref, None, [ref, {}]], {}, 'argument "many"')
+
+
 class Peer:
     """The arbiter's end of a connection, in a thread of the test."""
 
@@ -267,6 +284,34 @@ class Lives(Talks):
                 await me.call("tally", "add")
             self.assertIs(e.exception.started, False)
             self.assertLess(time.monotonic() - began, 15)
+
+        await self.connected(talk, then)
+
+    async def test_targets(self):
+        targets = {"tally": "tally", arbiter.Ref("a-1", "a"): "a-1", arbiter.Ref(name="a"): "a"}
+        seen = []
+
+        def talk(p: Peer) -> None:
+            p.welcome()
+            for m in iter(p.next, None):
+                seen.append((m["command"], m.get("target") or m.get("actor")))
+                if "ack" in m:
+                    p.say(command="callback", ack=m["ack"], result={"aid": "a-2", "name": "b"})
+                if m["command"] == "goodbye":
+                    return
+
+        async def then(me) -> None:
+            for target, address in targets.items():
+                for t in (target, json.loads(arbiter.dumps(target))):  # as it is, and as it arrives
+                    seen.clear()
+                    who = await me.call(t, "friend")
+                    await me.send(t, "greet")
+                    await me.watch(t)
+                    await me.call(who, "greet")
+                    self.assertEqual(seen, [("friend", address), ("greet", address), ("watch", address), ("greet", "a-2")])
+            for none in (None, 5, {}, {"aid": 5}, ["a"]):
+                with self.assertRaises(TypeError):
+                    await me.call(none, "greet")
 
         await self.connected(talk, then)
 
