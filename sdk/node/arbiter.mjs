@@ -582,6 +582,7 @@ export class Request {
     this._came = performance.now()
     this._chained = m.chained === true // this actor itself waits for it, further up
     this._answered = m.ack === undefined
+    this._whole = this // but of a call to oneself what it is a part of: that has the turn
   }
 
   get signal () { return this.#abort.signal }
@@ -1158,13 +1159,13 @@ class Life {
 
   async ask (target, command, args, kwargs, timeout, signal) {
     const r = current()
-    const inside = r && !r._returned && this.working.has(r) ? r : undefined
+    const inside = r && !r._whole._returned && this.working.has(r._whole) ? r : undefined
     const left = Math.min(timeout ?? inside?.remaining() ?? DEFAULT_TIMEOUT, inside?.remaining() ?? Infinity)
     if (inside?.over) throw new ArbiterError(inside.over, 'nobody waits for it any more', { started: false, target, command })
     if (left <= 0) throw new ArbiterError('deadline', 'its time was up before it was sent', { started: false, target, command })
-    if (inside && target && (target === this.ref.aid || target === this.ref.name)) return this.askSelf(inside, command, args, kwargs)
+    if (inside && target && (target === this.ref.aid || target === this.ref.name)) return this.askSelf(inside, command, args, kwargs, left, signal)
     const m = {
-      command, target, args: args.length ? args : undefined, kwargs, timeout: Math.max(1, Math.ceil(left)), parent: inside?._ack
+      command, target, args: args.length ? args : undefined, kwargs, timeout: Math.max(1, Math.ceil(left)), parent: inside?._whole._ack
     }
     return this.wait(m, inside, left, target, command, signal)
   }
@@ -1194,8 +1195,9 @@ class Life {
     })
     signal?.addEventListener('abort', unwanted)
     r?.signal.addEventListener('abort', unwanted)
-    if (r && this.actor.mode === 'interleaved' && !r._away) {
-      away = r._away = true
+    const turn = r?._whole
+    if (turn && this.actor.mode === 'interleaved' && !turn._away) {
+      away = turn._away = true
       this.release()
     }
     try {
@@ -1205,17 +1207,52 @@ class Life {
       clearTimeout(timer)
       signal?.removeEventListener('abort', unwanted)
       r?.signal.removeEventListener('abort', unwanted)
-      if (away && !r._returned) await this.retake(r)
+      if (away && !turn._returned) await this.retake(turn)
     }
   }
 
-  /** A call to oneself is answered in place, as part of the handler that makes it. */
-  async askSelf (r, command, args, kwargs) {
+  /** A call to oneself is answered in place, as part of the handler that makes it, and ends as any other. */
+  async askSelf (outer, command, args, kwargs, left, signal) {
+    const target = this.ref.aid
+    const failed = (code, message, started, app) => new ArbiterError(code, message, { started, app, target, command })
     const c = this.actor.commands.get(command)
-    if (!c) {
-      throw new ArbiterError('unknown_command', `the kind "${this.actor.kind}" has no command "${command}"`, { started: false, target: this.ref.aid, command })
+    if (!c) throw failed('unknown_command', `the kind "${this.actor.kind}" has no command "${command}"`, false)
+    if (signal?.aborted) throw failed('canceled', 'the caller gave up before it was sent', false)
+    let bound
+    try {
+      bound = c.bind(args, kwargs)
+    } catch (e) {
+      throw failed('invalid', e.reason ?? wordsOf(e), false)
     }
-    return c.f(c.bind(args, kwargs), r)
+    const r = new Request({ command, sender: target, timeout: left }, 0)
+    r._whole = outer._whole
+    const handled = scope.run(r, async () => c.f(bound, r)).then(result => c.ack ? result ?? null : null, e => {
+      if (c.ack) {
+        const { reason, app } = asAnswer(e)
+        throw failed('app', reason, true, app)
+      }
+      complain(`${this.actor.kind}: the handler of "${command}" failed:`, e)
+      return null
+    })
+    let timer
+    let unwanted
+    const unheard = new Promise((resolve, reject) => {
+      timer = setTimeout(() => {
+        r._unwanted('deadline')
+        reject(failed('deadline', 'its time was up', true))
+      }, left)
+      unwanted = () => {
+        r._unwanted(outer.over || 'canceled')
+        reject(failed('canceled', 'the caller gave up', true))
+      }
+    })
+    for (const s of [signal, outer.signal]) s?.addEventListener('abort', unwanted)
+    try {
+      return await Promise.race([handled, unheard])
+    } finally {
+      clearTimeout(timer)
+      for (const s of [signal, outer.signal]) s?.removeEventListener('abort', unwanted)
+    }
   }
 
   send (m) {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
 import { test } from 'node:test'
-import { Actor, ArbiterError, TEXT, appError, frame } from './arbiter.mjs'
+import { Actor, ArbiterError, TEXT, appError, current, frame } from './arbiter.mjs'
 import { against, drained, served } from './peer.mjs'
 
 // Whoever is asked for its words refuses.
@@ -77,6 +77,92 @@ test('whatever is given is answered', async () => {
     asked.push(['f', [v], no], ['untold', [v], no])
   }
   await answers(actor, [...asked, ['f', [{ constructor: null }], { ...no, message: 'argument "n": want int, got a map' }], ['ping', [], { result: 'pong' }]])
+})
+
+// A call to oneself ends as any other.
+
+function selfish () {
+  const noted = []
+  const actor = new Actor('x')
+  const never = request => new Promise((resolve, reject) => {
+    noted.push('begins')
+    request.signal.addEventListener('abort', () => { noted.push(request.over); resolve() })
+  })
+  actor.command('fails', { how: 'string' }, async ({ how }) => {
+    if (how === 'call') await actor.call('nobody', 'greet')
+    if (how === 'null') throw null // eslint-disable-line no-throw-literal
+    throw how === 'own' ? appError('mine', 'x') : new RangeError('x')
+  })
+  actor.command('waits', {}, (args, request) => never(request))
+  actor.command('untold', { n: 'int' }, ({ n }) => { if (!n) throw new RangeError('x'); return n }, { ack: false })
+  actor.command('who', {}, async (args, request) => [current() === request, request.command, request.sender, await actor.call('tally', 'add')])
+  actor.command('ask', { command: 'string', args: 'list?', timeout: 'number?', give_up: 'string?' }, async ({ command, args, timeout, give_up: when }) => {
+    const abort = new AbortController()
+    if (when === 'before') abort.abort()
+    try {
+      const call = actor.call(actor.ref, command, args, { timeout, signal: abort.signal })
+      if (when === 'after') abort.abort()
+      return [await call, current().command]
+    } catch (e) {
+      return [e.code, e.app ?? '', e.started, e.target, e.command]
+    }
+  })
+  return { actor, noted }
+}
+
+async function asksItself (asked) {
+  const { actor, noted } = selfish()
+  await served(actor, async p => {
+    for (const [args, want] of asked) {
+      p.say({ command: 'ask', target: 'me-1', args, ack: '1', sender: 'who-1', timeout: 20000 })
+      let m = await p.next()
+      if (m.target === 'nobody') {
+        p.say({ command: 'callback', ack: m.ack, error: { code: 'unknown_actor', message: 'nobody there', started: false } })
+        m = await p.next()
+      }
+      assert.deepEqual(m.result, want, JSON.stringify([args, m]))
+    }
+  })
+  return noted
+}
+
+test('a call to oneself that fails', async () => {
+  const app = code => ['app', code, true, 'me-1', 'fails']
+  await asksItself([
+    [['fails', ['range']], app('RangeError')], [['fails', ['null']], app('Error')], [['fails', ['own']], app('mine')], [['fails', ['call']], app('unknown_actor')],
+    [['fails', []], ['invalid', '', false, 'me-1', 'fails']], [['fail', []], ['unknown_command', '', false, 'me-1', 'fail']]
+  ])
+})
+
+test('a call to oneself without acknowledgement', async t => {
+  silent(t)
+  await asksItself([[['untold', [1]], [null, 'ask']], [['untold', [0]], [null, 'ask']], [['untold', ['x']], ['invalid', '', false, 'me-1', 'untold']]])
+})
+
+test('a call to oneself that nobody waits for any more', async () => {
+  assert.deepEqual(await asksItself([[['waits', [], 50], ['deadline', '', true, 'me-1', 'waits']]]), ['begins', 'deadline'])
+  assert.deepEqual(await asksItself([[['waits', [], null, 'after'], ['canceled', '', true, 'me-1', 'waits']]]), ['begins', 'canceled'])
+  assert.deepEqual(await asksItself([[['waits', [], null, 'before'], ['canceled', '', false, 'me-1', 'waits']]]), [])
+  const { actor, noted } = selfish()
+  await served(actor, async p => {
+    p.say({ command: 'ask', target: 'me-1', args: ['waits'], ack: '1' })
+    p.say({ command: 'ping', target: 'me-1', ack: '2' })
+    assert.equal((await p.next()).result, 'pong')
+    p.say({ command: 'cancel', ack: '1' })
+    p.say({ command: 'ping', target: 'me-1', ack: '3' })
+    assert.equal((await p.next()).result, 'pong')
+  })
+  assert.deepEqual(noted, ['begins', 'canceled'])
+})
+
+test('a call to oneself knows who asks', async () => {
+  await served(selfish().actor, async p => {
+    p.say({ command: 'ask', target: 'me-1', args: ['who', [], 5000], ack: '7', sender: 'who-1', timeout: 20000 })
+    const m = await p.next()
+    assert.deepEqual([m.target, m.parent, m.timeout <= 5000], ['tally', '7', true])
+    p.say({ command: 'callback', ack: m.ack, result: 3 })
+    assert.deepEqual((await p.next()).result, [[true, 'who', 'me-1', 3], 'ask'])
+  })
 })
 
 test('a refusal with much to say', async () => {

@@ -559,7 +559,9 @@ class Request:
         self.command: str = m["command"]
         self.sender: str = m.get("sender") or ""  # the aid of who sent it
         self.deadline: Optional[float] = None  # of time.monotonic()
-        self.over = ""  # why nobody waits any more: "deadline", "canceled", "closed"; "" while somebody may
+        self._over = ""
+        self._whole = self  # but of a call to oneself what it is a part of: that has the turn
+        self._outer: Optional[Request] = None  # whose handler made the call to oneself
         self._life, self._size, self._ack = life, size, m.get("ack")
         self._args, self._kwargs = m.get("args"), m.get("kwargs")
         self._came = time.monotonic()
@@ -575,6 +577,11 @@ class Request:
             self.deadline = self._came + timeout / 1000
 
     @property
+    def over(self) -> str:
+        """Why nobody waits any more: "deadline", "canceled", "closed"; "" while somebody may."""
+        return self._over or (self._outer.over if self._outer else "")
+
+    @property
     def canceled(self) -> bool:
         """Whether a handler may give up: nobody waits for its result."""
         return bool(self.over)
@@ -582,6 +589,12 @@ class Request:
     def remaining(self) -> Optional[float]:
         """Seconds until nobody waits any more; None: there is no such moment."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    def _within(self, command: str, left: float) -> "Request":
+        """A request that the handler of this one makes of its own actor."""
+        r = Request(self._life, {"command": command, "sender": self._life.ref.aid}, 0)
+        r.deadline, r._outer, r._whole = time.monotonic() + left, self, self._whole
+        return r
 
 
 _request: contextvars.ContextVar[Optional[Request]] = contextvars.ContextVar("arbiter_request", default=None)
@@ -1545,7 +1558,7 @@ class _Life(asyncio.Protocol):
 
     def _unwanted(self, r: Request, why: str) -> None:
         if not r.over:
-            r.over = why
+            r._over = why
             if r._task:
                 r._task.cancel()
 
@@ -1582,7 +1595,7 @@ class _Life(asyncio.Protocol):
     def _inside(self) -> Optional[Request]:
         """The request whose handler asks; None in what it left behind."""
         r = _request.get()
-        return r if r is not None and r._life is self and not r._returned else None
+        return r if r is not None and r._life is self and not r._whole._returned else None
 
     def _until(self, r: Optional[Request], timeout: Optional[float]) -> float:
         bounds = [b for b in (_deadline.get(), r.deadline if r else None) if b is not None]
@@ -1599,15 +1612,15 @@ class _Life(asyncio.Protocol):
         if left <= 0:
             raise DeadlineExceeded("its time was up before it was sent", started=False, target=address, command=command)
         if r and address and address in self.ref:
-            return await self._ask_self(command, list(args), dict(kwargs or {}), left)
+            return await self._ask_self(r, command, list(args), dict(kwargs or {}), left)
         m: Dict[str, Any] = {"command": command, "target": address, "timeout": max(1, math.ceil(left * 1000))}
         if args:
             m["args"] = list(args)
         if kwargs:
             m["kwargs"] = dict(kwargs)
-        if r and r._ack is not None:
-            m["parent"] = r._ack
-        return await self._wait(m, r, address, command, left)
+        if r and r._whole._ack is not None:
+            m["parent"] = r._whole._ack
+        return await self._wait(m, r and r._whole, address, command, left)
 
     async def _wait(self, m: Dict[str, Any], r: Optional[Request], target: str, command: str, left: float) -> Any:
         """Sends m, with an ack, and waits for the callback. An interleaved handler gives up its turn meanwhile."""
@@ -1642,21 +1655,53 @@ class _Life(asyncio.Protocol):
         if done and not done.done():
             done.set_exception(DeadlineExceeded("its time was up", target=target, command=command))
 
-    async def _ask_self(self, command: str, args: List[Any], kwargs: Dict[str, Any], left: float) -> Any:
-        """A call to oneself is answered in place, as part of the handler that makes it."""
+    async def _ask_self(self, outer: Request, command: str, args: List[Any], kwargs: Dict[str, Any], left: float) -> Any:
+        """A call to oneself is answered in place, as part of the handler that makes it, and ends as any other."""
+        names = {"target": self.ref.address, "command": command}
         c = self.actor.commands.get(command)
         if c is None:
-            raise UnknownCommand(f'the kind "{self.actor.kind}" has no command "{command}"', started=False, target=self.ref.address,
-                                 command=command)
-        args, kwargs = c.bind(args, kwargs)
+            raise UnknownCommand(f'the kind "{self.actor.kind}" has no command "{command}"', started=False, **names)
         try:
-            with deadline(left):
-                return await asyncio.wait_for(self._in_self(c, args, kwargs), left)
-        except asyncio.TimeoutError:
-            raise DeadlineExceeded("its time was up", started=True, target=self.ref.address, command=command) from None
+            args, kwargs = c.bind(args, kwargs)
+        except Invalid as e:
+            raise Invalid(e.message, started=False, **names) from None
+        r = outer._within(command, left)
+        t = self._task(self._in_self(r, c, args, kwargs))
+        try:
+            await asyncio.wait({t}, timeout=left)
+        except asyncio.CancelledError:
+            r._over = r.over or "canceled"
+            await self._ended(t)
+            raise
+        if not t.done():
+            r._over = "deadline"
+            await self._ended(t)
+            raise DeadlineExceeded("its time was up", started=True, **names)
+        if t.cancelled():
+            raise Canceled("the handler gave up", started=True, **names)
+        result, e = t.result()
+        if isinstance(e, _EXITS):
+            raise e
+        if e is not None and c.ack:
+            answer = _as_answer(e)
+            raise AppError(answer.message, app=answer.app, started=True, **names) from e
+        if e is not None:
+            log.error("the handler of %r failed", command, exc_info=e)
+        return result if c.ack else None
 
-    async def _in_self(self, c: _Command, args: List[Any], kwargs: Dict[str, Any]) -> Any:
-        return c.f(*args, **kwargs) if c.in_place else await self._invoke(c, args, kwargs)
+    async def _in_self(self, r: Request, c: _Command, args: List[Any], kwargs: Dict[str, Any]) -> Tuple[Any, Optional[BaseException]]:
+        _request.set(r)
+        try:
+            return (c.f(*args, **kwargs) if c.in_place else await self._invoke(c, args, kwargs)), None
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as e:
+            return None, e
+
+    async def _ended(self, t: "asyncio.Task[Any]") -> None:
+        """Cancels t, and returns when it has ended: it is a part of a turn."""
+        t.cancel()
+        await asyncio.wait({t})
 
     async def send(self, target: Target, command: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         address = _address(target)

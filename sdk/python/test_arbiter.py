@@ -516,20 +516,22 @@ class Programs(unittest.TestCase):
 
     def test_a_handler_that_exits(self):
         for define in ("async def", "def"):
-            with self.subTest(define):
-                self.exits(define)
+            for command in ("leave", "leave_by_a_call"):
+                with self.subTest(define=define, command=command):
+                    self.exits(define, command)
 
-    def exits(self, define: str) -> None:
+    def exits(self, define: str, command: str) -> None:
         ours, theirs = socket.socketpair()
         self.addCleanup(ours.close)
-        text = "import arbiter, sys; a = arbiter.Actor('x')\n@a.command\n%s leave(): sys.exit(7)\na.run()" % define
+        text = ("import arbiter, sys; a = arbiter.Actor('x')\n@a.command\n%s leave(): sys.exit(7)\n"
+                "@a.command\nasync def leave_by_a_call(): await a.call(a.ref, 'leave')\na.run()" % define)
         with theirs:
             p = subprocess.Popen([sys.executable, "-c", text], cwd=pathlib.Path(__file__).parent, pass_fds=[theirs.fileno()],
                                  stderr=subprocess.PIPE, text=True, env={**os.environ, "ARBITER_FD": str(theirs.fileno())})
         peer = Peer(ours)
         peer.welcome()
         for n in range(3):  # what waits behind the first one is not begun any more
-            peer.say(command="leave", target="me-1", ack=str(n))
+            peer.say(command=command, target="me-1", ack=str(n))
         self.assertIsNone(peer.next())
         self.assertEqual((p.communicate(timeout=60)[1], p.returncode), ("", 7))
 

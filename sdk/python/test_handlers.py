@@ -1,9 +1,11 @@
 """Unit tests of arbiter.py: whatever a handler does is answered, and its actor lives on."""
 
 import asyncio
+import queue
+import time
 import typing
 import unittest
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import arbiter
 from test_arbiter import Peer, Talks
@@ -136,6 +138,115 @@ class Handlers(Talks):
             finish(p)
 
         self.assertEqual((await self.served(actor, talk)).cause, "stopped")
+
+
+class Oneself(Talks):
+    """A call to oneself ends as any other."""
+
+    def actor(self) -> arbiter.Actor:
+        actor, self.noted = arbiter.Actor("x"), queue.Queue()
+
+        @actor.command
+        async def fails(how: str) -> None:
+            if how == "call":
+                await actor.call("nobody", "greet")
+            raise {"key": KeyError("x"), "time": asyncio.TimeoutError("its own"), "gives up": asyncio.CancelledError(), "base": Base("deep")}[how]
+
+        @actor.command
+        async def waits() -> None:
+            self.noted.put("begins")
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self.noted.put(arbiter.current().over)
+
+        @actor.command
+        def waits_in_a_thread() -> None:
+            self.noted.put("begins")
+            while not arbiter.current().canceled:
+                time.sleep(0.001)
+            self.noted.put(arbiter.current().over)
+
+        @actor.command(ack=False)
+        async def untold(n: int) -> int:
+            return 1 // n
+
+        @actor.command
+        async def who() -> List[Any]:
+            r = arbiter.current()
+            return [r.command, r.sender, await actor.call("tally", "add")]
+
+        @actor.command
+        async def ask(command: str, args: list = [], timeout: Optional[float] = None) -> Any:
+            try:
+                return [await actor.ask(actor.ref, command, args, timeout=timeout), arbiter.current().command]
+            except arbiter.ArbiterError as e:
+                return [e.code, e.app, e.started, e.target, e.command]
+
+        @actor.command
+        def ask_in_a_thread(command: str) -> Any:
+            return actor.sync.call(actor.ref, command)
+
+        return actor
+
+    async def asks(self, *asked: Any) -> None:
+        def talk(p: Peer) -> None:
+            p.welcome()
+            for args, want in asked:
+                with self.subTest(args):
+                    p.say(command="ask", target="me-1", args=args, ack="1", sender="who-1", timeout=20000)
+                    m = p.next()
+                    if m.get("target") == "nobody":
+                        p.say(command="callback", ack=m["ack"], error={"code": "unknown_actor", "message": "nobody there", "started": False})
+                        m = p.next()
+                    self.assertEqual(m.get("result", m), want)
+            finish(p)
+
+        self.assertEqual((await self.served(self.actor(), talk)).cause, "stopped")
+
+    async def test_it_fails(self):
+        def app(code: str) -> List[Any]:
+            return ["app", code, True, "me-1", "fails"]
+
+        await self.asks(
+            (["fails", ["key"]], app("KeyError")), (["fails", ["time"]], app("TimeoutError")), (["fails", ["base"]], app("Base")),
+            (["fails", ["call"]], app("unknown_actor")), (["fails", ["gives up"]], ["canceled", "", True, "me-1", "fails"]),
+            (["fails", []], ["invalid", "", False, "me-1", "fails"]), (["fail", []], ["unknown_command", "", False, "me-1", "fail"]))
+
+    async def test_without_acknowledgement(self):
+        with self.assertLogs("arbiter"):
+            await self.asks((["untold", [1]], [None, "ask"]), (["untold", [0]], [None, "ask"]),
+                            (["untold", ["x"]], ["invalid", "", False, "me-1", "untold"]))
+
+    async def test_its_time_is_up(self):
+        for command in ("waits", "waits_in_a_thread"):
+            await self.asks(([command, [], 0.05], ["deadline", "", True, "me-1", command]))
+            self.assertEqual([self.noted.get(timeout=20) for _ in range(2)], ["begins", "deadline"])
+
+    async def test_nobody_waits_any_more(self):
+        def talk(p: Peer) -> None:
+            p.welcome()
+            for ask, command in (("ask", "waits"), ("ask", "waits_in_a_thread"), ("ask_in_a_thread", "waits_in_a_thread")):
+                with self.subTest(ask=ask, command=command):
+                    p.say(command=ask, target="me-1", args=[command], ack="1")
+                    self.assertEqual(self.noted.get(timeout=20), "begins")
+                    p.say(command="cancel", ack="1")
+                    self.assertEqual(self.noted.get(timeout=20), "canceled")
+            finish(p)
+
+        await self.served(self.actor(), talk)
+
+    async def test_it_knows_who_asks(self):
+        def talk(p: Peer) -> None:
+            p.welcome()
+            p.say(command="ask", target="me-1", args=["who", [], 5.0], ack="7", sender="who-1", timeout=20000)
+            m = p.next()
+            self.assertEqual((m["target"], m["parent"], m["timeout"] <= 5000), ("tally", "7", True))
+            p.say(command="callback", ack=m["ack"], result=3)
+            self.assertEqual(p.next()["result"], [["who", "me-1", 3], "ask"])
+            finish(p)
+
+        await self.served(self.actor(), talk)
 
 
 class Hooks(Talks):
