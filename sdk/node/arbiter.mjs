@@ -582,6 +582,9 @@ export class Request {
     this._came = performance.now()
     this._chained = m.chained === true // this actor itself waits for it, further up
     this._answered = m.ack === undefined
+    this._away = false // it has given up its turn, of an interleaved actor
+    this._calls = 0 // in which it waits meanwhile
+    this._turn = undefined // while it wants its turn back: { promise, resolve }
     this._whole = this // but of a call to oneself what it is a part of: that has the turn
   }
 
@@ -771,7 +774,7 @@ class Life {
     this.bytes = 0 // in the inbox
     this.working = new Set() // requests
     this.busy = 0 // handlers that have a turn; the start hook has one
-    this.back = [] // handlers that want theirs back
+    this.back = [] // requests whose handlers want theirs back
     this.counts = { accepted: 0, started: 0, refused: 0 }
     this.onIdle = []
     this.grace = actor.grace
@@ -1106,6 +1109,10 @@ class Life {
     r._returned = true
     clearTimeout(r._timer)
     this.working.delete(r)
+    if (r._turn) { // for a call that it left behind
+      this.back.splice(this.back.indexOf(r), 1)
+      this.goOn(r)
+    }
     if (r._away) this.pump()
     else this.release()
   }
@@ -1114,16 +1121,35 @@ class Life {
   release () {
     this.busy--
     while (this.back.length && this.busy < this.actor.limit) {
-      this.busy++
-      this.back.shift()()
+      const r = this.back.shift()
+      if (!r._calls) {
+        this.busy++
+        r._away = false
+      }
+      this.goOn(r)
     }
     this.pump()
   }
 
+  goOn (r) {
+    r._turn.resolve()
+    r._turn = undefined
+  }
+
+  /** Waits until r has its turn again. While another of its calls is under way it does without. */
   async retake (r) {
-    if (this.busy >= this.actor.limit || this.back.length) await new Promise(resolve => this.back.push(resolve))
-    else this.busy++
-    r._away = false
+    if (!r._away || r._calls || r._returned) return
+    if (!r._turn && this.busy < this.actor.limit && !this.back.length) {
+      this.busy++
+      r._away = false
+      return
+    }
+    if (!r._turn) {
+      r._turn = {}
+      r._turn.promise = new Promise(resolve => { r._turn.resolve = resolve })
+      this.back.push(r)
+    }
+    await r._turn.promise
   }
 
   expire (r) {
@@ -1180,7 +1206,6 @@ class Life {
       throw e instanceof ArbiterError ? new ArbiterError(e.code, e.reason, { started: false, target, command }) : e
     }
     let timer
-    let away = false
     const giveUp = e => {
       const call = this.calls.get(ack)
       if (!call) return
@@ -1195,10 +1220,13 @@ class Life {
     })
     signal?.addEventListener('abort', unwanted)
     r?.signal.addEventListener('abort', unwanted)
-    const turn = r?._whole
-    if (turn && this.actor.mode === 'interleaved' && !turn._away) {
-      away = turn._away = true
-      this.release()
+    const whole = this.actor.mode === 'interleaved' ? r?._whole : undefined
+    if (whole) {
+      whole._calls++
+      if (!whole._away) {
+        whole._away = true
+        this.release()
+      }
     }
     try {
       return await done
@@ -1207,7 +1235,10 @@ class Life {
       clearTimeout(timer)
       signal?.removeEventListener('abort', unwanted)
       r?.signal.removeEventListener('abort', unwanted)
-      if (away && !turn._returned) await this.retake(turn)
+      if (whole) {
+        whole._calls--
+        await this.retake(whole)
+      }
     }
   }
 

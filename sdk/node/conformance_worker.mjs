@@ -76,6 +76,9 @@ me.command('outcome', { target: 'string', command: 'string', args: 'list?', kwar
     }
   }, { doc: 'what became of a call made in a handler' })
 me.command('relay', { target: 'string', command: 'string', args: 'list?' }, ({ target, command, args }) => me.call(target, command, args))
+me.command('gather', { target: 'string', command: 'string', args: 'list', times: 'int' },
+  ({ target, command, args, times }) => Promise.all(Array.from({ length: times }, () => me.call(target, command, args))),
+  { doc: 'makes the same call so many times, all at once' })
 me.command('post', { target: 'string', command: 'string', args: 'list?' }, ({ target, command, args }) => me.send(target, command, args))
 me.command('attend', { target: 'string' }, async ({ target }) => {
   const { down } = await me.watch(target)

@@ -165,6 +165,70 @@ test('a call to oneself knows who asks', async () => {
   })
 })
 
+// An interleaved actor, whose handlers make calls at the same time.
+
+const gate = () => {
+  const g = {}
+  g.opened = new Promise(resolve => { g.open = resolve })
+  return g
+}
+
+/** Has talk with an actor of the command work, and of hold, which keeps the turn until its gate is open. */
+async function interleaved (handler, talk) {
+  const gates = { hold: gate(), work: gate() }
+  const actor = new Actor('x', { mode: 'interleaved' }).command('hold', {}, () => gates.hold.opened)
+  actor.command('work', {}, () => handler(() => actor.call('tally', 'add'), gates.work.opened))
+  await served(actor, async p => {
+    const say = (command, ack, args) => p.say({ command, target: 'me-1', args, ack })
+    const told = (ack, result) => p.say({ command: 'callback', ack, result })
+    const answered = async (ack, result) => assert.deepEqual(await p.next(), { command: 'callback', ack, result })
+    const settled = async () => { say('ping', 'p'); await answered('p', 'pong') }
+    say('work', '1')
+    const first = await p.next()
+    say('hold', '2')
+    told(first.ack, 3)
+    await settled() // work wants its turn, which hold has
+    await talk(gates, { p, say, told, answered, settled })
+    say('echo', '9', ['after'])
+    await answered('9', 'after')
+  })
+}
+
+test('a turn: a call is left behind', async () => {
+  let left
+  await interleaved(async (call, opened) => { left = call(); await opened; return null }, async (gates, { answered }) => {
+    gates.work.open()
+    await answered('1', null)
+    gates.hold.open()
+    await answered('2', null)
+  })
+  assert.equal(await left, 3)
+})
+
+test('a turn: a call is made while it is wanted back', async () => {
+  await interleaved((call, opened) => Promise.all([call(), opened.then(call)]), async (gates, { p, say, told, answered }) => {
+    gates.work.open()
+    const second = await p.next()
+    gates.hold.open()
+    await answered('2', null)
+    say('echo', '3', ['meanwhile'])
+    await answered('3', 'meanwhile')
+    told(second.ack, 4)
+    await answered('1', [3, 4])
+  })
+})
+
+test('a turn: two calls want it back together', async () => {
+  await interleaved((call, opened) => Promise.all([call(), opened.then(call)]), async (gates, { p, told, answered, settled }) => {
+    gates.work.open()
+    told((await p.next()).ack, 4)
+    await settled()
+    gates.hold.open()
+    await answered('2', null)
+    await answered('1', [3, 4])
+  })
+})
+
 test('a refusal with much to say', async () => {
   const death = await served(new Actor('x').command('f', {}, () => 0), async p => {
     p.say({ command: 'f', target: 'me-1', kwargs: { ['x'.repeat(65420)]: 1 }, sender: 'who-1' })

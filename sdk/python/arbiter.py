@@ -569,7 +569,9 @@ class Request:
         self._chained = m.get("chained") is True  # this actor itself waits for it, further up
         self._answered = self._ack is None
         self._returned = False  # its handler
-        self._away = False  # it has given up its turn
+        self._away = False  # it has given up its turn, of an interleaved actor
+        self._calls = 0  # in which it waits meanwhile
+        self._turn: "Optional[asyncio.Future[None]]" = None  # while it wants its turn back
         self._task: Optional["asyncio.Task[Any]"] = None  # of an async handler
         self._timer: Optional[asyncio.TimerHandle] = None
         timeout = m.get("timeout")
@@ -1133,7 +1135,7 @@ class _Life(asyncio.Protocol):
         self._bytes = 0  # in the inbox
         self._working: Dict[Request, None] = {}
         self._busy = 0  # handlers that have a turn; the start hook has one
-        self._back: "collections.deque[asyncio.Future[None]]" = collections.deque()  # handlers that want theirs back
+        self._back: "collections.deque[Request]" = collections.deque()  # whose handlers want theirs back
         self._idle = asyncio.Event()
         self._counts = {"accepted": 0, "started": 0, "refused": 0}
         self._threads = _Threads()
@@ -1517,6 +1519,9 @@ class _Life(asyncio.Protocol):
         if r._timer:
             r._timer.cancel()
         self._working.pop(r, None)
+        if r._turn:  # for a call that it left behind
+            self._back.remove(r)
+            self._go_on(r)
         if r._away:
             self._pump()
         else:
@@ -1526,25 +1531,29 @@ class _Life(asyncio.Protocol):
         """Gives up a turn: to a handler that wants its own back, or to the next message."""
         self._busy -= 1
         while self._back and self._busy < self.actor.limit:
-            f = self._back.popleft()
-            if not f.done():
+            r = self._back.popleft()
+            if not r._calls:
                 self._busy += 1
-                f.set_result(None)
+                r._away = False
+            self._go_on(r)
         self._pump()
 
+    def _go_on(self, r: Request) -> None:
+        turn, r._turn = r._turn, None
+        turn.set_result(None)
+
     async def _retake(self, r: Request) -> None:
-        if self._busy >= self.actor.limit or self._back:
-            f: "asyncio.Future[None]" = self.loop.create_future()
-            self._back.append(f)
-            try:
-                await f
-            except asyncio.CancelledError:
-                if not f.cancelled():
-                    r._away = False  # it had just been given back
-                raise
-        else:
+        """Waits until r has its turn again. While another of its calls is under way it does without."""
+        if not r._away or r._calls or r._returned:
+            return
+        if r._turn is None and self._busy < self.actor.limit and not self._back:
             self._busy += 1
-        r._away = False
+            r._away = False
+            return
+        if r._turn is None:
+            r._turn = self.loop.create_future()
+            self._back.append(r)
+        await asyncio.shield(r._turn)  # it is not for one of its calls alone
 
     def _look_idle(self) -> None:
         if not self._inbox and not self._working and not self._busy:
@@ -1634,10 +1643,13 @@ class _Life(asyncio.Protocol):
         self.calls[ack] = done, target, command
         # The arbiter's word at the deadline says more than ours: it has a little longer.
         timer = self.loop.call_later(left + 0.04, self._late, ack)
-        away = bool(r) and self.actor.mode == "interleaved" and not r._away
-        if away:
-            r._away = True
-            self._release()
+        if self.actor.mode != "interleaved":
+            r = None
+        if r:
+            r._calls += 1
+            if not r._away:
+                r._away = True
+                self._release()
         try:
             await self._room.wait()
             return await done
@@ -1647,7 +1659,8 @@ class _Life(asyncio.Protocol):
             raise
         finally:
             timer.cancel()
-            if away and not r._returned:
+            if r:
+                r._calls -= 1
                 await self._retake(r)
 
     def _late(self, ack: str) -> None:

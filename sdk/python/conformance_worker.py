@@ -121,6 +121,12 @@ async def relay(target: str, command: str, args: list = []) -> Any:
 
 
 @me.command
+async def gather(target: str, command: str, args: list, times: int) -> Any:
+    """makes the same call so many times, all at once"""
+    return await asyncio.gather(*(me.call(target, command, *args) for _ in range(times)))
+
+
+@me.command
 async def post(target: str, command: str, args: list = []) -> None:
     await me.send(target, command, *args)
 

@@ -249,6 +249,113 @@ class Oneself(Talks):
         await self.served(self.actor(), talk)
 
 
+class Turns(Talks):
+    """An interleaved actor, whose handlers make calls at the same time."""
+
+    async def talk(self, handler, talk) -> None:
+        """Has talk with an actor of one handler more, which waits for what go_on() says, and of hold, which keeps the turn likewise."""
+        actor, gates = arbiter.Actor("x", mode="interleaved"), [asyncio.Event(), asyncio.Event()]
+        loop = asyncio.get_running_loop()
+
+        @actor.command
+        async def hold() -> None:
+            await gates[0].wait()
+
+        @actor.command
+        async def work() -> Any:
+            return await handler(actor, gates[1])
+
+        def run(p: Peer) -> None:
+            p.welcome()
+            talk(p, lambda which: loop.call_soon_threadsafe(gates[which == "work"].set))
+            finish(p)
+
+        self.assertEqual((await self.served(actor, run)).cause, "stopped")
+
+    def answered(self, p: Peer, ack: str) -> None:
+        self.assertEqual(p.next(), {"command": "callback", "ack": ack, "result": None})
+
+    async def test_one_that_leaves_a_call_behind(self):
+        left = []
+
+        async def handler(actor: arbiter.Actor, gate: asyncio.Event) -> None:
+            left.append(asyncio.ensure_future(actor.call("tally", "add")))
+            await gate.wait()
+
+        def talk(p: Peer, go_on) -> None:
+            p.say(command="work", target="me-1", ack="1")
+            m = p.next()
+            p.say(command="hold", target="me-1", ack="2")
+            p.say(command="callback", ack=m["ack"], result=3)
+            self.assertEqual(in_place(p, "ping"), "pong")  # it wants its turn, which hold has
+            go_on("work")
+            self.answered(p, "1")
+            go_on("hold")
+            self.answered(p, "2")
+            p.say(command="echo", target="me-1", args=["after"], ack="3")
+            self.assertEqual(p.next()["result"], "after")
+
+        await self.talk(handler, talk)
+        self.assertEqual(await left[0], 3)
+
+    async def test_one_that_makes_a_call_while_it_wants_its_turn(self):
+        async def handler(actor: arbiter.Actor, gate: asyncio.Event) -> Any:
+            async def later() -> Any:
+                await gate.wait()
+                return await actor.call("tally", "add")
+
+            return await asyncio.gather(actor.call("tally", "add"), later())
+
+        def talk(p: Peer, go_on) -> None:
+            p.say(command="work", target="me-1", ack="1")
+            first = p.next()
+            p.say(command="hold", target="me-1", ack="2")
+            p.say(command="callback", ack=first["ack"], result=3)
+            self.assertEqual(in_place(p, "ping"), "pong")
+            go_on("work")
+            second = p.next()
+            go_on("hold")
+            self.answered(p, "2")
+            p.say(command="echo", target="me-1", args=["meanwhile"], ack="3")
+            self.assertEqual(p.next()["result"], "meanwhile")
+            p.say(command="hold", target="me-1", ack="4")  # which waits no more
+            self.answered(p, "4")
+            p.say(command="callback", ack=second["ack"], result=4)
+            self.assertEqual(p.next()["result"], [3, 4])
+
+        await self.talk(handler, talk)
+
+    async def test_one_whose_calls_want_its_turn_together(self):
+        async def handler(actor: arbiter.Actor, gate: asyncio.Event) -> Any:
+            async def later() -> Any:
+                await gate.wait()
+                return await actor.call("tally", "add")
+
+            return await asyncio.gather(actor.call("tally", "add"), later())
+
+        def talk(p: Peer, go_on) -> None:
+            p.say(command="work", target="me-1", ack="1")
+            first = p.next()
+            p.say(command="hold", target="me-1", ack="2")
+            p.say(command="callback", ack=first["ack"], result=3)
+            self.assertEqual(in_place(p, "ping"), "pong")
+            go_on("work")
+            p.say(command="callback", ack=p.next()["ack"], result=4)
+            self.assertEqual(in_place(p, "ping"), "pong")
+            go_on("hold")
+            self.answered(p, "2")
+            self.assertEqual(p.next()["result"], [3, 4])
+            p.say(command="echo", target="me-1", args=["after"], ack="3")
+            self.assertEqual(p.next()["result"], "after")
+
+        await self.talk(handler, talk)
+
+
+def in_place(p: Peer, command: str) -> Any:
+    p.say(command=command, target="me-1", ack="in place")
+    return p.next()["result"]
+
+
 class Hooks(Talks):
     async def told(self, actor: arbiter.Actor, *says: Dict[str, Any]) -> Any:
         """What the actor says at its end."""
