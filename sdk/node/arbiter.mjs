@@ -20,6 +20,8 @@ import { fstatSync, readFileSync } from 'node:fs'
 export const VERSION = 1
 export const MAX_MESSAGE = 16 << 20 // bytes, until the welcome says otherwise
 const DEFAULT_TIMEOUT = 30_000 // milliseconds a call may take
+const LONGEST = 2 ** 31 - 1 // milliseconds of a timer: Node fires one that is to take longer at once
+const LATER = 40 // milliseconds a call has longer here: the arbiter's word at the deadline says more than ours
 const LOST_GRACE = 500 // milliseconds the stop hook has when the connection is lost
 const MOST_TOLD = 8192 // characters of what an error or a death says; the arbiter cuts it, too
 const LANGUAGE = `node ${process.version.slice(1)}`
@@ -815,7 +817,7 @@ class Life {
     this.arbiter = w.arbiter
     this.max = this.reader.limit = w.max_message || MAX_MESSAGE
     // By a heartbeat the arbiter learns that a handler has outlived its budget.
-    this.beat = Math.min(w.heartbeat || 3000, w.budget || Infinity)
+    this.beat = Math.min(w.heartbeat || 3000, w.budget || Infinity, LONGEST)
     this.silence = w.timeout || 10_000
     if (w.grace) this.grace = w.grace
     for (const [k, v] of Object.entries(w.extra ?? {})) this.actor.config.set(k, v)
@@ -1091,7 +1093,7 @@ class Life {
     }
     r._began = performance.now()
     r._args = r._kwargs = undefined
-    if (r.deadline !== undefined) r._timer = setTimeout(() => this.expire(r), r.remaining())
+    if (r.deadline !== undefined) this.expire(r)
     try {
       this.answer(r, await scope.run(r, async () => c.f(args, r)))
     } catch (e) {
@@ -1152,7 +1154,13 @@ class Life {
     await r._turn.promise
   }
 
+  /** Ends r at its deadline. */
   expire (r) {
+    const left = r.remaining()
+    if (left > 0) {
+      r._timer = setTimeout(() => this.expire(r), Math.min(left, LONGEST))
+      return
+    }
     r._unwanted('deadline')
     this.answer(r, undefined, new ArbiterError('deadline', 'its time was up while the handler ran', { started: true }))
   }
@@ -1186,9 +1194,9 @@ class Life {
   async ask (target, command, args, kwargs, timeout, signal) {
     const r = current()
     const inside = r && !r._whole._returned && this.working.has(r._whole) ? r : undefined
-    const left = Math.min(timeout ?? inside?.remaining() ?? DEFAULT_TIMEOUT, inside?.remaining() ?? Infinity)
+    const left = Math.min(timeout ?? inside?.remaining() ?? DEFAULT_TIMEOUT, inside?.remaining() ?? Infinity, LONGEST - LATER)
     if (inside?.over) throw new ArbiterError(inside.over, 'nobody waits for it any more', { started: false, target, command })
-    if (left <= 0) throw new ArbiterError('deadline', 'its time was up before it was sent', { started: false, target, command })
+    if (!(left > 0)) throw new ArbiterError('deadline', 'its time was up before it was sent', { started: false, target, command })
     if (inside && target && (target === this.ref.aid || target === this.ref.name)) return this.askSelf(inside, command, args, kwargs, left, signal)
     const m = {
       command, target, args: args.length ? args : undefined, kwargs, timeout: Math.max(1, Math.ceil(left)), parent: inside?._whole._ack
@@ -1215,8 +1223,7 @@ class Life {
     const unwanted = () => giveUp(new ArbiterError('canceled', 'the caller gave up', { target, command }))
     const done = new Promise((resolve, reject) => {
       this.calls.set(ack, { resolve, reject, target, command })
-      // The arbiter's word at the deadline says more than ours: it has a little longer.
-      timer = setTimeout(() => reject(new ArbiterError('deadline', 'its time was up', { target, command })), left + 40)
+      timer = setTimeout(() => reject(new ArbiterError('deadline', 'its time was up', { target, command })), left + LATER)
     })
     signal?.addEventListener('abort', unwanted)
     r?.signal.addEventListener('abort', unwanted)
@@ -1384,7 +1391,7 @@ class Life {
   /** Handles what was accepted, runs the stop hook, and ends. */
   async windDown (grace, death) {
     let timer
-    const late = new Promise(resolve => { timer = setTimeout(resolve, grace, true) })
+    const late = new Promise(resolve => { timer = setTimeout(resolve, Math.min(grace, LONGEST), true) })
     try {
       const isLate = await Promise.race([late, this.lastThings()])
       if (isLate && !this.lost) death = { cause: 'hung', reason: `it was asked to stop and had not after ${grace} ms` }

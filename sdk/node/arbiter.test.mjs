@@ -151,6 +151,20 @@ test('nobody answers', async () => {
   })
 })
 
+test('times without end', async t => {
+  const made = []
+  const { setInterval } = globalThis
+  t.mock.method(globalThis, 'setInterval', (f, ms) => { made.push(ms); return setInterval(f, 1000) })
+  await connected(async p => {
+    await p.welcome({ heartbeat: 2 ** 32 - 1 })
+    for (let m = await p.next(); m.ack; m = await p.next()) p.say({ command: 'callback', ack: m.ack, result: m.timeout })
+  }, async me => {
+    for (const timeout of [Infinity, 2 ** 31, 2 ** 32, 2 ** 31 - 41]) assert.equal(await me.call('tally', 'add', [], { timeout }), 2 ** 31 - 41)
+    await assert.rejects(me.call('tally', 'add', [], { timeout: NaN }), { code: 'deadline', started: false })
+  })
+  assert.deepEqual(made, [2 ** 31 - 1])
+})
+
 test('the arbiter is gone', async () => {
   await connected(async p => { await p.welcome(); await p.next() }, async me => {
     await assert.rejects(me.call('tally', 'add'), { code: 'closed' })

@@ -57,6 +57,7 @@ __all__ = [
 VERSION = 1
 MAX_MESSAGE = 16 << 20  # bytes, until the welcome says otherwise
 DEFAULT_TIMEOUT = 30.0  # seconds a call may take
+_LONGEST = (2**32 - 1) / 1000  # seconds a call may take: more are none to the arbiter
 LOST_GRACE = 0.5  # seconds the stop hook has when the connection is lost
 _MOST_TOLD = 8192  # characters of what an error or a death says; the arbiter cuts it, too
 
@@ -1611,7 +1612,7 @@ class _Life(asyncio.Protocol):
         now = time.monotonic()
         if timeout is not None or not bounds:
             bounds.append(now + (DEFAULT_TIMEOUT if timeout is None else timeout))
-        return min(bounds)
+        return min(*bounds, now + _LONGEST)
 
     async def ask(self, target: Target, command: str, args: Sequence[Any], kwargs: Optional[Mapping[str, Any]],
                   timeout: Optional[float]) -> Any:

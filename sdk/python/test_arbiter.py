@@ -287,6 +287,22 @@ class Lives(Talks):
 
         await self.connected(talk, then)
 
+    async def test_times_without_end(self):
+        def talk(p: Peer) -> None:
+            p.welcome()
+            for m in iter(p.next, None):
+                if "ack" not in m:
+                    return
+                p.say(command="callback", ack=m["ack"], result=m["timeout"])
+
+        async def then(me) -> None:
+            for timeout in (float("inf"), 1e12):
+                self.assertEqual(await me.ask("tally", "add", timeout=timeout), 2**32 - 1)
+            with arbiter.deadline(float("inf")):
+                self.assertEqual(await me.call("tally", "add"), 2**32 - 1)
+
+        await self.connected(talk, then)
+
     async def test_targets(self):
         targets = {"tally": "tally", arbiter.Ref("a-1", "a"): "a-1", arbiter.Ref(name="a"): "a"}
         seen = []
