@@ -568,6 +568,25 @@ const scope = new AsyncLocalStorage() // the Request whose handler this runs in
 /** Returns the request whose handler this runs in; undefined elsewhere. */
 export const current = () => scope.getStore()
 
+const unwantedBy = new WeakMap() // AbortSignal → what is to be called when it is aborted
+
+/**
+ * Has f called when one of the signals is aborted, and returns what calls that off. A signal has one listener of ours, for however many
+ * calls: Node warns of more than ten.
+ */
+function onAbort (signals, f) {
+  const known = signals.filter(Boolean)
+  for (const s of known) {
+    if (!unwantedBy.has(s)) {
+      const fs = new Set()
+      unwantedBy.set(s, fs)
+      s.addEventListener('abort', () => { for (const f of [...fs]) f() })
+    }
+    unwantedBy.get(s).add(f)
+  }
+  return () => { for (const s of known) unwantedBy.get(s).delete(f) }
+}
+
 /** What a handler answers, its second parameter: command, sender (an aid), signal (aborted when nobody waits any more). */
 export class Request {
   #abort = new AbortController()
@@ -1225,8 +1244,7 @@ class Life {
       this.calls.set(ack, { resolve, reject, target, command })
       timer = setTimeout(() => reject(new ArbiterError('deadline', 'its time was up', { target, command })), left + LATER)
     })
-    signal?.addEventListener('abort', unwanted)
-    r?.signal.addEventListener('abort', unwanted)
+    const callOff = onAbort([signal, r?.signal], unwanted)
     const whole = this.actor.mode === 'interleaved' ? r?._whole : undefined
     if (whole) {
       whole._calls++
@@ -1240,8 +1258,7 @@ class Life {
     } finally {
       this.calls.delete(ack)
       clearTimeout(timer)
-      signal?.removeEventListener('abort', unwanted)
-      r?.signal.removeEventListener('abort', unwanted)
+      callOff()
       if (whole) {
         whole._calls--
         await this.retake(whole)
@@ -1273,23 +1290,22 @@ class Life {
       return null
     })
     let timer
-    let unwanted
+    let callOff
     const unheard = new Promise((resolve, reject) => {
       timer = setTimeout(() => {
         r._unwanted('deadline')
         reject(failed('deadline', 'its time was up', true))
       }, left)
-      unwanted = () => {
+      callOff = onAbort([signal, outer.signal], () => {
         r._unwanted(outer.over || 'canceled')
         reject(failed('canceled', 'the caller gave up', true))
-      }
+      })
     })
-    for (const s of [signal, outer.signal]) s?.addEventListener('abort', unwanted)
     try {
       return await Promise.race([handled, unheard])
     } finally {
       clearTimeout(timer)
-      for (const s of [signal, outer.signal]) s?.removeEventListener('abort', unwanted)
+      callOff()
     }
   }
 

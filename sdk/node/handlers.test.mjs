@@ -165,6 +165,39 @@ test('a call to oneself knows who asks', async () => {
   })
 })
 
+test('many calls at a time', async t => {
+  const warnings = []
+  const warned = w => warnings.push(w.message)
+  process.on('warning', warned)
+  t.after(() => process.off('warning', warned))
+  const actor = new Actor('x')
+  const ends = []
+  let abort
+  actor.command('waits', {}, (args, request) => new Promise(resolve => { request.signal.addEventListener('abort', resolve) }))
+  actor.command('many', { target: 'string' }, async ({ target }) => {
+    abort = new AbortController()
+    const calls = await Promise.allSettled(Array.from({ length: 24 }, () => actor.call(target, 'waits', [], { signal: abort.signal })))
+    ends.push(...calls.map(c => c.reason.code))
+  })
+  await served(actor, async p => {
+    for (const target of ['tally', 'me-1']) {
+      for (const give of [() => p.say({ command: 'cancel', ack: '1' }), () => abort.abort()]) {
+        p.say({ command: 'many', target: 'me-1', args: [target], ack: '1' })
+        if (target === 'tally') for (let n = 0; n < 24; n++) assert.equal((await p.next()).command, 'waits')
+        p.say({ command: 'ping', target: 'me-1', ack: '2' })
+        assert.equal((await p.next()).result, 'pong')
+        give()
+        if (target === 'tally') for (let n = 0; n < 24; n++) assert.equal((await p.next()).command, 'cancel')
+        p.say({ command: 'echo', target: 'me-1', args: ['over'], ack: '3' })
+        for (let m = await p.next(); m.ack !== '3'; m = await p.next()) assert.equal(m.ack, '1')
+      }
+    }
+  })
+  await new Promise(resolve => setImmediate(resolve)) // a warning comes late
+  assert.deepEqual(ends, Array(24 * 4).fill('canceled'))
+  assert.deepEqual(warnings, [])
+})
+
 // An interleaved actor, whose handlers make calls at the same time.
 
 const gate = () => {
