@@ -69,6 +69,7 @@ type Family struct {
 	guard   *guard   // likewise
 	reaper  *reaper  // likewise
 
+	shown  listing        // for those that have left somebody behind
 	starts sync.WaitGroup // those under way
 	mu     sync.Mutex     // guards what follows
 	closed bool

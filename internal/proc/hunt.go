@@ -3,6 +3,7 @@ package proc
 import (
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -110,4 +111,24 @@ func (h *hunt) knows(e entry, there map[int]bool) bool {
 		}
 	}
 	return false
+}
+
+// listing is the processes there were when they were looked at last. When many end at once
+// they look at them together: there may be thousands to be read of.
+type listing struct {
+	mu    sync.Mutex // guards what follows; held by who looks
+	began time.Time
+	all   []entry
+}
+
+// since returns what was begun to be looked at no earlier than t, which is now at the
+// latest.
+func (l *listing) since(t time.Time) []entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.began.Before(t) {
+		l.began = time.Now()
+		l.all, _ = processes()
+	}
+	return l.all
 }

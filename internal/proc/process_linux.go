@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
@@ -105,29 +104,11 @@ func (p *Process) leftGroup() bool {
 			return err == nil && of(e)
 		})
 	}
-	return slices.ContainsFunc(shown.since(time.Now()), of)
-}
-
-// shown are the processes there were when they were looked at last. When many end at once
-// they look at them together: there may be thousands to be read of.
-var shown listing
-
-type listing struct {
-	mu    sync.Mutex // guards what follows; held by who looks
-	began time.Time
-	all   []entry
-}
-
-// since returns what was begun to be looked at no earlier than t, which is now at the
-// latest.
-func (l *listing) since(t time.Time) []entry {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.began.Before(t) {
-		l.began = time.Now()
-		l.all, _ = processes()
+	if p.member != nil {
+		return slices.ContainsFunc(p.member.family.shown.since(time.Now()), of)
 	}
-	return l.all
+	all, _ := processes()
+	return slices.ContainsFunc(all, of)
 }
 
 // awaitPolled returns when the process has ended, and leaves it to be reaped. It
