@@ -212,8 +212,11 @@ func (r *reading) less(n int) {
 	}
 }
 
-// tight is Short where nothing may be counted.
-func (r *reading) tight() bool { return r.of != nil && r.Short() }
+// spares reports whether n bytes may be kept that nothing is read into. Others may want them:
+// it is not much of the Budget.
+func (r *reading) spares(n int) bool {
+	return r.of == nil || r.of.budget == nil || !r.Short() && int64(n) <= r.of.budget.limit/32
+}
 
 // end takes back all of it: nothing is read any more.
 func (r *reading) end() {

@@ -158,3 +158,41 @@ func budgetOfWhatIsRead(t *testing.T, pieces int) {
 		t.Errorf("%d bytes are held", b.Held())
 	}
 }
+
+// TestNothingIsKeptAtRest: the buffer of a message that came in pieces is kept for the next one,
+// if it is little of the budget, and for no longer than two heartbeats. Others could not have it.
+func TestNothingIsKeptAtRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const large, larger = 256 << 10, 1 << 20
+		b := NewBudget(32 * (large + 1024))
+		e, p := takesPieces(t, Options{Budget: b, Window: wide})
+		e.on = func(c *Conn, m *wire.Message) { c.Charge(m).Return() }
+		held := func(after func()) int64 {
+			after()
+			synctest.Wait()
+			return b.held.Load()
+		}
+		big := func(n int) func() {
+			return func() {
+				whole := oneWay("big", n).Append(nil)
+				for at := 0; at < len(whole); at += largeChunk {
+					p.bytes(pieceFrame(wire.Piece{First: at == 0, Left: uint64(len(whole) - at)}, whole[at:min(at+largeChunk, len(whole))]))
+				}
+			}
+		}
+		beat := func() { p.say(&wire.Message{Kind: wire.KindNotify}) }
+		before := held(func() {})
+		if n := held(big(larger)) - before; n != 0 {
+			t.Errorf("%d bytes are kept for another large message, which is much of the budget", n)
+		}
+		if n := held(big(large)) - before; n < large {
+			t.Errorf("%d bytes are kept for another message of %d, want those", n, large)
+		}
+		if n := held(beat) - before; n < large {
+			t.Errorf("%d bytes are kept beyond a heartbeat, want %d: more may be on its way", n, large)
+		}
+		if n := held(beat) - before; n != 0 {
+			t.Errorf("%d bytes are kept beyond two heartbeats", n)
+		}
+	})
+}

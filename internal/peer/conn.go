@@ -366,6 +366,7 @@ func (c *Conn) take(h Handler, runner Runner, op frame.Opcode, payload []byte) (
 			return n, err
 		}
 	}
+	others := 1
 	switch m.Kind {
 	case wire.KindPiece:
 		dst, err := c.piece(payload, len(payload)+missing)
@@ -374,12 +375,14 @@ func (c *Conn) take(h Handler, runner Runner, op frame.Opcode, payload []byte) (
 		}
 		c.strayed(dst, payload[wire.HeaderSize:], len(payload)-wire.HeaderSize+missing)
 		return 1, c.takePiece(h)
+	case wire.KindNotify:
+		others = beatWhole
 	case wire.KindRequest:
 		if err := c.roomFor(m.Size() + missing); err != nil {
 			return 1, err
 		}
 	}
-	c.other()
+	c.other(others)
 	return 1, c.handle(h, m, missing)
 }
 

@@ -27,8 +27,10 @@ const (
 	// it is. Beyond that, memory grows with the bytes that have come.
 	faith = 1 << 20
 
-	// A buffer that no message in pieces needs is let go after so many others.
+	// A buffer that no message in pieces needs is let go after so many others, or two
+	// heartbeats: one that is as good as at rest keeps none.
 	manyWhole = 16
+	beatWhole = manyWhole / 2
 	// stub is how much of a message in pieces is kept for which there is no memory: what
 	// says who is to be told.
 	stub = 2 << 10
@@ -223,20 +225,20 @@ func (ps *pieces) assembled() (b []byte, missing int) {
 // recycle keeps b for another message, unless memory is short.
 func (c *Conn) recycle(b []byte) {
 	ps := &c.in.pieces
-	if cap(b) > cap(ps.spare) && !c.reading.tight() {
+	if cap(b) > cap(ps.spare) && c.reading.spares(cap(b)) {
 		b, ps.spare = ps.spare, b
 	}
 	c.reading.less(cap(b))
 	ps.whole = 0
 }
 
-// other notes a message that came whole.
-func (c *Conn) other() {
+// other notes n messages that came whole.
+func (c *Conn) other(n int) {
 	ps := &c.in.pieces
 	if ps.spare == nil {
 		return
 	}
-	if ps.whole++; ps.whole >= manyWhole {
+	if ps.whole += n; ps.whole >= manyWhole {
 		c.reading.less(cap(ps.spare))
 		ps.spare = nil
 	}

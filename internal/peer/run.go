@@ -97,9 +97,7 @@ func (c *Conn) takeRun(h Handler, runner Runner, m *wire.Message, payload []byte
 			break // it would be the same one
 		}
 	}
-	for range n {
-		c.other()
-	}
+	c.other(n)
 	c.in.missing = 0
 	if sort == replies {
 		c.in.messages.Add(uint64(n))
