@@ -103,6 +103,7 @@ export class UUID {
 }
 
 const MAX_DEPTH = 1000 // lists and maps inside one another
+const MOST_LEVELS = 3 * MAX_DEPTH + 3 // of JSON: a map may take three, and the value stands in a message
 
 class NoImage extends Error {
   path = ''
@@ -145,7 +146,7 @@ function write (v, out, depth) {
   if (v instanceof UUID) return out.push(`{"$uuid":"${v}"}`)
   if (v instanceof Set) {
     out.push('{"$set":')
-    writeList([...v], out, depth + 1)
+    writeList([...v], out, depth)
     return out.push('}')
   }
   if (v instanceof Map) return writePairs([...v], out, depth)
@@ -155,42 +156,66 @@ function write (v, out, depth) {
   writeObject(Object.entries(v).filter(([, x]) => x !== undefined), out, depth)
 }
 
+// These call each other without anything between them: the stack of Node is for 1,000 levels of any of them.
+
 function writeList (list, out, depth) {
-  if (depth >= MAX_DEPTH) throw new NoImage(`more than ${MAX_DEPTH} deep; does it hold itself?`)
+  deepEnough(depth)
   out.push('[')
   for (let i = 0; i < list.length; i++) {
     if (i) out.push(',')
-    within(`[${i}]`, () => write(list[i], out, depth + 1))
+    try {
+      write(list[i], out, depth + 1)
+    } catch (e) {
+      throw within(`[${i}]`, e)
+    }
   }
   out.push(']')
 }
 
 function writeObject (entries, out, depth) {
   if (entries.length === 1 && entries[0][0].startsWith('$')) return writePairs(entries, out, depth)
-  if (depth >= MAX_DEPTH) throw new NoImage(`more than ${MAX_DEPTH} deep; does it hold itself?`)
+  deepEnough(depth)
   out.push('{')
-  entries.forEach(([k, x], i) => {
+  for (let i = 0; i < entries.length; i++) {
     if (i) out.push(',')
+    const [k, x] = entries[i]
     out.push(text(k), ':')
-    within(`.${k}`, () => write(x, out, depth + 1))
-  })
+    try {
+      write(x, out, depth + 1)
+    } catch (e) {
+      throw within(`.${k}`, e)
+    }
+  }
   out.push('}')
 }
 
 function writePairs (pairs, out, depth) {
+  deepEnough(depth)
   if (pairs.some(([k]) => Array.isArray(k) || KINDS.map(k) || KINDS.set(k))) throw new NoImage('a map whose key is a list, a map or a set')
-  out.push('{"$map":')
-  writeList(pairs, out, depth + 1)
-  out.push('}')
+  out.push('{"$map":[')
+  for (let i = 0; i < pairs.length; i++) {
+    out.push(i ? ',[' : '[')
+    let half = 0
+    try {
+      write(pairs[i][0], out, depth + 1)
+      out.push(',')
+      half = 1
+      write(pairs[i][1], out, depth + 1)
+    } catch (e) {
+      throw within(`[${i}][${half}]`, e)
+    }
+    out.push(']')
+  }
+  out.push(']}')
 }
 
-function within (place, f) {
-  try {
-    f()
-  } catch (e) {
-    if (e instanceof NoImage) e.path = place + e.path
-    throw e
-  }
+function deepEnough (depth) {
+  if (depth >= MAX_DEPTH) throw new NoImage(`more than ${MAX_DEPTH} deep; does it hold itself?`)
+}
+
+function within (place, e) {
+  if (e instanceof NoImage) e.path = place + e.path
+  return e
 }
 
 function text (s) {
@@ -289,7 +314,7 @@ class Parser {
   }
 
   deeper (depth) {
-    if (depth >= 3 * MAX_DEPTH) this.fail('lists and maps too deep in one another')
+    if (depth >= MOST_LEVELS) this.fail('lists and maps too deep in one another')
     this.at++
   }
 

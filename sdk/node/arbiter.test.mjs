@@ -99,10 +99,14 @@ test('what has no image is named', () => {
 })
 
 test('depth', () => {
-  let deep = 0
-  for (let i = 0; i < 1000; i++) deep = [deep]
-  assert.equal(dumps(loads(dumps(deep))), '['.repeat(1000) + '0' + ']'.repeat(1000))
-  assert.throws(() => dumps([deep]), { code: 'not_encodable' })
+  for (const [begin, end] of [['[', ']'], ['{"a":', '}'], ['{"$set":[', ']}'], ['{"$map":[[1,', ']]}']]) {
+    const deep = begin.repeat(1000) + '0' + end.repeat(1000)
+    const { result } = loads(`{"command":"callback","result":${deep}}`)
+    assert.equal(dumps(result), deep)
+    for (const more of [[result], new Set([result]), new Map([[1, result]])]) {
+      assert.throws(() => dumps(more), e => e.code === 'not_encodable' && e.message.includes('more than 1000 deep'))
+    }
+  }
   assert.throws(() => loads('['.repeat(1e6)), SyntaxError)
 })
 

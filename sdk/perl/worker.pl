@@ -6,7 +6,7 @@ use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP;
 
-my $json = JSON::PP->new->utf8->canonical->allow_nonref->allow_bignum;
+my $json = JSON::PP->new->utf8->canonical->allow_nonref->allow_bignum->max_depth(4000);    # by itself it takes 512
 my %commands = (
     add  => sub { my ($a, $b) = @_; ($a // die "add needs a\n") + ($b // 0) },
     fail => sub { my ($code, $message) = @_; die { app => $code, message => $message } },
@@ -80,7 +80,8 @@ for (;;) {
         $args[$_] //= $kwargs->{ $names[$_] } for 0 .. $#names;
         my $result = eval { $f->(@args) };
         if (my $e = $@) { %answer = (error => ref $e ? { code => 'app', started => JSON::PP::true, %$e } : { code => 'app', message => "$e" }) }
-        else            { %answer = (result => $result) }
+        elsif (eval { $json->decode($json->encode($result)); 1 }) { %answer = (result => $result) }
+        else { %answer = (error => { code => 'not_encodable', message => 'the result is no JSON', started => JSON::PP::true }) }    # inf, nan
     } else {
         %answer = (error => { code => 'unknown_command', message => "no command $m->{command}", started => JSON::PP::false });
     }

@@ -30,6 +30,7 @@ import datetime
 import difflib
 import inspect
 import json
+import json.scanner
 import logging
 import math
 import os
@@ -216,6 +217,7 @@ def _address(target: Target) -> str:
 MAX_DEPTH = 1000  # lists and maps inside one another
 _DIGITS = 4000  # int() takes 4,300 since Python 3.11
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]|(u[dD][89a-fA-F])|.)")  # of JSON; 1: half of a surrogate pair
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)")
 
 
@@ -279,7 +281,7 @@ def _write(v: Any, put: Callable[[str], None], depth: int) -> None:
         put('{"$bytes":"%s"}' % base64.b64encode(v.tobytes() if isinstance(v, memoryview) else v).decode())  # a slice may have gaps
     elif isinstance(v, (set, frozenset)):
         put('{"$set":')
-        _write_list(v, put, depth + 1)
+        _write_list(v, put, depth)
         put("}")
     elif isinstance(v, datetime.datetime):
         put('{"$time":"%s"}' % _time_text(v))
@@ -311,7 +313,7 @@ def _write_map(v: Mapping[Any, Any], put: Callable[[str], None], depth: int) -> 
         if any(isinstance(k, (tuple, frozenset)) for k in v):
             raise _NoImage("a map whose key is a list, a map or a set")
         put('{"$map":')
-        _write_list(list(v.items()), put, depth + 1)
+        _write_list(list(v.items()), put, depth - 1)  # a pair is no list of its own: each stands where the map does
         put("}")
         return
     put("{")
@@ -399,18 +401,15 @@ def _parse(text: str) -> Tuple[Any, str]:
     def constant(name: str) -> NoReturn:
         raise ValueError(f"{name} is not JSON")
 
-    value = _deeply(lambda: json.loads(text, object_pairs_hook=pairs, parse_int=_int_of, parse_constant=constant))
-    if _SURROGATE.search(text) and not _is_utf8(text):
+    decoder = json.JSONDecoder(object_pairs_hook=pairs, parse_int=_int_of, parse_constant=constant)
+    try:
+        value = _deeply(lambda: decoder.decode(text))
+    except RecursionError:  # in C it goes less deep in some versions of Python, whatever the limit
+        decoder.scan_once = json.scanner.py_make_scanner(decoder)
+        value = _deeply(lambda: decoder.decode(text))
+    if _SURROGATE.search(text) and any(m[1] for m in _ESCAPE.finditer(text)):
         raise ValueError("half of a surrogate pair")
     return value, wrong[0] if wrong else ""
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        _deeply(lambda: json.dumps(json.loads(text), ensure_ascii=False, allow_nan=True)).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _image(key: str, v: Any) -> Any:
@@ -1266,7 +1265,7 @@ class _Life(asyncio.Protocol):
             m, wrong = _parse(payload.decode())
         except UnicodeDecodeError:
             raise Violation(1007, "text that is not UTF-8") from None
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise Violation(1007, f"a message that is not JSON: {e}") from None
         if not isinstance(m, dict):
             raise Violation(1007, "a message that is no object")

@@ -117,12 +117,19 @@ class Values(unittest.TestCase):
             self.assertIn(place, str(e.exception))
 
     def test_depth(self):
-        deep: Any = 0
+        for begin, end in (("[", "]"), ('{"a":', "}"), ('{"$map":[[1,', "]]}")):
+            deep = begin * 1000 + '"\\ud83d\\ude00"' + end * 1000
+            v = arbiter.loads('{"command":"callback","result":%s}' % deep)["result"]
+            self.assertEqual(arbiter.dumps(v), deep.replace("\\ud83d\\ude00", "\U0001f600"))
+            for more in ([v], {1: v}):
+                with self.assertRaises(arbiter.NotEncodable):
+                    arbiter.dumps(more)
+        deeper: Any = 0
         for _ in range(1000):
-            deep = [deep]
-        self.assertEqual(arbiter.dumps(arbiter.loads(arbiter.dumps(deep))), "[" * 1000 + "0" + "]" * 1000)
+            deeper = frozenset([deeper])
+        self.assertEqual(arbiter.dumps(deeper), '{"$set":[' * 1000 + "0" + "]}" * 1000)
         with self.assertRaises(arbiter.NotEncodable):
-            arbiter.dumps([deep])
+            arbiter.dumps({deeper})
 
 
 class Arguments(unittest.TestCase):
