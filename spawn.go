@@ -190,7 +190,7 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 	}
 	if args.Restart != nil {
 		if err := args.Restart.Validate(); err != nil {
-			return nil, invalid("restart: %v", err)
+			return nil, invalid("restart: %s", strings.ReplaceAll(err.Error(), "supervise: ", "")) // not for Go alone
 		}
 	}
 	if _, err := boundsOf(args.Bounds); err != nil {

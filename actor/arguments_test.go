@@ -363,5 +363,5 @@ func TestValuesAreHandedOver(t *testing.T) {
 		t.Errorf("%v, %v, %v", other, mine, err)
 	}
 	_, err = actor.Call[int](ctx, s, "same", "x")
-	want(t, "wrong type", err, actor.ErrInvalid, actor.StartedNo, "[]int")
+	want(t, "wrong type", err, actor.ErrInvalid, actor.StartedNo, "a list of int")
 }

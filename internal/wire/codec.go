@@ -243,7 +243,7 @@ func decode(c Codec, data []byte, v any, l Limits) *FieldError {
 			}
 			return nil
 		}
-		return invalid("want %s, got raw bytes", pointed(v))
+		return invalid("want %s, got raw bytes", pointed(CodecRaw, v))
 	case CodecCBOR, CodecJSON:
 	default:
 		return invalid("there is no codec %d", c)
@@ -256,7 +256,7 @@ func decode(c Codec, data []byte, v any, l Limits) *FieldError {
 		return invalid("Decode needs a pointer that is not nil, not %s", typeName(v))
 	}
 	if len(data) == 0 {
-		return invalid("want %s, got no value", pointed(v))
+		return invalid("want %s, got no value", pointed(c, v))
 	}
 	if c == CodecJSON {
 		return decodeJSON(data, target, l)
@@ -350,10 +350,10 @@ func typeName(v any) string {
 	return reflect.TypeOf(v).String()
 }
 
-// pointed names what v points to.
-func pointed(v any) string {
+// pointed says what is wanted for what v points to.
+func pointed(c Codec, v any) string {
 	if t := reflect.TypeOf(v); t != nil && t.Kind() == reflect.Pointer {
-		return t.Elem().String()
+		return wanted(c, t.Elem())
 	}
 	return typeName(v)
 }

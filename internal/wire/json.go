@@ -29,7 +29,7 @@ func decodeJSON(data []byte, target reflect.Value, l Limits) *FieldError {
 		var mismatch *json.UnmarshalTypeError
 		if errors.As(err, &mismatch) {
 			return &FieldError{Code: CodeInvalid, Field: mismatch.Field,
-				Reason: fmt.Sprintf("want %v, got %s", mismatch.Type, literal(data, mismatch))}
+				Reason: fmt.Sprintf("want %s, got %s", wanted(CodecJSON, mismatch.Type), literal(data, mismatch))}
 		}
 		return invalid("%s", strings.TrimPrefix(err.Error(), "json: "))
 	}

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -37,17 +36,15 @@ func locate(data []byte, t reflect.Type, err error) *FieldError {
 	fault := &FieldError{Code: CodeInvalid, Field: path}
 	var mismatch *cbor.UnmarshalTypeError
 	if !errors.As(err, &mismatch) {
-		fault.Reason = strings.TrimPrefix(err.Error(), "cbor: ")
+		fault.Reason = unreadable(t, err)
 		return fault
 	}
 	if mismatch.StructFieldName != "" && len(data) > locateBytes {
-		fault.Reason = fmt.Sprintf("%s: want %s, got %s", mismatch.StructFieldName, mismatch.GoType, mismatch.CBORType)
+		name := mismatch.StructFieldName // with its type before it
+		fault.Field, fault.Reason = name[strings.LastIndex(name, ".")+1:], "it takes no "+mismatch.CBORType
 		return fault
 	}
-	fault.Reason = fmt.Sprintf("want %v, got %s", t, describeCBOR(data))
-	if t == reflect.TypeFor[time.Duration]() {
-		fault.Reason = `want a duration, as text such as "5s" or as a whole number of nanoseconds, got ` + describeCBOR(data)
-	}
+	fault.Reason = fmt.Sprintf("want %s, got %s", wanted(CodecCBOR, t), describeCBOR(data))
 	if t.Kind() == reflect.Interface && t.NumMethod() == 0 {
 		// Everything fits an any but what cannot be a key of a Go map.
 		fault.Reason = "a map whose keys cannot be the keys of a Go map"
