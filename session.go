@@ -226,9 +226,17 @@ func (s *session) tellCancel(id uint64, n peer.Note) {
 	if !s.conn.Written(n.Sent) {
 		return
 	}
-	s.post(peer.Control, &wire.Message{Kind: wire.KindCancel, ID: id})
+	class := peer.Control
+	if s.conn.Queued(class) > manyCancels {
+		class = peer.Ordered
+	}
+	s.post(class, &wire.Message{Kind: wire.KindCancel, ID: id})
 	s.conn.FlushSoon()
 }
+
+// manyCancels is how many bytes of control may wait where a cancel still passes ahead of the data:
+// one caller may have made any number of calls, and what else is control needs its room.
+const manyCancels = 256 << 10
 
 // withdraw takes back all this session's actor has asked of others, and its
 // watches: it is dead.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 // TestAnsweredInPlace: what an actor elsewhere has answered beside its inbox, and calls
@@ -32,6 +34,28 @@ func TestAnsweredInPlace(t *testing.T) {
 		}
 		_ = m.Close()
 		ended()
+	})
+}
+
+// TestManyCancels: the end of an actor takes back its calls, and does not end who had them, however many they are.
+func TestManyCancels(t *testing.T) {
+	inside(t, func(t *testing.T, arb *Arbiter) {
+		target, caller := elsewhere(t, arb), elsewhere(t, arb)
+		const calls = 50_000
+		for id := range uint64(calls) {
+			caller.call(id, target.aid)
+		}
+		synctest.Wait()
+		target.near.Stall(true) // it is at something else for a moment
+		caller.Close(nil)
+		synctest.Wait()
+		target.near.Stall(false)
+		if !target.lives() {
+			t.Fatalf("the target has ended, too: %v", target.err)
+		}
+		if n := len(target.of(wire.KindCancel)); n != calls {
+			t.Errorf("of %d calls %d are taken back", calls, n)
+		}
 	})
 }
 
