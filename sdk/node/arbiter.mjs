@@ -23,6 +23,7 @@ const DEFAULT_TIMEOUT = 30_000 // milliseconds a call may take
 const LONGEST = 2 ** 31 - 1 // milliseconds of a timer: Node fires one that is to take longer at once
 const LATER = 40 // milliseconds a call has longer here: the arbiter's word at the deadline says more than ours
 const LOST_GRACE = 500 // milliseconds the stop hook has when the connection is lost
+const LEAVE_GRACE = 2000 // milliseconds in which something must get on its way of the last answers of an actor that has ended
 const MOST_TOLD = 8192 // characters of what an error or a death says; the arbiter cuts it, too
 const LANGUAGE = `node ${process.version.slice(1)}`
 
@@ -1450,6 +1451,17 @@ class Life {
   }
 
   /** Says goodbye, and waits until the other end has hung up, for a moment. */
+  /** Waits until the other end has hung up: as long as the last answers get on their way, and for a moment then. */
+  hungUp () {
+    return new Promise(resolve => {
+      this.gone = resolve
+      const written = () => this.socket.setTimeout(LOST_GRACE, resolve)
+      if (!this.socket.writableLength) return written()
+      this.socket.setTimeout(LEAVE_GRACE, resolve) // what is written in part counts
+      this.socket.once('drain', written)
+    })
+  }
+
   async end (death) {
     if (this.state === 'closed') return
     this.state = 'closed'
@@ -1458,7 +1470,7 @@ class Life {
     this.tell({ command: 'goodbye', death: { ...death, reason: said(() => death.reason, MOST_TOLD) } })
     if (!this.lost) {
       this.write(closeFrame(1000, death.cause))
-      await Promise.race([new Promise(resolve => { this.gone = resolve }), new Promise(resolve => setTimeout(resolve, LOST_GRACE))])
+      await this.hungUp()
       this.close('the actor has ended')
     }
     this.socket.destroy()

@@ -310,3 +310,19 @@ test('hooks that fail', async t => {
     await answers(new Actor('x').onInfo(() => { throw e }), [['info', [], {}], ['ping', [], { result: 'pong' }]])
   }
 })
+
+test('last answers get their time', async () => {
+  const actor = new Actor('x').command('large', {}, () => 'x'.repeat(6 << 20))
+  await against(async p => {
+    await p.welcome()
+    p.socket.on('data', () => { // in all, twice the time that there is for who has nothing more to say
+      p.socket.pause()
+      setTimeout(() => p.socket.resume(), 10)
+    })
+    p.say({ command: 'large', target: 'me-1', ack: '1' })
+    p.say({ command: 'stop' })
+    const answer = await p.next()
+    assert.equal(answer?.result?.length, 6 << 20)
+    assert.equal((await p.next())?.command, 'goodbye')
+  }, address => actor.serve({ address, signals: false }))
+})

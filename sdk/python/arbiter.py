@@ -60,6 +60,7 @@ MAX_MESSAGE = 16 << 20  # bytes, until the welcome says otherwise
 DEFAULT_TIMEOUT = 30.0  # seconds a call may take
 _LONGEST = (2**32 - 1) / 1000  # seconds a call may take: more are none to the arbiter
 LOST_GRACE = 0.5  # seconds the stop hook has when the connection is lost
+LEAVE_GRACE = 2.0  # seconds in which something must get on its way of the last answers of an actor that has ended
 _MOST_TOLD = 8192  # characters of what an error or a death says; the arbiter cuts it, too
 
 log = logging.getLogger("arbiter")
@@ -1855,13 +1856,22 @@ class _Life(asyncio.Protocol):
         if not self.ended.done():
             self._task(self._leave(death))
 
+    def _unwritten(self) -> int:
+        return self._transport.get_write_buffer_size() if self._transport else 0
+
     async def _leave(self, death: Death) -> None:
-        """Says goodbye, and waits until it is written and the other end has hung up, for a moment."""
+        """Says goodbye, behind the last answers, and waits until the other end has hung up: as long as they get on their way, and for
+        a moment then."""
         self._post({"command": "goodbye", "death": death.image()})
         if self._lost is None:
             self._write(close_frame(1000, death.cause))
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), LOST_GRACE)
+            unwritten = self._unwritten()
+            while not self._gone.is_set():
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._gone.wait(), LEAVE_GRACE if unwritten else LOST_GRACE)
+                left, unwritten = unwritten, self._unwritten()
+                if unwritten >= left:
+                    break
         self._close("the actor has ended")
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._gone.wait(), LOST_GRACE)

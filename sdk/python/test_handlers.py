@@ -414,6 +414,32 @@ class Hooks(Talks):
                 with self.assertLogs("arbiter"):
                     self.assertEqual((await self.served(actor, talk)).cause, "stopped")
 
+    async def test_last_answers_get_their_time(self):
+        actor = arbiter.Actor("x")
+
+        @actor.command
+        def large() -> str:
+            return "x" * (6 << 20)
+
+        def talk(p: Peer) -> None:
+            p.welcome()
+            p.say(command="large", target="me-1", ack="1")
+            p.say(command="stop")
+            sock = p.sock
+
+            class Slow:
+                def recv(self, n: int) -> bytes:
+                    time.sleep(0.01)  # in all, twice the time that there is for who has nothing more to say
+                    return sock.recv(n)
+
+            p.sock = Slow()
+            answer = p.next()
+            self.assertEqual(answer and len(answer["result"]), 6 << 20)
+            goodbye = p.next()
+            self.assertEqual(goodbye and goodbye["command"], "goodbye")
+
+        self.assertEqual((await self.served(actor, talk)).cause, "stopped")
+
 
 if __name__ == "__main__":
     unittest.main()
