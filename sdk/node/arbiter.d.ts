@@ -34,7 +34,7 @@ export class ArbiterError extends Error {
   readonly death?: Death
 }
 
-export function appError (code: string, message: string): ArbiterError
+export function appError (code: string | number, message: unknown): ArbiterError
 
 export class Float extends Number {}
 

@@ -8,7 +8,7 @@ import { against, drained, served } from './peer.mjs'
 
 // Whoever is asked for its words refuses.
 const unspeakable = { toString () { throw new Error('no words') }, [inspect.custom] () { throw new Error('no picture') } }
-const silent = t => t.mock.method(console, 'error', () => {})
+const silent = t => t.mock.method(console, 'error', (...all) => { for (const v of all) inspect(v) })
 
 /** Asks for each command, with its arguments, and wants its answer to have what is said. */
 async function answers (actor, asked) {
@@ -29,6 +29,7 @@ test('whatever is thrown is answered', async t => {
     [null, 'Error', 'Error'], [undefined, 'Error', 'Error'], ['text', 'String', 'text'], [Object.create(null), 'Error', 'Error'], [unspeakable, 'Object', 'Object'],
     [{ get message () { throw new Error('no') }, constructor: null }, 'Error', '[object Object]'], [Object.assign(new Error('x'), { message: unspeakable }), 'Error', /^Error/],
     [new RangeError('too far'), 'RangeError', 'too far'], [appError(404, 'not there'), '404', 'not there'], [appError('own', new Error('inner')), 'own', 'Error: inner'],
+    [{ get constructor () { throw new Error('no') } }, 'Error', '[object Object]'], [{ constructor: { name: unspeakable } }, 'Error', '[object Object]'],
     [appError(unspeakable, 'x'), '', 'x'], [appError('own', unspeakable), 'own', 'app'], [new Error('half \ud83d'), 'Error', 'half \ufffd'],
     [new Error('x'.repeat(100000)), 'Error', 'x'.repeat(8192)], [new ArbiterError('down', 'it is gone'), 'down', 'it is gone']
   ]
@@ -91,7 +92,7 @@ function selfish () {
   actor.command('fails', { how: 'string' }, async ({ how }) => {
     if (how === 'call') await actor.call('nobody', 'greet')
     if (how === 'null') throw null // eslint-disable-line no-throw-literal
-    throw how === 'own' ? appError('mine', 'x') : new RangeError('x')
+    throw how === 'own' ? appError('mine', 'x') : how === 'number' ? appError(404, 'x') : new RangeError('x')
   })
   actor.command('waits', {}, (args, request) => never(request))
   actor.command('untold', { n: 'int' }, ({ n }) => { if (!n) throw new RangeError('x'); return n }, { ack: false })
@@ -129,7 +130,7 @@ async function asksItself (asked) {
 test('a call to oneself that fails', async () => {
   const app = code => ['app', code, true, 'me-1', 'fails']
   await asksItself([
-    [['fails', ['range']], app('RangeError')], [['fails', ['null']], app('Error')], [['fails', ['own']], app('mine')], [['fails', ['call']], app('unknown_actor')],
+    [['fails', ['range']], app('RangeError')], [['fails', ['null']], app('Error')], [['fails', ['own']], app('mine')], [['fails', ['number']], app('404')], [['fails', ['call']], app('unknown_actor')],
     [['fails', []], ['invalid', '', false, 'me-1', 'fails']], [['fail', []], ['unknown_command', '', false, 'me-1', 'fail']]
   ])
 })
@@ -238,6 +239,24 @@ test('a turn: a call is left behind', async () => {
   assert.equal(await left, 3)
 })
 
+test('a turn: a call is left behind that ends later', async () => {
+  let left
+  const actor = new Actor('x', { mode: 'interleaved' }).command('work', {}, async () => {
+    left = actor.call('tally', 'add')
+    await actor.call('tally', 'add')
+  })
+  await served(actor, async p => {
+    p.say({ command: 'work', target: 'me-1', ack: '1' })
+    const [behind, mine] = [await p.next(), await p.next()]
+    p.say({ command: 'callback', ack: mine.ack, result: 3 })
+    assert.equal((await p.next()).ack, '1')
+    p.say({ command: 'callback', ack: behind.ack, result: 4 })
+    p.say({ command: 'echo', target: 'me-1', args: ['after'], ack: '2' })
+    assert.equal((await p.next()).result, 'after')
+  })
+  assert.equal(await left, 4)
+})
+
 test('a turn: a call is made while it is wanted back', async () => {
   await interleaved((call, opened) => Promise.all([call(), opened.then(call)]), async (gates, { p, say, told, answered }) => {
     gates.work.open()
@@ -260,6 +279,14 @@ test('a turn: two calls want it back together', async () => {
     await answered('2', null)
     await answered('1', [3, 4])
   })
+})
+
+test('a check of arguments that fails', async () => {
+  const actor = new Actor('x').command('f', {}, () => 0).command('untold', {}, () => 0, { ack: false })
+  const names = ['f', 'untold', 'ping']
+  for (const name of names) actor.commands.get(name).bind = () => { throw new TypeError('not foreseen') }
+  const no = { code: 'invalid', message: 'not foreseen', started: false }
+  await answers(actor, [...names, ...names].map(name => [name, [], no]))
 })
 
 test('a refusal with much to say', async () => {
@@ -305,6 +332,10 @@ test('hooks that fail', async t => {
   }
   for (const [e, reason] of [[null, ''], [unspeakable, ''], [new TypeError('half \ud83d'), 'half \ufffd']]) {
     assert.deepEqual(await goodbye(new Actor('x').onStop(() => { throw e }), { command: 'stop' }), ['panic', `the stop hook: ${reason}`])
+  }
+  for (const [e, reason] of [['half \ud83d', 'half \ufffd'], [unspeakable, ''], ['x'.repeat(100000), 'x'.repeat(8192)]]) {
+    const actor = new Actor('x').command('leave', {}, () => actor.stop(e), { ack: false })
+    assert.deepEqual(await goodbye(actor, { command: 'leave', target: 'me-1' }), ['stopped', reason])
   }
   for (const e of [null, unspeakable, Object.create(null)]) {
     await answers(new Actor('x').onInfo(() => { throw e }), [['info', [], {}], ['ping', [], { result: 'pong' }]])

@@ -184,6 +184,15 @@ class Oneself(Talks):
                 return [e.code, e.app, e.started, e.target, e.command]
 
         @actor.command
+        async def ask_and_give_up() -> None:
+            t = asyncio.ensure_future(actor.call(actor.ref, "waits"))
+            await asyncio.sleep(0)
+            while self.noted.empty():
+                await asyncio.sleep(0)
+            t.cancel()
+            await asyncio.wait({t})
+
+        @actor.command
         def ask_in_a_thread(command: str) -> Any:
             return actor.sync.call(actor.ref, command)
 
@@ -235,6 +244,16 @@ class Oneself(Talks):
             finish(p)
 
         await self.served(self.actor(), talk)
+
+    async def test_who_asks_gives_up(self):
+        def talk(p: Peer) -> None:
+            p.welcome()
+            p.say(command="ask_and_give_up", target="me-1", ack="1")
+            self.assertEqual(p.next(), {"command": "callback", "ack": "1", "result": None})
+            finish(p)
+
+        await self.served(self.actor(), talk)
+        self.assertEqual([self.noted.get(timeout=20) for _ in range(2)], ["begins", "canceled"])
 
     async def test_it_knows_who_asks(self):
         def talk(p: Peer) -> None:
@@ -297,6 +316,50 @@ class Turns(Talks):
 
         await self.talk(handler, talk)
         self.assertEqual(await left[0], 3)
+
+    async def test_one_that_leaves_a_call_behind_that_ends_later(self):
+        left = []
+
+        async def handler(actor: arbiter.Actor, gate: asyncio.Event) -> None:
+            left.append(asyncio.ensure_future(actor.call("tally", "add")))
+            await actor.call("tally", "add")
+
+        def talk(p: Peer, go_on) -> None:
+            p.say(command="work", target="me-1", ack="1")
+            mine, behind = p.next(), p.next()  # what is awaited goes first
+            p.say(command="callback", ack=mine["ack"], result=3)
+            self.answered(p, "1")
+            p.say(command="callback", ack=behind["ack"], result=4)
+            p.say(command="echo", target="me-1", args=["after"], ack="3")
+            self.assertEqual(p.next()["result"], "after")
+
+        await self.talk(handler, talk)
+        self.assertEqual(await left[0], 4)
+
+    async def test_one_that_gives_up_a_call_which_wants_its_turn(self):
+        async def handler(actor: arbiter.Actor, gate: asyncio.Event) -> Any:
+            t = asyncio.ensure_future(actor.call("tally", "add"))
+            await gate.wait()
+            t.cancel()
+            return await actor.call("tally", "add")
+
+        def talk(p: Peer, go_on) -> None:
+            p.say(command="work", target="me-1", ack="1")
+            first = p.next()
+            p.say(command="hold", target="me-1", ack="2")
+            p.say(command="callback", ack=first["ack"], result=3)
+            self.assertEqual(in_place(p, "ping"), "pong")
+            go_on("work")
+            second = p.next()
+            p.say(command="echo", target="me-1", args=["next"], ack="3")
+            self.assertEqual(in_place(p, "ping"), "pong")
+            go_on("hold")
+            self.answered(p, "2")
+            self.assertEqual(p.next()["result"], "next")
+            p.say(command="callback", ack=second["ack"], result=4)
+            self.assertEqual(p.next()["result"], 4)
+
+        await self.talk(handler, talk)
 
     async def test_one_that_makes_a_call_while_it_wants_its_turn(self):
         async def handler(actor: arbiter.Actor, gate: asyncio.Event) -> Any:
