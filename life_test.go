@@ -109,7 +109,7 @@ func TestSpawnByHand(t *testing.T) {
 		{"spawn", actor.Kwargs{"run": sleeps, "silent": true, "restart": "always"}, `argument "restart": want a map such as {"restart": …, "strategy": …, "minBackoff": …, …}, got text "always"`},
 		{"spawn", actor.Kwargs{"run": sleeps, "silent": true, "restart": map[string]any{"restart": "sometimes"}}, `field "restart": unknown restart "sometimes": want on-failure, always or never`},
 		{"spawn", actor.Kwargs{"run": sleeps, "silent": true, "restart": map[string]any{"maxCrashes": 5000}}, "restart: MaxCrashes is 5000: want 1 to 1000"},
-		{"pool", actor.Kwargs{"name": "p", "worker": []any{}, "bind": "web"}, `argument "bind": want a list of string, got text "web"`},
+		{"pool", actor.Kwargs{"name": "p", "bind": "web"}, `argument "bind": want a list of string, got text "web"`},
 	} {
 		_, err := actor.Call[actor.Ref](w.ctx, actor.Arbiter, test.command, test.args)
 		if !errors.Is(err, actor.ErrInvalid) || !strings.Contains(err.Error(), test.want) {
