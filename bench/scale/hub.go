@@ -202,22 +202,29 @@ type broadcastResult struct {
 	Took     time.Duration // until all were received
 }
 
-// broadcast sends to all workers again and again, and then asks how many they got.
+// burst is how many messages are sent to all of a pool before they are asked how many they got:
+// what is sent to all waits for nobody, and has to fit into their inboxes.
+const burst = 2048
+
+// broadcast sends to all workers again and again, and asks how many they got.
 func (h *hub) broadcast(ctx context.Context, in broadcastArgs) (r broadcastResult, err error) {
 	as := h.arb.Context(ctx)
 	began := time.Now()
 	for time.Since(began) < in.For {
-		if err := touch.Send(as, actor.To(poolName+"/*"), actor.None{}); err != nil {
-			return r, err
+		for range burst {
+			if err := touch.Send(as, actor.To(poolName+"/*"), actor.None{}); err != nil {
+				return r, err
+			}
+			r.Sent++
 		}
-		r.Sent++
-	}
-	for n := 1; n <= in.Workers; n++ {
-		got, err := counted.Call(as, actor.To(fmt.Sprintf("%s/%d", poolName, n)), actor.None{})
-		if err != nil {
-			return r, err
+		r.Received = 0
+		for n := 1; n <= in.Workers; n++ {
+			got, err := counted.Call(as, actor.To(fmt.Sprintf("%s/%d", poolName, n)), actor.None{})
+			if err != nil {
+				return r, err
+			}
+			r.Received += got
 		}
-		r.Received += got
 	}
 	r.Took = time.Since(began)
 	return r, nil
