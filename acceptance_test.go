@@ -522,6 +522,12 @@ func actElsewhere(t *testing.T, as string, env ...string) *elsewhere {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return actFrom(t, exe, as, env...)
+}
+
+// actFrom is actElsewhere with exe, a copy of this program.
+func actFrom(t *testing.T, exe, as string, env ...string) *elsewhere {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	cmd := exec.CommandContext(ctx, exe)
 	cmd.Env = append(append(os.Environ(), envActs+"="+as, "XDG_RUNTIME_DIR="+t.TempDir()), env...)

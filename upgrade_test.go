@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
@@ -64,24 +63,7 @@ func TestUpgrade(t *testing.T) {
 	if out, err := exec.Command("sh", "-c", `printf '#!/bin/sh\nexit 7\n' > "$0"; chmod +x "$0"`, other).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path)
-	cmd.Env = append(os.Environ(), envActs+"=upgraded")
-	said := &lockedBuffer{}
-	cmd.Stderr = said
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
+	old := actFrom(t, path, "upgraded")
 	for _, change := range []struct {
 		name string
 		do   func() error
@@ -93,18 +75,11 @@ func TestUpgrade(t *testing.T) {
 		if err := change.do(); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = fmt.Fprintln(in)
+		_, _ = fmt.Fprintln(old.in)
 		for range 2 {
-			if !lines.Scan() {
-				t.Fatalf("%s: it has ended: %v\n%s", change.name, lines.Err(), said)
-			}
-			if got := strings.Join(strings.Fields(lines.Text()), " "); got != "prog: v <nil>" {
+			if got := strings.Join(strings.Fields(old.line()), " "); got != "prog: v <nil>" {
 				t.Errorf("%s: %s", change.name, got)
 			}
 		}
-	}
-	_ = in.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("it ended with %v\n%s", err, said)
 	}
 }

@@ -268,6 +268,15 @@ class Oneself(Talks):
         await self.served(self.actor(), talk)
 
 
+async def one_and_another(actor: arbiter.Actor, gate: asyncio.Event) -> Any:
+    """Makes a call, and another one once it may, while it waits for the first."""
+    async def later() -> Any:
+        await gate.wait()
+        return await actor.call("tally", "add")
+
+    return await asyncio.gather(actor.call("tally", "add"), later())
+
+
 class Turns(Talks):
     """An interleaved actor, whose handlers make calls at the same time."""
 
@@ -362,13 +371,6 @@ class Turns(Talks):
         await self.talk(handler, talk)
 
     async def test_one_that_makes_a_call_while_it_wants_its_turn(self):
-        async def handler(actor: arbiter.Actor, gate: asyncio.Event) -> Any:
-            async def later() -> Any:
-                await gate.wait()
-                return await actor.call("tally", "add")
-
-            return await asyncio.gather(actor.call("tally", "add"), later())
-
         def talk(p: Peer, go_on) -> None:
             p.say(command="work", target="me-1", ack="1")
             first = p.next()
@@ -386,16 +388,9 @@ class Turns(Talks):
             p.say(command="callback", ack=second["ack"], result=4)
             self.assertEqual(p.next()["result"], [3, 4])
 
-        await self.talk(handler, talk)
+        await self.talk(one_and_another, talk)
 
     async def test_one_whose_calls_want_its_turn_together(self):
-        async def handler(actor: arbiter.Actor, gate: asyncio.Event) -> Any:
-            async def later() -> Any:
-                await gate.wait()
-                return await actor.call("tally", "add")
-
-            return await asyncio.gather(actor.call("tally", "add"), later())
-
         def talk(p: Peer, go_on) -> None:
             p.say(command="work", target="me-1", ack="1")
             first = p.next()
@@ -411,7 +406,7 @@ class Turns(Talks):
             p.say(command="echo", target="me-1", args=["after"], ack="3")
             self.assertEqual(p.next()["result"], "after")
 
-        await self.talk(handler, talk)
+        await self.talk(one_and_another, talk)
 
 
 def in_place(p: Peer, command: str) -> Any:
