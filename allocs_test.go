@@ -137,7 +137,7 @@ func (e *rawEnd) tells(t testing.TB, n, some int, to *rawEnd) {
 // passed on, and its reply carried back.
 func TestRoutedAllocs(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector's pools drop what they are given")
+		t.Skip("under the race detector pools drop what they are given: without -race it is tried")
 	}
 	arb, err := arbiter.Start(t.Context(), arbiter.Options{Logger: quiet})
 	if err != nil {

@@ -441,7 +441,7 @@ var gib = 1 << 30
 // What is larger than a letter can say is charged in full, and given back.
 func TestGiant(t *testing.T) {
 	if strconv.IntSize < 64 {
-		t.Skip("nothing is that large")
+		t.Skip("not on a machine of 64 bits: nothing has 5 GiB there")
 	}
 	synctest.Test(t, func(t *testing.T) {
 		g := newGates("a")
