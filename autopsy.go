@@ -99,12 +99,16 @@ func (s *session) autopsy(err error) *wire.Death {
 // seeOff waits for the process p of an actor that has said goodbye, with bye, and whose
 // connection is over. What p does then, as exit hooks and other threads do it, is within
 // its grace: until it has ended, or was killed, its life is not over, nor is its stop, and
-// its place is nobody else's. Who waits for an answer of it is told at once.
+// nobody else begins in its place. Who waits for an answer of it is told at once, and what
+// is sent to its name is for who follows it.
 func (s *session) seeOff(p *proc.Process, bye *wire.Death) {
 	i := s.inc
 	i.state.CompareAndSwap(int32(cell.Running), int32(cell.Stopping))
 	d := *bye
 	d.PID = p.PID()
+	if i.slot != nil {
+		i.carryOut(i.slot.departs(i, &d))
+	}
 	i.hangUp(&d)
 	i.watchStop() // from now on, if nobody has asked it to leave
 	select {

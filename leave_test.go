@@ -147,6 +147,68 @@ func TestLeavesItsCallers(t *testing.T) {
 	}
 }
 
+// TestLeavesItsName: what is sent to the name of who has said goodbye, and is followed by another,
+// waits for that one, though the process of the first is still there; so it does in a pool.
+func TestLeavesItsName(t *testing.T) {
+	t.Parallel()
+	again := supervise.Policy{Restart: supervise.Always, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond}
+	w := quietWorld(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker := func(dir string) actor.SpawnArgs {
+		return actor.SpawnArgs{In: "exec", Run: []string{exe}, Env: []string{envActs + "=leaver", envExtra + "=waits " + dir}, Grace: time.Minute, Restart: &again}
+	}
+	for name, start := range map[string]func(args actor.SpawnArgs) (first string, err error){
+		"web": func(args actor.SpawnArgs) (string, error) {
+			args.Name = "web"
+			_, err := actor.SpawnActor.Call(w.ctx, actor.Arbiter, args)
+			return "web", err
+		},
+		"pool": func(args actor.SpawnArgs) (string, error) {
+			_, err := actor.Pool(w.ctx, actor.PoolArgs{Name: "pool", Workers: 1, Worker: args})
+			return "pool/1", err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			first, err := start(worker(dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pid := w.inspect(t, actor.To(first)).Info.PID
+			if err := Leave.Send(w.ctx, actor.To(name), actor.None{}); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it gives way", func() bool { return w.inspect(t, actor.To(first)).Info.PID != pid })
+			call := Block.Start(w.ctx, actor.To(name), actor.None{})
+			eventually(t, "the call waits", func() bool { return w.inspect(t, actor.To(first)).Info.InFlight > 0 })
+			if !alive(pid) {
+				t.Fatal("its process does not wait for its file")
+			}
+			if err := os.WriteFile(dir+"/go", nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it lives again", func() bool { return w.inspect(t, actor.To(first)).Info.State == "running" })
+			second := w.inspect(t, actor.To(first)).Info
+			if second.InFlight != 1 || second.Restarts != 1 {
+				t.Errorf("in flight on its second life, of %d before: %d", second.Restarts, second.InFlight)
+			}
+			if err := Leave.Send(w.ctx, actor.To(name), actor.None{}); err != nil {
+				t.Fatal(err)
+			}
+			var down *actor.DownError
+			if _, err := call.Wait(); !errors.As(err, &down) || down.PID != second.PID {
+				t.Errorf("the call: %v", err)
+			}
+			if exists(dir + "/two at once") {
+				t.Error("two of its lives were side by side")
+			}
+		})
+	}
+}
+
 // TestLeavesAndHangs: who has said goodbye, and does not end, is killed when its grace is
 // over, and has hung, whether it was asked to leave or not.
 func TestLeavesAndHangs(t *testing.T) {

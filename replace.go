@@ -143,7 +143,7 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 		}
 		return r.arb.awaitReady(ctx, i)
 	case s.alone():
-		next := s.giveWay(0, false)
+		next := s.giveWay(0, leaver{})
 		r.mu.Unlock()
 		old.retire(reason) // who waits in the slot begins when it has ended
 		return r.arb.awaitReady(ctx, next)

@@ -124,6 +124,26 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	return v
 }
 
+// departs has another one follow i, which has said goodbye with bye, and whose process has
+// still to end: if that is certain already, what is sent to its name waits for who follows,
+// instead of being told of an end that has yet to come. The caller carries out the rest.
+func (s *slot) departs(i *incarnation, bye *wire.Death) (v verdict) {
+	r := s.row
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	settled := r.over || s.removed || s.held || s.current != i || s.successor != nil || !i.wasReady()
+	if settled || i.asked.Load() || bye.Final || r.group.GaveUp() || r.group.Policy().Restart != supervise.Always {
+		return v
+	}
+	v.slot = s
+	v.decision, v.decided = r.group.Ended(s.name, endOf(i, bye)), true
+	if v.decision.Action == supervise.StartAll {
+		v.others = r.fellWith(s, v.decision.After)
+	}
+	s.giveWay(v.decision.After, leaver{first: true})
+	return v
+}
+
 // endOf describes an end to who decides.
 func endOf(i *incarnation, d *wire.Death) supervise.End {
 	e := supervise.End{At: time.Now(), Final: d.Final, Asked: i.asked.Load() || d.Cause == wire.CauseKilled}
@@ -153,13 +173,19 @@ func (s *slot) follow(v *verdict) *incarnation {
 		s.rest("failed", s.row.spent)
 		return nil
 	case supervise.StartAll:
-		for _, other := range s.row.slots {
-			if other != s {
-				v.others = append(v.others, other.fall(v.decision.After)...)
-			}
-		}
+		v.others = s.row.fellWith(s, v.decision.After)
 	}
 	return s.next(v.decision.After)
+}
+
+// fellWith has all but one fall, and returns who is to be asked to stop for that. mu is held.
+func (r *row) fellWith(one *slot, wait time.Duration) (fallen []*incarnation) {
+	for _, other := range r.slots {
+		if other != one {
+			fallen = append(fallen, other.fall(wait)...)
+		}
+	}
+	return fallen
 }
 
 // fall has another incarnation follow who is in the slot, since one of the row has
@@ -167,26 +193,27 @@ func (s *slot) follow(v *verdict) *incarnation {
 func (s *slot) fall(wait time.Duration) (fallen []*incarnation) {
 	if i := s.successor; i != nil {
 		s.successor = nil // who waits for it sees that it has ended
-		s.row.leaving[i] = leaver{s, true}
+		s.row.leaving[i] = leaver{from: s, fell: true}
 		fallen = append(fallen, i)
 	}
 	switch i := s.current; {
 	case i == nil || !i.embryoless():
 	case i.leaves(): // what follows is decided when it has ended
-		s.row.leaving[i] = leaver{s, true}
+		s.row.leaving[i] = leaver{from: s, fell: true}
 	default:
-		s.giveWay(wait, true)
+		s.giveWay(wait, leaver{fell: true})
 		fallen = append(fallen, i)
 	}
 	return fallen
 }
 
-// giveWay gives name and place of who is in the slot, and is still to be asked to
-// stop, to a new one, which begins after that has ended, and after the wait. So what is
-// sent to the name meanwhile waits for it. row.mu is held.
-func (s *slot) giveWay(wait time.Duration, fell bool) (next *incarnation) {
+// giveWay gives name and place of who is in the slot, and has still to end, to a new one,
+// which begins after that, and after the wait. So what is sent to the name meanwhile waits
+// for it. row.mu is held.
+func (s *slot) giveWay(wait time.Duration, how leaver) (next *incarnation) {
 	r, old := s.row, s.current
-	r.leaving[old] = leaver{s, fell}
+	how.from = s
+	r.leaving[old] = how
 	next = s.next(wait)
 	r.arb.registry.claim(next.aid, next)
 	r.arb.registry.handOver(s.name, old, next)
@@ -245,7 +272,7 @@ func (s *slot) arm() {
 // follows, where there can be only one, or one that fell with it. row.mu is held.
 func (s *slot) waitsFor() *incarnation {
 	for i, l := range s.row.leaving {
-		if l.fell || l.from == s && s.alone() {
+		if l.fell || l.from == s && (l.first || s.alone()) {
 			return i
 		}
 	}
