@@ -211,9 +211,9 @@ func (v *victim) Die(_ context.Context, way string) error {
 	case "leave":
 		os.Exit(0)
 	case "memory":
-		eat(1<<30, true)
+		eat(64, true)
 	case "address space":
-		eat(4<<30, false)
+		eat(256, false)
 	case "hang":
 		<-released()
 	case "spin":
@@ -234,11 +234,11 @@ func (v *victim) Die(_ context.Context, way string) error {
 
 var eaten [][]byte
 
-// eat takes memory until there is no more, or so much: a bound that does not hold must
-// not be the machine's trouble. What is not used is only addresses.
-func eat(most int, use bool) {
+// eat takes memory until there is no more, or so many pieces of 16 MiB: a bound that does
+// not hold must not be the machine's trouble. What is not used is only addresses.
+func eat(pieces int, use bool) {
 	const piece = 16 << 20
-	for range most / piece {
+	for range pieces {
 		b := make([]byte, piece)
 		for i := 0; use && i < len(b); i += 4096 {
 			b[i] = 1

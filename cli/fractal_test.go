@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -60,7 +61,7 @@ func TestBadTiles(t *testing.T) {
 	good := size{64, 64}.frame(0).tiles(0, 64)[0]
 	for name, change := range map[string]func(*tile){
 		"no pixels":  func(t *tile) { t.W = 0 },
-		"too many":   func(t *tile) { t.W, t.H = 1<<40, 1<<40 },
+		"too many":   func(t *tile) { t.W, t.H = math.MaxInt, math.MaxInt },
 		"no view":    func(t *tile) { t.View.Width = 0 },
 		"no limit":   func(t *tile) { t.View.Limit = maxLimit + 1 },
 		"back limit": func(t *tile) { t.View.Limit = -1 },

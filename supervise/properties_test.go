@@ -20,19 +20,19 @@ func story(r *rand.Rand) (Policy, []string, []told) {
 	p := Policy{
 		Restart:    Restart(r.IntN(2)),
 		Strategy:   Strategy(r.IntN(2)),
-		MinBackoff: time.Duration(1 + r.IntN(int(sec))),
+		MinBackoff: 1 + time.Duration(r.Int64N(int64(sec))),
 		Jitter:     float64(r.IntN(4))/3 - 0.01,
-		Healthy:    time.Duration(1 + r.IntN(int(20*sec))),
+		Healthy:    1 + time.Duration(r.Int64N(int64(20*sec))),
 		MaxCrashes: 1 + r.IntN(6),
-		Within:     time.Duration(1 + r.IntN(int(2*time.Minute))),
+		Within:     1 + time.Duration(r.Int64N(int64(2*time.Minute))),
 	}
-	p.MaxBackoff = p.MinBackoff + time.Duration(r.IntN(int(time.Minute)))
+	p.MaxBackoff = p.MinBackoff + time.Duration(r.Int64N(int64(time.Minute)))
 	names := []string{"a", "b", "c", "d"}[:1+r.IntN(4)]
 	calm := r.IntN(2) * 8
 	at := epoch()
 	ends := make([]told, 100)
 	for i := range ends {
-		gap := time.Duration(r.IntN(int(10 * sec)))
+		gap := time.Duration(r.Int64N(int64(10*sec)))
 		if r.IntN(10) < calm {
 			gap *= 20
 		}

@@ -248,7 +248,7 @@ func TestDecodeIntoAny(t *testing.T) {
 		{CodecCBOR, nil, nil},
 		{CodecCBOR, true, true},
 		{CodecCBOR, uint8(7), int64(7)},
-		{CodecCBOR, math.MinInt64, int64(math.MinInt64)},
+		{CodecCBOR, int64(math.MinInt64), int64(math.MinInt64)},
 		{CodecCBOR, uint64(math.MaxUint64), new(big.Int).SetUint64(math.MaxUint64)},
 		{CodecCBOR, huge, huge},
 		{CodecCBOR, 1.5, 1.5},
@@ -263,7 +263,7 @@ func TestDecodeIntoAny(t *testing.T) {
 		{CodecCBOR, cbor.Tag{Number: 37, Content: make([]byte, 16)}, make([]byte, 16)},
 		{CodecCBOR, netip.MustParseAddr("127.0.0.1"), []byte{127, 0, 0, 1}},
 		{CodecJSON, nil, nil},
-		{CodecJSON, math.MaxInt64, int64(math.MaxInt64)},
+		{CodecJSON, int64(math.MaxInt64), int64(math.MaxInt64)},
 		{CodecJSON, huge, huge},
 		{CodecJSON, 1.5, 1.5},
 		{CodecJSON, "<&>\ufffd", "<&>\ufffd"},
@@ -472,8 +472,8 @@ func TestTimesAsKeysRefused(t *testing.T) {
 // The short ways must give what the library gives.
 func TestScalarsAgreeWithTheLibrary(t *testing.T) {
 	for _, v := range []any{
-		0, 23, 24, 255, 256, 65535, 65536, 1<<32 - 1, 1 << 32, math.MaxInt64, -1, -24, -25, -256, -257, math.MinInt64,
-		int64(5), int64(-5), true, false, nil, "", "abc", strings.Repeat("x", 300), []byte{}, []byte(nil), []byte("abc"),
+		0, 23, 24, 255, 256, 65535, 65536, math.MaxInt, -1, -24, -25, -256, -257, math.MinInt,
+		int64(5), int64(-5), int64(1<<32 - 1), int64(1 << 32), int64(math.MaxInt64), int64(math.MinInt64), true, false, nil, "", "abc", strings.Repeat("x", 300), []byte{}, []byte(nil), []byte("abc"),
 	} {
 		got, err := Encode(CodecCBOR, nil, v)
 		if err != nil {

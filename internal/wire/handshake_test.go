@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -372,7 +373,7 @@ func TestBrief(t *testing.T) {
 	for _, s := range []string{strings.Repeat("x", 5000), strings.Repeat("ü", 2000), strings.Repeat("\xffx", 2000)} {
 		lines := slices.Repeat([]string{s}, 100)
 		e := &Error{Code: CodeUnknownCommand, Started: StartedNo, Message: s, App: s, Target: s, Command: s, Path: lines,
-			Death: &Death{Cause: Cause(s), Reason: s, ExitCode: 1<<63 - 1, Signal: s, PID: 1<<63 - 1, Stderr: lines, Final: true}}
+			Death: &Death{Cause: Cause(s), Reason: s, ExitCode: math.MaxInt, Signal: s, PID: math.MaxInt, Stderr: lines, Final: true}}
 		m := e.Brief().Frame(KindUndelivered, MaxID)
 		if m.Size() > MaxBrief {
 			t.Errorf("%.5q: %d bytes", s, m.Size())

@@ -163,10 +163,11 @@ func PulsarAck(b []byte) (ack string, callback, ok bool) {
 	if len(rest) < 5 || rest[0] != opText {
 		return "", false, false
 	}
-	n := int(binary.LittleEndian.Uint32(rest[1:]))
-	if n == 0 || n > maxAck || len(rest) < 5+n {
+	long := binary.LittleEndian.Uint32(rest[1:])
+	if long == 0 || long > maxAck || len(rest) < 5+int(long) {
 		return "", false, false
 	}
+	n := int(long)
 	ack = string(rest[5 : 5+n])
 	if end := skipPut(rest[5+n:]); string(end) != "u." {
 		return "", false, false

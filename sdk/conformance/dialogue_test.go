@@ -33,7 +33,7 @@ type dialogue struct {
 	Variant  string         `json:"variant"`
 	Prelude  *bool          `json:"prelude"`  // default true: hello, welcome, ready
 	Settings map[string]any `json:"settings"` // from birth
-	Grace    int            `json:"grace"`    // milliseconds
+	Grace    int64          `json:"grace"`    // milliseconds
 	Silence  int            `json:"silence"`  // milliseconds
 	Steps    []step         `json:"steps"`
 }

@@ -86,7 +86,7 @@ func goValues() []named {
 	minus := func(n *big.Int) *big.Int { return n.Neg(n) }
 	return []named{
 		{"null", nil}, {"true", true}, {"false", false},
-		{"an int", -1}, {"2^53 + 1", 1<<53 + 1}, {"2^63", uint64(1 << 63)}, {"-2^63", math.MinInt64}, {"2^200", power(200)}, {"-2^200", minus(power(200))},
+		{"an int", -1}, {"2^53 + 1", int64(1<<53 + 1)}, {"2^63", uint64(1 << 63)}, {"-2^63", int64(math.MinInt64)}, {"2^200", power(200)}, {"-2^200", minus(power(200))},
 		{"a whole float", 2.0}, {"a float", 0.1}, {"the largest float", math.MaxFloat64}, {"the smallest float", math.SmallestNonzeroFloat64}, {"-0.0", math.Copysign(0, -1)},
 		{"nan", math.NaN()}, {"inf", math.Inf(1)}, {"-inf", math.Inf(-1)},
 		{"no text", ""}, {"text", "e\u0301 \u0000 \U0001f600"}, {"no bytes", []byte{}}, {"bytes", []byte{0, 255}},
