@@ -108,7 +108,7 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 			case i.asked.Load():
 				p.abandon("it was stopped before its workers were ready")
 			default:
-				p.monitor.kill(&wire.Death{Cause: wire.CauseStart, Reason: "a worker could not start"})
+				p.fail(ctx, &wire.Death{Cause: wire.CauseStart, Reason: "a worker could not start"})
 			}
 			return actor.Ref{}, err
 		}
@@ -229,15 +229,11 @@ func watchEvery(args *actor.PoolArgs) time.Duration {
 
 // kind is the behaviour of the monitor.
 func (p *pool) kind() *actor.Kind[*pool] {
-	grace := p.args.Worker.Grace
-	if grace == 0 && p.spec != nil {
-		grace = p.spec.Grace
-	}
 	k := &actor.Kind[*pool]{
 		Name:  "pool",
 		Doc:   "a pool of " + p.args.Worker.Kind,
 		Mode:  actor.Concurrent(64),
-		Grace: min(cmp.Or(grace, cell.DefaultGrace), longest) + time.Second,
+		Grace: p.grace(),
 		New:   func(context.Context) (*pool, error) { return p, nil },
 		Stopping: func(p *pool, ctx context.Context) {
 			p.shutDown(ctx)
@@ -247,6 +243,15 @@ func (p *pool) kind() *actor.Kind[*pool] {
 		k.Periodic = []actor.Task[*pool]{{Every: watchEvery(&p.args), Do: (*pool).watch}}
 	}
 	return k
+}
+
+// grace is how long all workers may take to stop.
+func (p *pool) grace() time.Duration {
+	grace := p.args.Worker.Grace
+	if grace == 0 && p.spec != nil {
+		grace = p.spec.Grace
+	}
+	return min(cmp.Or(grace, cell.DefaultGrace), longest) + time.Second
 }
 
 // shutDown ends the workers, each by its own grace.
@@ -266,15 +271,39 @@ func (p *pool) shutDown(ctx context.Context) {
 }
 
 // abandon stops the pool before it is whole, and for no fault of its workers. Who is ready
-// has its grace; who is not has nothing to finish, and may never be.
+// has its grace.
 func (p *pool) abandon(reason string) {
+	p.dropUnready(reason)
+	p.monitor.stop(reason)
+}
+
+// fail ends the pool before it is whole, with d, since a worker could not start. Who is
+// ready has its grace, which is waited for until ctx ends: then the name is free.
+func (p *pool) fail(ctx context.Context, d *wire.Death) {
+	p.dropUnready(d.Reason)
+	began := p.row.arb.background(func() {
+		limit, cancel := context.WithTimeout(context.Background(), p.grace())
+		defer cancel()
+		p.shutDown(limit)
+		p.monitor.kill(d)
+	})
+	if !began {
+		p.monitor.kill(d)
+	}
+	select {
+	case <-p.monitor.ended.until():
+	case <-ctx.Done():
+	}
+}
+
+// dropUnready ends who is not ready yet: it has nothing to finish, and may never be.
+func (p *pool) dropUnready(reason string) {
 	p.row.close()
 	for _, i := range p.row.living() {
 		if !i.wasReady() {
 			i.kill(&wire.Death{Cause: wire.CauseStart, Reason: reason})
 		}
 	}
-	p.monitor.stop(reason)
 }
 
 // ended is called when the monitor has ended, however that came: no worker is left.

@@ -269,15 +269,15 @@ func TestPoolGivesUpOnWaiting(t *testing.T) {
 }
 
 // TestPoolAbandoned: whose spawner gives up while one of its workers still starts, as at a
-// SIGTERM, or whose arbiter is stopped then: those that are ready are stopped, not killed,
-// and its name is free after that.
+// SIGTERM, or whose arbiter is stopped then, or one of whose workers cannot start: those that
+// are ready are stopped, not killed, and its name is free after that.
 func TestPoolAbandoned(t *testing.T) {
-	for _, by := range []string{"its spawner", "the arbiter's stop"} {
-		t.Run(by, func(t *testing.T) { abandoned(t, by == "its spawner") })
+	for _, by := range []string{"its spawner", "the arbiter's stop", "a worker"} {
+		t.Run(by, func(t *testing.T) { abandoned(t, by == "its spawner", by == "a worker") })
 	}
 }
 
-func abandoned(t *testing.T, bySpawner bool) {
+func abandoned(t *testing.T, bySpawner, byWorker bool) {
 	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
 		stopped := make(chan string, 2)
 		slow := &actor.Kind[string]{
@@ -302,15 +302,19 @@ func abandoned(t *testing.T, bySpawner bool) {
 			time.Sleep(time.Second)
 			if bySpawner {
 				cancel()
+			} else if byWorker {
+				return
 			} else if err := arb.Stop(context.Background()); err != nil {
 				t.Errorf("stop: %v", err)
 			}
 		}()
 		defer cancel()
-		if _, err := arb.Pool(ctx, slow, actor.PoolArgs{Name: "web", Workers: 2}); err == nil || bySpawner && !errors.Is(err, context.Canceled) {
+		if _, err := arb.Pool(ctx, slow, actor.PoolArgs{Name: "web", Workers: 2}); err == nil || bySpawner && !errors.Is(err, context.Canceled) || byWorker && !strings.Contains(err.Error(), "no disk") {
 			t.Fatalf("pool: %v", err)
 		}
-		time.Sleep(2 * time.Second)
+		if !byWorker { // or it has waited for this itself
+			time.Sleep(2 * time.Second)
+		}
 		select {
 		case name := <-stopped:
 			if name != "web/1" {
@@ -319,7 +323,7 @@ func abandoned(t *testing.T, bySpawner bool) {
 		default:
 			t.Error("who is ready was not let finish")
 		}
-		if !bySpawner {
+		if !bySpawner && !byWorker {
 			return
 		}
 		newPool(t, arb.Context(), arb.Arbiter, actor.PoolArgs{Name: "web", Workers: 2})
