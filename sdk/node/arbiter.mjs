@@ -573,6 +573,7 @@ class Command {
 }
 
 function didYouMean (word, known) {
+  if (word.length > 128) return '' // nobody's slip of the finger, and comparing takes its length
   const near = known.map(k => [distance(word, k), k]).sort((a, b) => a[0] - b[0])[0]
   return near && near[0] <= Math.max(1, word.length / 3) ? `; did you mean "${near[1]}"?` : ''
 }

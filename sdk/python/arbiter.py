@@ -719,6 +719,8 @@ class _Command:
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    if len(name) > 128:
+        return ""  # nobody's slip of the finger, and comparing takes its length squared
     near = difflib.get_close_matches(name, list(known), 1)
     return f'; did you mean "{near[0]}"?' if near else ""
 

@@ -162,6 +162,7 @@ class Arguments(unittest.TestCase):
         self.refused(f, [1, 2, 3], {}, "3 positional arguments, and it takes at most 2: width, height")
         self.refused(f, [1], {"hieght": 1}, 'no argument is called "hieght"; did you mean "height"?')
         self.refused(lambda: 0, [1], {}, "it takes none")
+        self.assertEqual(arbiter._did_you_mean("a" * 199 + "b", ["a" * 200]), "")
 
     def test_containers(self):
         async def f(a: List[int] = [], b: Dict[str, float] = {}) -> None: ...
