@@ -39,8 +39,10 @@ type Process struct {
 	os     *os.Process
 	member *member // what its Family knows of it; nil: it has none
 	tail   *tail
-	exited chan struct{} // closed by watch when the process has been reaped
+	exited chan struct{} // closed by watch when the process has ended
 	done   chan struct{} // closed by watch when its output has been read, too
+
+	wait func() (*os.ProcessState, error) // of a test, in place of os.Wait; or nil
 
 	mu     sync.Mutex
 	reaped bool      // it is being, or was, reaped: its pid and its group's may be another's
@@ -100,10 +102,10 @@ func (p *Process) watch(handle *os.File, pumps []*pump) {
 	for _, pump := range pumps {
 		output.Go(pump.run)
 	}
-	state, err := p.reap(handle)
+	how, err := p.reap(handle)
 	if err == nil {
 		p.mu.Lock()
-		p.exit = exitOf(state)
+		p.exit = how
 		p.member.explain(&p.exit, p.killed)
 		p.mu.Unlock()
 	}
@@ -116,14 +118,27 @@ func (p *Process) watch(handle *os.File, pumps []*pump) {
 	close(p.done)
 }
 
+// await waits until the process was reaped, and returns how it ended.
+func (p *Process) await() (Exit, error) {
+	wait := p.os.Wait
+	if p.wait != nil {
+		wait = p.wait
+	}
+	state, err := wait()
+	if err != nil {
+		return Exit{}, err
+	}
+	return exitOf(state), nil
+}
+
 // PID returns the process's id. After Exited it may be another's.
 func (p *Process) PID() int { return p.os.Pid }
 
-// Exited is closed as soon as the process has ended and was reaped: see Stop for when that
-// may take longer.
+// Exited is closed as soon as the process has ended and was reaped, or 50 ms after its end
+// where the kernel takes its time to reap it (Linux): see Stop for when that may take longer.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
-// Done is closed when the process was reaped and its output has been read and
+// Done is closed when Exited is and its output has been read and
 // handed over. A grandchild that keeps a pipe open delays this by 100 ms, and
 // finds its pipe closed from then on; Spec.Stdout and Spec.Stderr delay it for as
 // long as they take.

@@ -20,11 +20,11 @@ func (p *Process) start(l *launch) (*os.File, error) {
 // reap waits for the end of the process and reaps it. The rest of its group lives
 // on: once the process is reaped, its group's id could be another's. A Kill in the
 // very moment between the two is not told apart; os.Process guards its own pid.
-func (p *Process) reap(*os.File) (*os.ProcessState, error) {
-	state, err := p.os.Wait()
+func (p *Process) reap(*os.File) (Exit, error) {
+	how, err := p.await()
 	p.mu.Lock()
 	p.reaped = true
 	p.member.ends()
 	p.mu.Unlock()
-	return state, err
+	return how, err
 }

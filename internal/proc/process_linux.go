@@ -6,6 +6,7 @@ import (
 	"slices"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,14 +47,15 @@ func (p *Process) start(l *launch) (*os.File, error) {
 // reap waits for the end of the process, ends what is left of its group and of its
 // cgroup, and reaps it. In this order: until it is reaped, its pid names nobody
 // else.
-func (p *Process) reap(pidfd *os.File) (*os.ProcessState, error) {
+func (p *Process) reap(pidfd *os.File) (Exit, error) {
+	var end siginfo
 	err := errors.ErrUnsupported
 	if pidfd != nil {
 		defer pidfd.Close()
-		err = awaitPolled(pidfd)
+		end, err = awaitPolled(pidfd)
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = await(unix.P_PID, p.os.Pid, 0)
+		end, err = await(unix.P_PID, p.os.Pid, 0)
 	}
 	if pidfd != nil {
 		// os.Process has a duplicate, which shares the mode, and waits on it.
@@ -69,7 +71,53 @@ func (p *Process) reap(pidfd *os.File) (*os.ProcessState, error) {
 	}
 	p.reaped = true // from here on Kill leaves the group alone
 	p.mu.Unlock()
-	return p.os.Wait()
+	if err != nil {
+		return p.await()
+	}
+	return p.bury(end)
+}
+
+// reapTime is how long the reaping of what has ended is waited for. It takes some
+// microseconds, unless a process of low priority that reads /proc keeps the kernel from it.
+const reapTime = 50 * time.Millisecond
+
+// bury reaps the process, whose end is known. Where that takes its time it goes on by
+// itself.
+func (p *Process) bury(end siginfo) (Exit, error) {
+	type outcome struct {
+		how Exit
+		err error
+	}
+	reaped := make(chan outcome, 1)
+	go func() {
+		how, err := p.await()
+		reaped <- outcome{how, err}
+	}()
+	late := time.NewTimer(reapTime)
+	defer late.Stop()
+	select {
+	case o := <-reaped:
+		return o.how, o.err
+	case <-late.C:
+		return end.exit(), nil
+	}
+}
+
+// siginfo is what the kernel says of an end: of the siginfo_t of waitid(2).
+type siginfo struct{ code, status int32 }
+
+// The codes of an end, of <bits/siginfo-consts.h>.
+const (
+	exitedByItself = 1 + iota // CLD_EXITED: the status is its exit code
+	killedBy                  // CLD_KILLED: it is a signal …
+	dumpedBy                  // … CLD_DUMPED: and it has left a core
+)
+
+func (s siginfo) exit() Exit {
+	if s.code == exitedByItself {
+		return Exit{Code: int(s.status)}
+	}
+	return Exit{Code: -1, Signal: syscall.Signal(s.status).String(), CoreDumped: s.code == dumpedBy}
 }
 
 // maxGroupPause is between two looks at what is left of a group, at most.
@@ -113,33 +161,35 @@ func (p *Process) leftGroup() bool {
 
 // awaitPolled returns when the process has ended, and leaves it to be reaped. It
 // holds no thread.
-func awaitPolled(pidfd *os.File) error {
+func awaitPolled(pidfd *os.File) (end siginfo, err error) {
 	raw, err := pidfd.SyscallConn()
 	if err != nil {
-		return errors.ErrUnsupported
+		return end, errors.ErrUnsupported
 	}
 	var waitErr error
 	if err := raw.Read(func(fd uintptr) bool {
-		waitErr = await(unix.P_PIDFD, int(fd), unix.WNOHANG)
+		end, waitErr = await(unix.P_PIDFD, int(fd), unix.WNOHANG)
 		return !errors.Is(waitErr, unix.EAGAIN)
 	}); err != nil {
-		return errors.ErrUnsupported // the poller does not take it
+		return end, errors.ErrUnsupported // the poller does not take it
 	}
-	return waitErr
+	return end, waitErr
 }
 
 // await waits for the end of a process, which it leaves to be reaped. With WNOHANG
 // it does not wait but returns EAGAIN.
-func await(idType, id, options int) error {
+func await(idType, id, options int) (end siginfo, err error) {
 	for {
 		var info unix.Siginfo
 		err := unix.Waitid(idType, id, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err == nil && info.Signo == 0:
-			return unix.EAGAIN
+			return end, unix.EAGAIN
 		default:
-			return err
+			// What follows three numbers is aligned as a pointer: pid, uid, status.
+			const at = (12+unsafe.Sizeof(uintptr(0))-1)&^(unsafe.Sizeof(uintptr(0))-1) + 8
+			return siginfo{info.Code, *(*int32)(unsafe.Add(unsafe.Pointer(&info), at))}, err
 		}
 	}
 }

@@ -21,13 +21,13 @@ func (p *Process) start(l *launch) (*os.File, error) {
 }
 
 // reap waits for the end of the process.
-func (p *Process) reap(*os.File) (*os.ProcessState, error) {
-	state, err := p.os.Wait()
+func (p *Process) reap(*os.File) (Exit, error) {
+	how, err := p.await()
 	p.mu.Lock()
 	p.reaped = true
 	p.member.ends()
 	p.mu.Unlock()
-	return state, err
+	return how, err
 }
 
 // killGroup does nothing: there are no process groups that could be killed.

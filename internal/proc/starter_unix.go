@@ -86,9 +86,8 @@ func (p *Process) startPrepared(self *Self, s *Spec, l *launch, join []string) (
 	}
 	if err := prepare(ours, text); err != nil {
 		_ = p.os.Kill()
-		state, _ := p.reap(handle)
-		if errors.Is(err, errNoAnswer) && state != nil {
-			err = fmt.Errorf("%w: %v", err, state)
+		if how, failed := p.reap(handle); errors.Is(err, errNoAnswer) && failed == nil {
+			err = fmt.Errorf("%w: it %s", err, exitText(how))
 		}
 		return nil, err
 	}
