@@ -200,8 +200,9 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 		return nil, err
 	}
 	options.Pulsar = pulsar
+	tag := randomTag()
 	a := &Arbiter{
-		options: options, log: options.Logger, registry: newRegistry(), tag: randomTag(),
+		options: options, log: options.Logger, registry: newRegistry(tag), tag: tag,
 		kinds: make(map[string]*known), stopped: make(chan struct{}),
 		rows: make(map[string]*row), logs: logDir{path: options.LogDir, logger: options.Logger},
 	}

@@ -13,7 +13,8 @@ import (
 // share one space of addresses, so that no name can pass for another's aid.
 type registry struct {
 	seed   maphash.Seed
-	shards [64]shard
+	shards [64]shard                        // all but those in own
+	own    *numbered                        // who has an aid of this arbiter's making
 	recent [256]atomic.Pointer[incarnation] // who was found by aid of late; see known
 }
 
@@ -22,8 +23,9 @@ type shard struct {
 	at map[string]*incarnation
 }
 
-func newRegistry() *registry {
-	r := &registry{seed: maphash.MakeSeed()}
+// newRegistry returns an empty registry of the arbiter whose aids end with tag.
+func newRegistry(tag string) *registry {
+	r := &registry{seed: maphash.MakeSeed(), own: newNumbered(tag)}
 	for i := range r.shards {
 		r.shards[i].at = make(map[string]*incarnation)
 	}
@@ -64,17 +66,24 @@ func (r *registry) place(aid string) *atomic.Pointer[incarnation] {
 }
 
 // get returns who has the address, or nil.
-func (r *registry) get(address string) *incarnation {
-	s := r.shard(address)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.at[address]
-}
+func (r *registry) get(address string) *incarnation { return getAt(r, address, maphash.String) }
 
 // getBytes is get for an address that is still in a read buffer. It does not
 // allocate.
-func (r *registry) getBytes(address []byte) *incarnation {
-	s := &r.shards[maphash.Bytes(r.seed, address)%uint64(len(r.shards))]
+func (r *registry) getBytes(address []byte) *incarnation { return getAt(r, address, maphash.Bytes) }
+
+func getAt[S string | []byte](r *registry, address S, hash func(maphash.Seed, S) uint64) *incarnation {
+	if number, ok := numberOf(address, r.own.tag); ok {
+		s, page, index := r.own.of(number)
+		i, others := s.get(page, index)
+		if i != nil && i.aid == string(address) {
+			return i
+		}
+		if !others {
+			return nil
+		}
+	}
+	s := &r.shards[hash(r.seed, address)%uint64(len(r.shards))]
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.at[string(address)]
@@ -109,42 +118,48 @@ func (r *registry) succeed(i, next *incarnation) {
 }
 
 // handOver gives an address of from's, if it is that, to to; nil: to nobody.
-func (r *registry) handOver(address string, from, to *incarnation) {
-	s := r.shard(address)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.at[address] != from:
-	case to == nil:
-		delete(s.at, address)
-	default:
-		s.at[address] = to
-	}
-}
+func (r *registry) handOver(address string, from, to *incarnation) { r.swap(address, from, to) }
 
-func (r *registry) claim(address string, i *incarnation) bool {
+func (r *registry) claim(address string, i *incarnation) bool { return r.swap(address, nil, i) }
+
+func (r *registry) release(address string, i *incarnation) { r.swap(address, i, nil) }
+
+// swap gives the address, if it is from's, to to; nil: nobody. It reports whether it was.
+func (r *registry) swap(address string, from, to *incarnation) bool {
+	if number, ok := numberOf(address, r.own.tag); ok {
+		return r.own.swap(number, address, from, to, r.shard(address))
+	}
 	s := r.shard(address)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.at[address] != nil {
+	if s.at[address] != from {
 		return false
 	}
-	s.at[address] = i
+	s.giveLocked(address, to)
 	return true
 }
 
-func (r *registry) release(address string, i *incarnation) {
-	s := r.shard(address)
+// give gives the address to i; nil: to nobody.
+func (s *shard) give(address string, i *incarnation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.at[address] == i {
+	s.giveLocked(address, i)
+}
+
+func (s *shard) giveLocked(address string, i *incarnation) {
+	if i == nil {
 		delete(s.at, address)
+	} else {
+		s.at[address] = i
 	}
 }
 
 // all yields every incarnation once.
 func (r *registry) all() iter.Seq[*incarnation] {
 	return func(yield func(*incarnation) bool) {
+		if !r.own.all(yield) {
+			return
+		}
 		for n := range r.shards {
 			s := &r.shards[n]
 			s.mu.RLock()

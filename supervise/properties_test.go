@@ -32,7 +32,7 @@ func story(r *rand.Rand) (Policy, []string, []told) {
 	at := epoch()
 	ends := make([]told, 100)
 	for i := range ends {
-		gap := time.Duration(r.Int64N(int64(10*sec)))
+		gap := time.Duration(r.Int64N(int64(10 * sec)))
 		if r.IntN(10) < calm {
 			gap *= 20
 		}
