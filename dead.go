@@ -91,6 +91,7 @@ func (d *dead) named(name string) string {
 func (d *dead) letter(l actor.DeadLetter) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	l.Seq = d.total + 1
 	if len(d.letters) < maxDead {
 		d.letters = append(d.letters, l)
 	} else {

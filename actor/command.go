@@ -111,9 +111,10 @@ func (c Command[In, Out]) Call(ctx context.Context, target Ref, in In) (Out, err
 	return out, err
 }
 
-// Send sends in to target, one way. It returns nil once the message has room
-// towards its target, for which it waits until ctx ends, or 30 s if ctx has no
-// deadline. What goes wrong later comes back to the sender's Undelivered hook and
+// Send sends in to target, one way. It returns nil once the message has room on its
+// way: within a process in the inbox of its target, else in the window towards the
+// arbiter. For that it waits until ctx ends, or 30 s if ctx has no deadline. What goes
+// wrong later comes back to the sender's Undelivered hook and
 // is a dead letter.
 func (c Command[In, Out]) Send(ctx context.Context, target Ref, in In) error {
 	to := target.address()
@@ -123,10 +124,11 @@ func (c Command[In, Out]) Send(ctx context.Context, target Ref, in In) error {
 	return nil
 }
 
-// TrySend is Send that never waits. Where there is no room, in the window towards the
-// arbiter, in that of its target or in the inbox, it returns Overloaded at once: the
-// message went nowhere, and no dead letter is made of it. A Member that has not joined
-// yet does so first.
+// TrySend is Send that never waits. Where it is known here that there is no room, in the
+// inbox within a process, else in the window towards the arbiter or for this target, it
+// returns Overloaded at once: the message went nowhere, and no dead letter is made of it.
+// What is found out further on is as with Send. A Member that has not joined yet does so
+// first.
 func (c Command[In, Out]) TrySend(ctx context.Context, target Ref, in In) error {
 	to := target.address()
 	if err := cell.TrySendIn(ctx, to, c.name, &typed[In]{in}); err != nil {

@@ -43,6 +43,7 @@ type Event struct {
 
 // DeadLetter is a one-way message that reached no handler.
 type DeadLetter struct {
+	Seq     uint64    `cbor:"seq" json:"seq"` // 1, 2, 3 …; the last 1,024 are kept
 	Time    time.Time `cbor:"time" json:"time"`
 	Sender  string    `cbor:"sender,omitempty" json:"sender,omitempty"`
 	Target  string    `cbor:"target" json:"target"`

@@ -61,7 +61,7 @@ type Kind[S any] struct {
 	// Mode says which handlers may run at a time. Default: Serial.
 	Mode Mode
 	// Inbox bounds what waits and what is being handled. Default: 8,192 messages,
-	// 8 MiB; in a process of its own 2,048 messages, 1 MiB, and what is more waits in
+	// 8 MiB; of an actor that joins, as one in a process of its own does, 2,048 messages, 1 MiB, and what is more waits in
 	// the arbiter.
 	Inbox Limits
 	// Grace is how long a stop may take, from taking no more messages to the end
@@ -78,10 +78,12 @@ type Kind[S any] struct {
 }
 
 // Limits bound an inbox. Full means that a call fails at once with Overloaded, and
-// that a one-way message waits at its sender.
+// that a one-way message waits: at its sender in the same process, else in the arbiter, at
+// the expense of its sender's window. The defaults are those of an actor in the process of
+// the arbiter; one that joins it, by itself or as a process of its own, has others.
 type Limits struct {
-	Messages int // default 8,192
-	Bytes    int // default 8 MiB
+	Messages int // default 8,192; 2,048 of one that joins
+	Bytes    int // default 8 MiB; 1 MiB of one that joins
 }
 
 // Mode says which handlers of an actor may run at a time.

@@ -20,11 +20,11 @@ var SpawnPool = NewCommand[PoolArgs, Ref]("pool", Doc("starts a pool of workers,
 // one-way, goes to each of them. Only the commands ping, info, config, stop,
 // commands and notify are answered by the pool itself.
 type PoolArgs struct {
-	Name string `cbor:"name" json:"name"`
+	Name string `cbor:"name" json:"name"` // required; 56 bytes at most
 	// Worker is what each worker is. Its Name, AID and GetOrCreate are not used; its
 	// Restart is the pool's, and nil is the zero Policy: on failure.
 	Worker  SpawnArgs `cbor:"worker" json:"worker"`
-	Workers int       `cbor:"workers,omitempty" json:"workers,omitempty"` // how many; default 1, or Min
+	Workers int       `cbor:"workers,omitempty" json:"workers,omitempty"` // how many, 4,096 at most; default 1, or Min
 	// Min and Max, if Max is not 0, let the pool choose how many there are: one more
 	// when the oldest message has waited for QueueAge, one less when there was nothing
 	// to do for 30 s. Workers, with which it begins, is one of these then.

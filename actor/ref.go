@@ -11,8 +11,8 @@ import (
 //
 // A Ref with an AID means one life of one actor; when that is over, calls fail. A
 // Ref with only a Name means whoever has that name when the message arrives: make
-// one with To. Three names are always there: "arbiter" is the arbiter itself,
-// "monitor" the sender's own manager, and every actor knows its own aid and name.
+// one with To. Two names are always there: "arbiter" is the arbiter itself, and
+// "monitor" the pool the sender is a worker of, or the arbiter if it is in none.
 type Ref struct {
 	AID  string `cbor:"aid,omitempty" json:"aid,omitempty"`
 	Name string `cbor:"name,omitempty" json:"name,omitempty"`

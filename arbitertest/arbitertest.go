@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +42,7 @@ type Arbiter struct {
 	log *logs
 
 	mu   sync.Mutex
-	read int // dead letters the test has asked for
+	read uint64 // the number of the last dead letter the test has asked for
 }
 
 // hook is the one package variable: Main runs before every test of a program, and
@@ -113,7 +114,10 @@ func (a *Arbiter) finish() {
 		a.mu.Lock()
 		read := a.read
 		a.mu.Unlock()
-		for _, l := range letters[min(read, len(letters)):] {
+		for _, l := range letters {
+			if l.Seq <= read {
+				continue
+			}
 			a.t.Errorf("a dead letter nobody asked for: %s from %q to %q: %s", l.Command, l.Sender, l.Target, l.Reason)
 		}
 	}
@@ -172,8 +176,10 @@ func (a *Arbiter) DeadLetters() []actor.DeadLetter {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	fresh := letters[min(a.read, len(letters)):]
-	a.read = len(letters)
+	fresh := slices.DeleteFunc(letters, func(l actor.DeadLetter) bool { return l.Seq <= a.read })
+	if n := len(fresh); n > 0 {
+		a.read = fresh[n-1].Seq
+	}
 	return fresh
 }
 

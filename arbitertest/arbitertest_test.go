@@ -184,3 +184,22 @@ func TestMisuseFails(t *testing.T) {
 		t.Errorf("failures: %q", r.failures)
 	}
 }
+
+// A dead letter is told once, however many there were before: the arbiter keeps the last 1,024.
+func TestDeadLettersBeyondThoseKept(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, a *arbitertest.Arbiter) {
+		m := a.Join(&actor.Kind[actor.None]{Name: "sender"}, actor.JoinOptions{})
+		send := func(n int) {
+			for range n {
+				_ = actor.Send(m.Context(context.Background()), "nobody", "add", 1)
+			}
+			synctest.Wait()
+		}
+		for _, sent := range []int{5, 1100, 0, 7, 1024} {
+			send(sent)
+			if got, want := len(a.DeadLetters()), min(sent, 1024); got != want {
+				t.Errorf("%d dead letters after %d more, want %d", got, sent, want)
+			}
+		}
+	})
+}
