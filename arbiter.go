@@ -68,7 +68,8 @@ type Options struct {
 	StopTimeout time.Duration
 	// Heartbeat is how often each end of a connection gives a sign of life, and
 	// HeartbeatTimeout how long a silence ends it. Default: 3 s and 10 s; if only one is
-	// given the other goes with it, a third or three times of it. Heartbeat is 10 ms at least.
+	// given the other keeps its default, but the timeout is three times Heartbeat at least,
+	// and Heartbeat a third of the timeout at most. Heartbeat is 10 ms at least.
 	Heartbeat, HeartbeatTimeout time.Duration
 	// Quotas bound what actors may spawn.
 	Quotas Quotas
@@ -337,7 +338,17 @@ func (a *Arbiter) kindNamed(name string) (actor.Behaviour, *wire.Error) {
 	return nil, invalid("%s", text)
 }
 
-// resolve returns who has the address, as one actor names another.
+// resolve returns who has the address, as i names another: its monitor is the pool it is a
+// worker of, and the arbiter for all others. An actor of pulsar asks the arbiter by that name
+// for what no other can do.
+func (i *incarnation) resolve(address []byte) *incarnation {
+	if i.slot != nil && i.slot.row.pool != nil && !i.pulsar && string(address) == "monitor" {
+		return i.slot.row.pool.monitor
+	}
+	return i.arb.resolve(address)
+}
+
+// resolve returns who has the address.
 func (a *Arbiter) resolve(address []byte) *incarnation {
 	if i := a.registry.getBytes(address); i != nil {
 		return i

@@ -127,7 +127,7 @@ func (a *Arbiter) find(from *incarnation, address, command string) (to *incarnat
 	if to = a.registry.known(address); to != nil && to.seat == nil && to.pool == nil {
 		return to, false, nil // as most are, and most messages go
 	}
-	if to = a.resolve(wire.Bytes(address)); to != nil {
+	if to = from.resolve(wire.Bytes(address)); to != nil {
 		a.registry.note(address, to)
 	}
 	var key string

@@ -247,8 +247,30 @@ func TestContract07Deadlines(t *testing.T) {
 		if err != nil || in.Account.Withdrawn != 1 {
 			t.Errorf("the account of the target: %v, %v, want one withdrawn", in.Account, err)
 		}
+		// What is left crosses every hop, from one process into another and back.
+		x, y := a.Spawn(lefts), joinedAs(t, a.Join(lefts, actor.JoinOptions{}))
+		for _, road := range [][]actor.Ref{{x}, {y}, {x, y}, {y, x}, {x, y, x}, {y, x, y}} {
+			ctx, cancel := context.WithTimeout(a.Context(), 7*time.Second)
+			if d, err := remains.Call(ctx, road[0], road[1:]); err != nil || d < 6*time.Second || d > 7*time.Second {
+				t.Errorf("of 7s a handler %d calls away has %v, %v", len(road), d, err)
+			}
+			cancel()
+		}
 	})
 }
+
+// remains returns what time there is, at the end of a road of calls.
+var remains = actor.NewCommand[[]actor.Ref, time.Duration]("remains")
+
+var lefts = &actor.Kind[actor.None]{Name: "lefts", Mode: actor.Interleaved, Handlers: []actor.Handler[actor.None]{
+	actor.Handle(remains, func(_ actor.None, ctx context.Context, road []actor.Ref) (time.Duration, error) {
+		if len(road) > 0 {
+			return remains.Call(ctx, road[0], road[1:])
+		}
+		d, _ := ctx.Deadline()
+		return time.Until(d), nil
+	}),
+}}
 
 func TestContract08Cancel(t *testing.T) {
 	inMemory(t, func(t *testing.T, a *arbitertest.Arbiter) {
@@ -418,6 +440,24 @@ func TestContract14ControlFirst(t *testing.T) {
 			_, _ = busy.Wait()
 		}
 		_ = a.DeadLetters()
+	})
+	inMemory(t, func(t *testing.T, a *arbitertest.Arbiter) {
+		// A cancel: what is on its way to the target, and has no room there, waits in the arbiter.
+		stuck, m := joinedAs(t, a.Join(Letbox, actor.JoinOptions{})), a.Join(Caller, actor.JoinOptions{})
+		ctx := m.Context(context.Background())
+		busy := Block.Start(ctx, stuck, actor.None{})
+		for n := range 100 {
+			if err := Posted.TrySend(ctx, stuck, Post{N: n, Load: make([]byte, 10_000)}); err != nil {
+				break
+			}
+		}
+		synctest.Wait()
+		began := time.Now()
+		busy.Cancel()
+		if got, err := Open.Call(ctx, stuck, actor.None{}); len(got) < 10 || err != nil {
+			t.Errorf("%d letters, %v: nothing was held back", len(got), err)
+		}
+		took(t, "a cancel behind what has no room", began, 0)
 	})
 }
 

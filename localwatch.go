@@ -9,7 +9,7 @@ import (
 
 // Watch has w told of target's end.
 func (i *incarnation) Watch(_ context.Context, _ cell.Scope, target string, w *cell.Watch) *wire.Error {
-	to := i.arb.resolve(wire.Bytes(target))
+	to := i.resolve(wire.Bytes(target))
 	if to == nil {
 		return i.arb.unknownActor(target)
 	}

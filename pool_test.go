@@ -330,6 +330,38 @@ func abandoned(t *testing.T, bySpawner, byWorker bool) {
 	})
 }
 
+// TestMonitor: whom a worker calls its monitor is its pool, which answers what is not for its
+// workers; for all others it is the arbiter.
+func TestMonitor(t *testing.T) {
+	monitor := actor.NewCommand[actor.None, string]("monitor")
+	kind := &actor.Kind[actor.None]{Name: "managed", Handlers: []actor.Handler[actor.None]{
+		actor.Handle(monitor, func(_ actor.None, ctx context.Context, _ actor.None) (string, error) {
+			info, err := actor.GetInfo.Call(ctx, actor.To("monitor"), actor.None{})
+			return info.Kind + " " + info.Name, err
+		}),
+	}}
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		if _, err := arb.Pool(ctx, kind, actor.PoolArgs{Name: "web"}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := monitor.Call(ctx, actor.To("web"), actor.None{}); got != "pool web" || err != nil {
+			t.Errorf("the monitor of a worker: %q, %v", got, err)
+		}
+		for who, to := range map[string]actor.Ref{"an actor by itself": arb.Spawn(kind), "one that joined": joinedAs(t, arb.Join(kind, actor.JoinOptions{}))} {
+			if got, err := monitor.Call(ctx, to, actor.None{}); got != "arbiter " || err != nil {
+				t.Errorf("the monitor of %s: %q, %v", who, got, err)
+			}
+		}
+	})
+	// One that is a process asks its pool to have another worker answer.
+	w := newWorld(t)
+	pool := poolOf(w, Subject, "process")
+	if _, err := Relay.Call(w.ctx, pool, []actor.Ref{actor.To("monitor")}); err != nil {
+		t.Errorf("to the monitor of a process: %v", err)
+	}
+}
+
 // TestPoolStopped: a pool whose workers were stopped by hand stays, empty and visible,
 // until it is started.
 func TestPoolStopped(t *testing.T) {

@@ -3,6 +3,7 @@ package arbiter_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -42,6 +43,9 @@ func lookFor(_ actor.None, ctx context.Context, d time.Duration) (int, error) {
 
 func fall(_ actor.None, ctx context.Context, always bool) (int, error) {
 	if n := actor.Attempt(ctx); n > 1 && !always {
+		if d, ok := ctx.Deadline(); !ok || time.Until(d) > 3*time.Minute {
+			return 0, fmt.Errorf("its second attempt has until %v, and not what time its caller has", d)
+		}
 		return n, nil
 	}
 	panic("as asked")

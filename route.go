@@ -26,7 +26,7 @@ func (s *session) link(address []byte) *link {
 		}
 		delete(s.links, l.name)
 	}
-	to := s.arb.resolve(address)
+	to := s.inc.resolve(address)
 	if to == nil {
 		return nil
 	}

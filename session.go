@@ -263,7 +263,7 @@ func (s *session) withdraw() {
 
 // watch has this session's actor told of the end of another.
 func (s *session) watch(m *wire.Message) {
-	to := s.arb.resolve(m.Target)
+	to := s.inc.resolve(m.Target)
 	if to == nil {
 		s.fail(m.ID, s.arb.unknownActor(string(m.Target)))
 		return

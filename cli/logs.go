@@ -27,7 +27,7 @@ func (a *app) logsCommand() *cobra.Command {
 		Use: "logs [TARGET]", Short: "print what processes have printed", Args: a.arguments(0, 1),
 		Long: `Prints what processes have printed to their standard output and error, each line
 after the name of who did; of one actor, slot or pool, or of all. The arbiter keeps
-the last 1,000 lines of each.`,
+the last 1,000 lines of each, 128 KiB at most; with --log-dir it writes all of them.`,
 		Example: `  $0 logs web
   $0 logs -f web/2
   $0 logs --since 2m -n 50`,

@@ -25,7 +25,7 @@ const (
 	OneForAll                 // all children of the group
 )
 
-// The words stand in the order of the constants; they are the ones of arbiter.yaml.
+// The words stand in the order of the constants; they are those of JSON and of the command line.
 // They are functions because the package keeps no variables.
 func restarts() []string   { return []string{"on-failure", "always", "never"} }
 func strategies() []string { return []string{"one-for-one", "one-for-all"} }
