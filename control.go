@@ -2,7 +2,9 @@ package arbiter
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -52,14 +54,17 @@ func ControlDir() (dir, why string) {
 // order of their names. What dead ones left behind is removed.
 func Instances() ([]Instance, error) {
 	root, _ := ControlDir()
-	entries, err := os.ReadDir(root)
-	if os.IsNotExist(err) {
+	if err := ourDir(root); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
+	} else if err != nil {
+		return nil, err
 	}
+	entries, err := os.ReadDir(root)
 	if err != nil {
 		return nil, err
 	}
 	var list []Instance
+	var dead []string
 	for _, e := range entries {
 		dot := strings.LastIndexByte(e.Name(), '.')
 		if dot < 0 {
@@ -77,11 +82,30 @@ func Instances() ([]Instance, error) {
 		case alive:
 			list = append(list, Instance{Name: e.Name()[:dot], PID: pid, Address: "unix:" + filepath.Join(dir, controlSocket)})
 		default:
+			dead = append(dead, dir)
+		}
+	}
+	removeDead(root, dead)
+	slices.SortFunc(list, func(a, b Instance) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.PID, b.PID)) })
+	return list, nil
+}
+
+// removeDead removes what dead arbiters have left in root, unless somebody has taken its place:
+// in a container every arbiter has the same pid.
+func removeDead(root string, dead []string) {
+	if len(dead) == 0 {
+		return
+	}
+	unlock, err := lockDir(root)
+	if err != nil {
+		return // it is tried again by the next one
+	}
+	defer unlock()
+	for _, dir := range dead {
+		if alive, err := held(filepath.Join(dir, controlLock)); err == nil && !alive {
 			_ = os.RemoveAll(dir)
 		}
 	}
-	slices.SortFunc(list, func(a, b Instance) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.PID, b.PID)) })
-	return list, nil
 }
 
 // openControl opens the control socket of the arbiter called name. release removes
@@ -105,6 +129,13 @@ func openControl(name string) (l net.Listener, at Instance, release func(), err 
 		_ = os.RemoveAll(made)
 		return nil, at, nil, err
 	}
+	done, err := lockDir(root) // nobody who removes what the dead left takes it for that
+	if err != nil {
+		_ = os.RemoveAll(made)
+		unlock()
+		return nil, at, nil, err
+	}
+	defer done()
 	dir := filepath.Join(root, fmt.Sprintf("%s.%d", name, os.Getpid()))
 	for n := 2; os.Rename(made, dir) != nil; n++ { // one process may have several arbiters
 		if n > 1000 {
@@ -140,6 +171,22 @@ func privateDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	if err := ourDir(dir); err != nil {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return os.Chmod(dir, 0o700)
+	}
+	return nil
+}
+
+// ourDir returns why dir is not to be trusted: others may have made it, in a directory such as
+// /tmp, to have us talk to an arbiter of theirs, or remove what it leads to.
+func ourDir(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return err
@@ -149,9 +196,6 @@ func privateDir(dir string) error {
 	}
 	if owner, ok := ownerOf(info); ok && owner != os.Getuid() {
 		return fmt.Errorf("%s belongs to user %d, not to you: remove it, or set XDG_RUNTIME_DIR", dir, owner)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return os.Chmod(dir, 0o700)
 	}
 	return nil
 }

@@ -95,6 +95,13 @@ func (d *door) Read(b []byte) (int, error) {
 	}
 }
 
+// Meter has what is read counted. Who reads has said hello, so that the way is chosen.
+func (d *door) Meter(m frame.Memory) {
+	if t, ok := d.at.Load().Transport.(peer.Metered); ok {
+		t.Meter(m)
+	}
+}
+
 // deserted reports whether nobody can come by the first way any more.
 func (d *door) deserted() bool { return d != nil && d.left.Load() }
 
@@ -168,10 +175,10 @@ func (t *tokens) redeem(token string) (*incarnation, *door) {
 	return w.inc, w.door
 }
 
-// usher leads who said hello h over t to the door of the program it is. It reports
+// usher leads who said hello h over t, of which c has read that, to the door of the program it is. It reports
 // false if h has no token of a program.
-func (a *Arbiter) usher(t peer.Transport, h *wire.Hello) (bool, error) {
-	if h.Token == "" {
+func (a *Arbiter) usher(c *peer.Conn, t peer.Transport, h *wire.Hello) (bool, error) {
+	if h.Token == "" || h.Client { // who only calls has the token of the program it was started by
 		return false, nil
 	}
 	i, door := a.tokens.redeem(h.Token)
@@ -182,7 +189,8 @@ func (a *Arbiter) usher(t peer.Transport, h *wire.Hello) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	if !door.enter(t, frame.AppendFrame(nil, frame.Binary, m.Append(nil))) {
+	// What came with the hello was read by c, which reads no more.
+	if !door.enter(t, append(frame.AppendFrame(nil, frame.Binary, m.Append(nil)), c.Rest()...)) {
 		return true, wire.Errorf(wire.CodeClosed, "the program %q has ended", i.label())
 	}
 	return true, nil

@@ -32,6 +32,7 @@ var (
 type guests struct {
 	mu     sync.Mutex
 	silent list.List // of *guest; the oldest in front
+	shut   bool      // none is to enter any more
 }
 
 // guest is one of them. It needs no goroutine and no timer besides its reader and the
@@ -52,11 +53,15 @@ func (g *guests) enter(c net.Conn) *guest {
 	v := &guest{of: g, conn: c}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.addLocked(v)
+	return v
+}
+
+func (g *guests) addLocked(v *guest) {
 	if g.silent.Len() >= maxGuests {
 		g.silent.Remove(g.silent.Front()).(*guest).oustLocked(errOusted)
 	}
 	v.at = g.silent.PushBack(v)
-	return v
 }
 
 // close sends all of them away. None is to enter any more. Who is being answered by HTTP has
@@ -64,6 +69,7 @@ func (g *guests) enter(c net.Conn) *guest {
 func (g *guests) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.shut = true
 	for g.silent.Len() > 0 {
 		v := g.silent.Remove(g.silent.Front()).(*guest)
 		if !v.closes {
@@ -123,6 +129,19 @@ func (g *guest) greeted() {
 	if !g.closes {
 		_ = g.conn.SetReadDeadline(time.Time{})
 	}
+}
+
+// refused says that g, who was greeted, is not let in: until it was told so it is a guest again,
+// or any number of those who say a wrong token would be held at a time.
+func (g *guest) refused() {
+	g.of.mu.Lock()
+	defer g.of.mu.Unlock()
+	if g.of.shut {
+		g.oustLocked(errClosing)
+		return
+	}
+	g.known = false
+	g.of.addLocked(g)
 }
 
 // why returns why reading from g has failed with err.

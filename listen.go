@@ -100,7 +100,7 @@ func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(g *guest))
 // before it has said something.
 func (a *Arbiter) receive(g *guest, http bool, admit admit) {
 	g.hurry()
-	read, whole, err := peer.Await(g.conn, http)
+	read, _, err := peer.Await(g.conn, http)
 	switch {
 	case errors.Is(err, peer.ErrHTTP):
 		w := &webGuest{Conn: g.conn, read: read, guest: g}
@@ -114,8 +114,6 @@ func (a *Arbiter) receive(g *guest, http bool, admit admit) {
 		a.refused(func() peer.Info { return peer.InfoOf(g.conn) }, g.why(err))
 		_ = g.conn.Close()
 		return
-	case whole:
-		g.greeted()
 	}
 	a.greet(peer.Choose(peer.NewTransport(g.conn), read), g, func(h *wire.Hello) *wire.Error { return admit(g.conn, h) })
 }
@@ -205,7 +203,7 @@ func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, g *gu
 	if g != nil {
 		g.greeted()
 	}
-	if ushered, err := a.usher(t, hello); ushered {
+	if ushered, err := a.usher(conn, t, hello); ushered {
 		return nil, err
 	}
 	version, failed := wire.Negotiate(hello)
@@ -215,7 +213,13 @@ func (a *Arbiter) introduce(conn *peer.Conn, t peer.Transport, l *letters, g *gu
 	if failed == nil {
 		failed = checkNames(hello.Name, hello.AID)
 	}
+	if failed == nil {
+		failed = a.checkOwn(hello.Name, hello.AID)
+	}
 	if failed != nil {
+		if g != nil {
+			g.refused() // until it was told, which takes a moment
+		}
 		conn.Refuse(failed)
 		return nil, failed
 	}

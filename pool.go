@@ -126,6 +126,9 @@ func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
 	if failed := checkNames(args.Name); failed != nil {
 		return nil, failed
 	}
+	if failed := a.checkOwn(args.Name); failed != nil {
+		return nil, failed
+	}
 	if len(args.Name) > 56 {
 		return nil, invalid("the name %q is too long for a pool: its workers' names are longer", args.Name)
 	}

@@ -74,14 +74,10 @@ func (r *registry) getBytes(address []byte) *incarnation { return getAt(r, addre
 
 func getAt[S string | []byte](r *registry, address S, hash func(maphash.Seed, S) uint64) *incarnation {
 	if number, ok := numberOf(address, r.own.tag); ok {
-		s, page, index := r.own.of(number)
-		i, others := s.get(page, index)
-		if i != nil && i.aid == string(address) {
+		if i := r.own.get(number); i != nil && i.aid == string(address) {
 			return i
 		}
-		if !others {
-			return nil
-		}
+		return nil
 	}
 	s := &r.shards[hash(r.seed, address)%uint64(len(r.shards))]
 	s.mu.RLock()
@@ -127,7 +123,7 @@ func (r *registry) release(address string, i *incarnation) { r.swap(address, i, 
 // swap gives the address, if it is from's, to to; nil: nobody. It reports whether it was.
 func (r *registry) swap(address string, from, to *incarnation) bool {
 	if number, ok := numberOf(address, r.own.tag); ok {
-		return r.own.swap(number, address, from, to, r.shard(address))
+		return r.own.swap(number, from, to)
 	}
 	s := r.shard(address)
 	s.mu.Lock()
@@ -135,23 +131,12 @@ func (r *registry) swap(address string, from, to *incarnation) bool {
 	if s.at[address] != from {
 		return false
 	}
-	s.giveLocked(address, to)
-	return true
-}
-
-// give gives the address to i; nil: to nobody.
-func (s *shard) give(address string, i *incarnation) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.giveLocked(address, i)
-}
-
-func (s *shard) giveLocked(address string, i *incarnation) {
-	if i == nil {
+	if to == nil {
 		delete(s.at, address)
 	} else {
-		s.at[address] = i
+		s.at[address] = to
 	}
+	return true
 }
 
 // all yields every incarnation once.

@@ -84,6 +84,9 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 	if failed := checkNames(args.Name, args.AID); failed != nil {
 		return actor.Ref{}, failed
 	}
+	if failed := a.checkOwn(args.Name, args.AID); failed != nil {
+		return actor.Ref{}, failed
+	}
 	if args.GetOrCreate {
 		if ref, err, found := a.existing(ctx, args); found {
 			return ref, err
@@ -424,6 +427,17 @@ func checkNames(names ...string) *wire.Error {
 		}
 		if err := actor.ValidName(name); err != nil {
 			return invalid("%v", err)
+		}
+	}
+	return nil
+}
+
+// checkOwn refuses what the arbiter may call an actor itself, one day: who had such an aid would
+// be taken for that.
+func (a *Arbiter) checkOwn(names ...string) *wire.Error {
+	for _, name := range names {
+		if strings.HasSuffix(name, "-"+a.tag) {
+			return invalid("%q cannot be asked for: what ends so is an aid that the arbiter makes", name)
 		}
 	}
 	return nil

@@ -49,7 +49,7 @@ func (a *app) printInspection(i actor.Inspection) error {
 	b.WriteByte('\n')
 	for _, fact := range slices.Concat(lifeFacts(i), workFacts(i), wayFacts(i)) {
 		if fact[1] != "" {
-			fmt.Fprintf(&b, "  %-10s %s\n", fact[0], oneLine(fact[1], 1000))
+			fmt.Fprintf(&b, "  %-10s %s\n", oneLine(fact[0], 100), oneLine(fact[1], 1000))
 		}
 	}
 	for _, weak := range i.Weak {

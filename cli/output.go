@@ -55,9 +55,9 @@ func (a *app) report(p *problem) {
 	case a.asJSON():
 		_ = writeJSON(a.err, p.failure(), a.format == "json") // there is nowhere else to complain
 	default:
-		fmt.Fprintf(a.err, "error: %s  [%s]\n", p.text, p.code)
+		fmt.Fprintf(a.err, "error: %s  [%s]\n", inert(p.text), oneLine(p.code, 100))
 		for _, line := range p.why {
-			fmt.Fprintf(a.err, "  %s\n", line)
+			fmt.Fprintf(a.err, "  %s\n", inert(line))
 		}
 		for _, h := range p.hints {
 			fmt.Fprintf(a.err, "  %s:  %s\n", h.For, h.Type)

@@ -117,14 +117,20 @@ func stateCell(state string) cell {
 // oneLine returns text in at most n characters, none of which means something to a
 // terminal.
 func oneLine(text string, n int) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || 0x80 <= r && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, text)
+	text = strings.NewReplacer("\n", " ", "\t", " ").Replace(inert(text))
 	if utf8.RuneCountInString(text) <= n {
 		return text
 	}
 	return string([]rune(text)[:n-1]) + "…"
+}
+
+// inert returns text, of which only ends of lines and tabs mean something to a terminal: it
+// may be of anybody who has joined.
+func inert(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && (r < ' ' || 0x7f <= r && r < 0xa0) {
+			return ' '
+		}
+		return r
+	}, text)
 }

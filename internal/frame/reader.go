@@ -1,6 +1,7 @@
 package frame
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"unicode/utf8"
@@ -163,6 +164,14 @@ func (r *Reader) Ready() bool {
 		}
 		b = b[n+int(h.Length):]
 	}
+}
+
+// Rest returns a copy of what was read and not used yet, and lets go of the buffer: somebody
+// else goes on reading the stream.
+func (r *Reader) Rest() []byte {
+	rest := bytes.Clone(r.buf[r.start:r.end])
+	r.release()
+	return rest
 }
 
 // Peek returns the payload that Next returns next, if that is a binary frame all of which

@@ -240,8 +240,9 @@ func (p *purse) affords(class Class, m *wire.Message, size int) bool {
 	return p.budget.allows(p.holds(), size)
 }
 
-// metered is a Transport that has a frame.Reader of its own.
-type metered interface{ meter(m frame.Memory) }
+// Metered is a Transport that has a frame.Reader of its own. One that wraps another passes
+// it on.
+type Metered interface{ Meter(m frame.Memory) }
 
 // meter has what is read from now on counted.
 func (c *Conn) meter() {
@@ -251,8 +252,8 @@ func (c *Conn) meter() {
 	c.reading.of = &c.purse
 	c.purse.budget.shares.Add(1)
 	c.in.frames.SetMemory(&c.reading)
-	if t, ok := c.t.(metered); ok {
-		t.meter(&c.reading)
+	if t, ok := c.t.(Metered); ok {
+		t.Meter(&c.reading)
 	}
 }
 

@@ -42,9 +42,10 @@ func (s *Chooser) Bind(c *Conn) {
 	}
 }
 
-func (s *Chooser) meter(m frame.Memory) {
-	if t, ok := s.chosen().(metered); ok {
-		t.meter(m)
+// Meter has what is read counted.
+func (s *Chooser) Meter(m frame.Memory) {
+	if t, ok := s.chosen().(Metered); ok {
+		t.Meter(m)
 	}
 }
 

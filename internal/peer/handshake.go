@@ -86,6 +86,9 @@ func (c *Conn) AwaitHello(ctx context.Context) (*wire.Hello, error) {
 	return h, nil
 }
 
+// Rest returns what was read behind the hello already, for who reads the transport from now on.
+func (c *Conn) Rest() []byte { return c.in.frames.Rest() }
+
 // Welcome is the second half: it answers the hello with w, and what both can do. What
 // was posted before follows.
 func (c *Conn) Welcome(w *wire.Welcome) error {

@@ -75,7 +75,8 @@ func (j *jsonTransport) Bind(c *Conn) {
 	}
 }
 
-func (j *jsonTransport) meter(m frame.Memory) { j.frames.SetMemory(m) }
+// Meter has what is read counted.
+func (j *jsonTransport) Meter(m frame.Memory) { j.frames.SetMemory(m) }
 
 func (j *jsonTransport) Close() error {
 	j.once.Do(func() { close(j.gone) })

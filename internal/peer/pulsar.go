@@ -131,7 +131,8 @@ func NewPulsar(t Transport, o PulsarOptions) *Pulsar {
 // Bind says which Conn p is the transport of.
 func (p *Pulsar) Bind(c *Conn) { p.conn = c }
 
-func (p *Pulsar) meter(m frame.Memory) { p.frames.SetMemory(m) }
+// Meter has what is read counted.
+func (p *Pulsar) Meter(m frame.Memory) { p.frames.SetMemory(m) }
 
 // AID is the aid of the actor: that of the other end once Await has returned.
 func (p *Pulsar) AID() string { return p.aid }

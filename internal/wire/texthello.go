@@ -1,5 +1,7 @@
 package wire
 
+import "cmp"
+
 // TextHello is what a hello of the json profile says.
 type TextHello struct {
 	Hello
@@ -26,7 +28,9 @@ func (t *Text) Hello() (*TextHello, *Error) {
 	text := func(key string, to *string) {
 		if raw := t.raw(key); raw != nil {
 			var ok bool
-			if *to, ok = textOf(raw); !ok {
+			if *to, ok = textOf(raw); !ok && key == "token" {
+				wrong = cmp.Or(wrong, Errorf(CodeInvalid, "the hello's token is no text")) // errors are logged, and tokens are not
+			} else if !ok {
 				fail(key, "text")
 			}
 		}
