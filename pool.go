@@ -423,8 +423,12 @@ func (p *pool) grow() (fresh []*incarnation, failed *wire.Error) {
 		s := p.row.addLocked(free, p.slotName(free), p.spec, &p.args.Worker, p.monitor)
 		i := s.current
 		failed := p.row.arb.admit(i)
-		if failed != nil {
+		waits := failed == nil && s.waitsFor() != nil // for who had the name, and was to leave
+		switch {
+		case failed != nil:
 			p.row.removeLocked(s)
+		case waits:
+			s.due = time.Now() // armed by that end
 		}
 		p.regroup()
 		p.row.mu.Unlock()
@@ -432,7 +436,9 @@ func (p *pool) grow() (fresh []*incarnation, failed *wire.Error) {
 			i.stillbornUnseen(failed)
 			return fresh, failed
 		}
-		p.row.arb.background(i.begin)
+		if !waits {
+			p.row.arb.background(i.begin)
+		}
 		fresh = append(fresh, i)
 	}
 }
@@ -449,8 +455,14 @@ func (p *pool) shrink() (leaving []*incarnation) {
 	if excess > 0 {
 		gone = order[:excess]
 	}
+	var before []*incarnation // had given way already: they are asked to stop, and end in their time
 	for _, s := range gone {
 		r.removeLocked(s)
+		for i, l := range r.leaving {
+			if l.from == s {
+				before = append(before, i)
+			}
+		}
 		for _, i := range [...]*incarnation{s.current, s.successor} {
 			if i != nil {
 				r.leaving[i] = leaver{from: s}
@@ -464,7 +476,7 @@ func (p *pool) shrink() (leaving []*incarnation) {
 		r.arb.registry.handOver(i.name, i, nil)
 		i.retire("its pool has shrunk")
 	}
-	return leaving
+	return append(leaving, before...)
 }
 
 // rank orders slots by how well they can be done without. row.mu is held.

@@ -221,7 +221,7 @@ func (s *slot) alone() bool {
 // restart answers the command restart.
 func (a *Arbiter) restart(ctx context.Context, target actor.Ref) ([]string, error) {
 	name := address(target)
-	if r := a.rowOf(name); r != nil {
+	if r := a.rowOf(name); r != nil && r.pool != nil {
 		if failed := a.ownEnd(ctx, r.holds); failed != nil {
 			return nil, failed
 		}

@@ -272,7 +272,7 @@ func (s *slot) arm() {
 // follows, where there can be only one, or one that fell with it. row.mu is held.
 func (s *slot) waitsFor() *incarnation {
 	for i, l := range s.row.leaving {
-		if l.fell || l.from == s && (l.first || s.alone()) {
+		if l.fell || l.from.name == s.name && (l.first || s.alone()) { // also in a slot of that name that was removed
 			return i
 		}
 	}

@@ -190,6 +190,27 @@ func TestRollOverChanges(t *testing.T) {
 }
 
 // TestRestartOfWhoIsReplaced: two who ask for the same restart get one, and both wait
+// A restart of a supervised actor that was stopped by hand starts it, as that of a slot of a
+// pool does.
+func TestRestartOfTheStopped(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		arb.Spawn(poolKind, actor.Name("only"), actor.Restart(supervise.Policy{}))
+		for range 2 { // it runs, it is stopped
+			done, err := actor.RestartActor.Call(ctx, actor.Arbiter, actor.To("only"))
+			if err != nil || !slices.Equal(done, []string{"only"}) {
+				t.Fatalf("restarted: %v, %v", done, err)
+			}
+			if _, err := poolWho.Call(ctx, actor.To("only"), actor.None{}); err != nil {
+				t.Errorf("it does not run: %v", err)
+			}
+			if _, err := actor.StopActor.Call(ctx, actor.Arbiter, actor.To("only")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 // for it.
 func TestRestartOfWhoIsReplaced(t *testing.T) {
 	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {

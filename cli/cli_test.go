@@ -49,8 +49,21 @@ func TestUsage(t *testing.T) {
 		{"join --aid a1", []string{"--pulsar", "host:port", "[usage]"}},
 		{"join --pulsar 127.0.0.1:1", []string{"--aid", "[usage]"}},
 		{"up --name a/b", []string{"--name", "[usage]"}},
+		{"up --pulsar-no-run", []string{"--pulsar-no-run is for --pulsar", "[usage]"}},
+		{"up --pulsar-timeout 3s", []string{"--pulsar-timeout is for --pulsar", "[usage]"}},
+		{"up --listen 127.0.0.1:0 --token x --origin friend.example", []string{`"friend.example" in --origin`, "https://example.com", "[usage]"}},
+		{"up --listen 127.0.0.1:0 --token x --origin https://friend.example/", []string{"--origin", "[usage]"}},
+		{"help run x", []string{`no command "x"`, "[usage]"}},
 	} {
 		w.expect(exitUsage, "", test.errs, strings.Fields(test.args)...)
+	}
+	if got := w.run("kill", "-9", "web"); got.code != exitUsage || strings.Contains(got.errors, "COMMAND") {
+		t.Errorf("kill -9 web: %d, %s", got.code, got.errors)
+	}
+	for path, want := range map[string]string{"./worker.py": "worker", "./-dash": "dash", "./日本": "program", "./...": "program"} {
+		if got := nameOfProgram(path); got != want {
+			t.Errorf("the pool of %s is called %q, want %q", path, got, want)
+		}
 	}
 	got := w.run("ps", "extra", "-o", "json")
 	var e told

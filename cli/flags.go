@@ -55,7 +55,7 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 		name := "--" + unknown.GetSpecifiedName()
 		p.text = fmt.Sprintf("there is no flag %q%s", name, didYouMean(name, names))
 	}
-	if strings.Contains(p.text, "shorthand") && strings.Contains(cmd.Use, "ARG") {
+	if strings.Contains(p.text, "shorthand") && strings.Contains(cmd.Use, "TARGET COMMAND [ARG") {
 		p.hint("an argument that begins with a dash goes after --", cmd.CommandPath()+" TARGET COMMAND -- -5")
 	}
 	return p.hint("see the flags", cmd.CommandPath()+" --help")

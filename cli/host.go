@@ -80,8 +80,16 @@ func (a *app) untilEnd(ctx context.Context, arb *arbiter.Arbiter) {
 	fmt.Fprintln(a.err, "stopping")
 }
 
-// printHost says where arb can be found, and what its workers listen at.
+// printHost says where arb can be found, and what its workers listen at. That nobody reads it
+// is no reason to end: see outliveReaders.
 func (a *app) printHost(arb *arbiter.Arbiter, name string, bind []string) error {
+	if err := a.printAddresses(arb, name, bind); err != nil && !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	return nil
+}
+
+func (a *app) printAddresses(arb *arbiter.Arbiter, name string, bind []string) error {
 	switch {
 	case a.asJSON():
 		return a.print(struct {
@@ -109,7 +117,7 @@ func (a *app) printHost(arb *arbiter.Arbiter, name string, bind []string) error 
 func (a *app) explainStart(o arbiter.Options, err error) error {
 	dir, _ := arbiter.ControlDir()
 	var path *fs.PathError
-	if errors.As(err, &path) && filepath.Dir(dir) == filepath.Clean(os.Getenv("XDG_RUNTIME_DIR")) && (strings.HasPrefix(dir, path.Path) || strings.HasPrefix(path.Path, dir)) {
+	if errors.As(err, &path) && strings.HasPrefix(err.Error(), "cannot open the control socket") && filepath.Dir(dir) == filepath.Clean(os.Getenv("XDG_RUNTIME_DIR")) && (strings.HasPrefix(dir, path.Path) || strings.HasPrefix(path.Path, dir)) {
 		p := &problem{exit: exitFailed, code: "failed", text: err.Error(), err: err}
 		return p.hint("have it elsewhere", "env -u XDG_RUNTIME_DIR "+a.again("", ""))
 	}

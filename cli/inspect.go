@@ -68,7 +68,7 @@ func (a *app) printInspection(i actor.Inspection) error {
 			if line.Actor != nameOf(i.Info) { // of a pool: its workers
 				who = line.Actor + " "
 			}
-			fmt.Fprintf(a.out, "  %s| %s\n", who, line.Text)
+			fmt.Fprintf(a.out, "  %s| %s\n", who, oneLine(line.Text, 8<<10))
 		}
 	}
 	if len(i.Events) > 0 {

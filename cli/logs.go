@@ -91,7 +91,9 @@ func (l *logs) run(ctx context.Context, at *attached, last int) error {
 		}
 		return nil
 	}
-	l.args.Wait, l.args.Within = followWait, 0
+	// Nothing up to end is news, also where there was nothing to print of it: from 0 on, the
+	// arbiter would send all it keeps, or the last few of what comes.
+	l.args.Since, l.args.Last, l.args.Wait, l.args.Within = max(l.args.Since, end), 0, followWait, 0
 	return l.app.follow(ctx, at, func(ctx context.Context) error {
 		page, err := l.next(ctx)
 		if err != nil {

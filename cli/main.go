@@ -143,8 +143,11 @@ func (a *app) helpCommand() *cobra.Command {
 		Use: "help [COMMAND]", Short: "explain a command", Args: a.arguments(0, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			of, rest, err := cmd.Root().Find(args)
-			if err != nil || len(rest) > 0 {
+			switch {
+			case err != nil:
 				return a.unknownCommand(cmd.Root(), args[0])
+			case len(rest) > 0:
+				return a.unknownCommand(of, rest[0])
 			}
 			of.InitDefaultHelpFlag()
 			of.InitDefaultVersionFlag()

@@ -50,6 +50,9 @@ func (p *program) watch(ctx context.Context, arb *arbiter.Arbiter, pool actor.Re
 // outcome reports whether the pool is at its end, and what came of it.
 func (p *program) outcome(ctx context.Context, i *actor.Inspection) (over bool, err error) {
 	if i.Info.State == "closed" || i.Info.State == "terminated" {
+		if i.Death == nil {
+			return false, nil // its workers are still ending; how it ended comes with its own end, an event
+		}
 		return true, p.explainEnd(i)
 	}
 	done := 0
@@ -93,7 +96,7 @@ func quietly(d *actor.Death) actor.Death {
 
 // explainEnd says that somebody has ended the pool.
 func (p *program) explainEnd(i *actor.Inspection) error {
-	if i.Death == nil || i.Death.Cause == actor.CauseStopped {
+	if i.Death.Cause == actor.CauseStopped {
 		fmt.Fprintf(p.app.err, "%s was asked to stop\n", p.args.Name)
 		return nil
 	}

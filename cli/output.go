@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/arbiter-go/arbiter/actor"
 )
@@ -55,9 +56,11 @@ func (a *app) report(p *problem) {
 	case a.asJSON():
 		_ = writeJSON(a.err, p.failure(), a.format == "json") // there is nowhere else to complain
 	default:
-		fmt.Fprintf(a.err, "error: %s  [%s]\n", inert(p.text), oneLine(p.code, 100))
+		// Much of it others have said: it is not to move the cursor, or to look like hints of ours.
+		quote := func(text string) string { return strings.ReplaceAll(inert(text), "\n", "\n    ") }
+		fmt.Fprintf(a.err, "error: %s  [%s]\n", quote(p.text), oneLine(p.code, 100))
 		for _, line := range p.why {
-			fmt.Fprintf(a.err, "  %s\n", inert(line))
+			fmt.Fprintf(a.err, "  %s\n", quote(line))
 		}
 		for _, h := range p.hints {
 			fmt.Fprintf(a.err, "  %s:  %s\n", h.For, h.Type)

@@ -191,6 +191,7 @@ func nameOfProgram(path string) string {
 		}
 		return '-'
 	}, base)
+	base = strings.TrimLeft(base, "-.") // what begins with a dash would be taken for a flag
 	if base = base[:min(len(base), 56)]; actor.ValidName(base) != nil {
 		return "program"
 	}

@@ -32,8 +32,14 @@ func (a *app) pulsarFlags(cmd *cobra.Command) func() (arbiter.PulsarOptions, err
 				return o, usage("--pulsar-spawn: %v", err)
 			}
 		}
-		if o.Bind == "" && (len(o.AIDs) > 0 || spawn != "") {
-			return o, usage("--pulsar-aids and --pulsar-spawn are for --pulsar, which is missing").hint("take them at a loopback address", a.again("--pulsar", "127.0.0.1:7979"))
+		given := ""
+		for _, name := range []string{"pulsar-aids", "pulsar-spawn", "pulsar-timeout", "pulsar-no-run"} {
+			if flags.Changed(name) {
+				given = name
+			}
+		}
+		if o.Bind == "" && given != "" {
+			return o, usage("--%s is for --pulsar, which is missing", given).hint("take them at a loopback address", a.again("--pulsar", "127.0.0.1:7979"))
 		}
 		for _, aid := range o.AIDs {
 			if err := actor.ValidName(aid); err != nil {
@@ -105,6 +111,10 @@ It ends when it is stopped, or the arbiter does.`,
 			var dial *net.OpError
 			if errors.As(err, &dial) && dial.Op == "dial" {
 				return noArbiter("there is no arbiter of pulsar at %s: %v", at, dial.Err).because("it takes another port at each start, unless it is told which")
+			}
+			if errors.Is(err, context.DeadlineExceeded) {
+				p := &problem{exit: exitTimeout, code: "deadline", text: "what listens at " + at + " has not answered", err: err}
+				return p.because("it hangs or is stopped, or is no arbiter of pulsar's")
 			}
 			if err != nil {
 				return err

@@ -29,6 +29,10 @@ It ends at the first that cannot be replaced. When the time is up it goes on.`,
 				if err != nil {
 					return a.explainRestart(ctx, args[0], err)
 				}
+				if len(done) == 0 {
+					p := &problem{exit: exitFailed, code: "nothing", text: fmt.Sprintf("nothing was restarted: all of %s is stopped, or it has no workers", args[0])}
+					return p.hint("start it", a.program+" start "+quote(args[0])).hint("see how it is", a.program+" inspect "+quote(args[0]))
+				}
 				return a.printSlots(done, "was restarted")
 			})
 		},

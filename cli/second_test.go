@@ -63,6 +63,11 @@ func TestSecondTerminal(t *testing.T) {
 	}
 	w.expect(exitRefused, "", []string{"not supervised", "[refused]"}, "restart", "arbiter")
 
+	// of what is stopped as a whole.
+	w.run("stop", "web")
+	w.expect(exitFailed, "", []string{"nothing was restarted", "start web"}, "restart", "web")
+	w.run("start", "web")
+
 	// stop and start: a slot, the pool.
 	if d := result[actor.Death](w, "stop", first); d.Cause != actor.CauseStopped {
 		t.Errorf("stop printed %+v", d)

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"net"
+	"net/url"
 	"os"
 
 	"github.com/arbiter-go/arbiter"
@@ -39,6 +40,12 @@ program, or as programs of their own. With -o json it prints where it listens.`,
 			}
 			if err := a.checkUp(name, listen, token); err != nil {
 				return err
+			}
+			for _, origin := range origins {
+				u, err := url.Parse(origin)
+				if origin != "*" && origin != "null" && (err != nil || u.Host == "" || origin != u.Scheme+"://"+u.Host) {
+					return usage("%q in --origin is none that a browser says: SCHEME://HOST[:PORT], such as https://example.com", origin)
+				}
 			}
 			o := arbiter.Options{Name: name, Listen: listen, Token: token, MemoryBudget: int64(budget)}
 			var err error
