@@ -121,3 +121,31 @@ func TestControlDirOfTheDead(t *testing.T) {
 		t.Errorf("of %d arbiters %d have lost their control socket to who listed them, %d could not start", rounds, lost, failed)
 	}
 }
+
+// TestControlDirWithoutItsLock: an arbiter whose lock somebody has removed, as who tidies up /tmp
+// does, is there as long as it answers.
+func TestControlDirWithoutItsLock(t *testing.T) {
+	run, err := os.MkdirTemp("/tmp", "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(run)
+	t.Setenv("XDG_RUNTIME_DIR", run)
+	l, at, release, err := openControl("n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(filepath.Dir(at.Address[len("unix:"):]), controlLock)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if list, err := Instances(); err != nil || len(list) != 1 || list[0].Address != at.Address {
+			t.Errorf("%v, %v", list, err)
+		}
+	}
+	_ = l.Close()
+	release()
+	if list, err := Instances(); err != nil || len(list) != 0 {
+		t.Errorf("after its end: %v, %v", list, err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -28,7 +29,7 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 // is open: the commands of a second terminal find it.
 func (a *app) host(ctx context.Context, o arbiter.Options, do func(arb *arbiter.Arbiter) error) error {
 	outliveReaders()
-	o.Child, o.Kinds, o.Output, o.Control = a.hook, a.kinds, a.err, true
+	o.Child, o.Kinds, o.Output, o.Control = a.hook, a.kinds, a.err, runtime.GOOS != "windows"
 	level := new(slog.LevelVar)
 	level.Set(slog.LevelWarn) // if it does not start, why is what matters
 	o.Logger = slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
@@ -80,6 +81,13 @@ func (a *app) untilEnd(ctx context.Context, arb *arbiter.Arbiter) {
 	fmt.Fprintln(a.err, "stopping")
 }
 
+// hintPs says how to see what for from another terminal, if arb can be reached without a token.
+func (a *app) hintPs(arb *arbiter.Arbiter, what string) {
+	if slices.ContainsFunc(arb.Addresses(), func(at string) bool { return strings.HasPrefix(at, "unix:") }) {
+		fmt.Fprintf(a.err, "%s, from another terminal:  %s ps\n", what, a.program)
+	}
+}
+
 // printHost says where arb can be found, and what its workers listen at. That nobody reads it
 // is no reason to end: see outliveReaders.
 func (a *app) printHost(arb *arbiter.Arbiter, name string, bind []string) error {
@@ -109,7 +117,7 @@ func (a *app) printAddresses(arb *arbiter.Arbiter, name string, bind []string) e
 	for _, at := range arb.Addresses() {
 		fmt.Fprintln(a.err, "listening at", at)
 	}
-	fmt.Fprintf(a.err, "see who is there, from another terminal:  %s ps\n", a.program)
+	a.hintPs(arb, "see who is there")
 	return nil
 }
 

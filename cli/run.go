@@ -117,7 +117,7 @@ func (p *program) print(ctx context.Context, arb *arbiter.Arbiter, pool actor.Re
 	for _, at := range arb.Addresses() {
 		fmt.Fprintln(a.err, "control socket at", at)
 	}
-	fmt.Fprintf(a.err, "see how they do, from another terminal:  %s ps\n", a.program)
+	a.hintPs(arb, "see how they do")
 	return nil
 }
 

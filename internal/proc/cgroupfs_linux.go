@@ -171,7 +171,9 @@ func killListed(dir string, pids []int, sent map[int]bool) (failed error) {
 	handles := make(map[int]int, len(pids))
 	defer func() {
 		for _, fd := range handles {
-			unix.Close(fd)
+			if fd >= 0 {
+				unix.Close(fd)
+			}
 		}
 	}()
 	for _, pid := range pids {
@@ -180,8 +182,11 @@ func killListed(dir string, pids []int, sent map[int]bool) (failed error) {
 			break // the others in the next round
 		}
 		sent[pid] = true
-		if err == nil {
+		switch {
+		case err == nil:
 			handles[pid] = fd
+		case !errors.Is(err, unix.ESRCH):
+			handles[pid] = -1 // before Linux 5.3, or where a container forbids it
 		}
 	}
 	// Of those still listed the handle is certainly theirs.
@@ -190,7 +195,14 @@ func killListed(dir string, pids []int, sent map[int]bool) (failed error) {
 		if !slices.Contains(still, pid) {
 			continue
 		}
-		if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		err := error(unix.ENOSYS)
+		if fd >= 0 {
+			err = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		}
+		if err != nil && !errors.Is(err, unix.ESRCH) {
+			err = unix.Kill(pid, unix.SIGKILL) // a moment ago it was there
+		}
+		if err != nil && !errors.Is(err, unix.ESRCH) {
 			failed = errors.Join(failed, fmt.Errorf("process %d in %s: %w", pid, dir, err))
 		}
 	}

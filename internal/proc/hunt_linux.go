@@ -120,17 +120,16 @@ func namesInstance(file, instance string) bool {
 // endProcess kills e, and nobody who got its pid since.
 func endProcess(e entry) {
 	fd, err := unix.PidfdOpen(e.pid, 0)
-	if errors.Is(err, unix.ENOSYS) {
-		if start, err := startOf(e.pid); err == nil && start == e.start {
-			_ = unix.Kill(e.pid, unix.SIGKILL) // before Linux 5.3
-		}
+	if errors.Is(err, unix.ESRCH) {
 		return
 	}
-	if err != nil {
+	if err == nil {
+		defer unix.Close(fd)
+	}
+	if start, again := startOf(e.pid); again != nil || start != e.start {
 		return
 	}
-	defer unix.Close(fd)
-	if start, err := startOf(e.pid); err == nil && start == e.start {
-		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	if err != nil || unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
+		_ = unix.Kill(e.pid, unix.SIGKILL) // before Linux 5.3, or where a container forbids those
 	}
 }

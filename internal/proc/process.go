@@ -171,7 +171,11 @@ func (p *Process) Stop(s os.Signal) error {
 	p.mu.Lock()
 	p.asked = s // first: it may end at once
 	p.mu.Unlock()
-	return p.Signal(s)
+	err := p.Signal(s)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return p.Kill() // Windows knows no signal to ask with
+	}
+	return err
 }
 
 // Kill ends the process and its process group at once (SIGKILL), and with a cgroup

@@ -4,11 +4,16 @@ package proc
 
 import (
 	"os"
+	"sync"
 	"syscall"
 )
 
+// closeInherited does once what Linux does at each start: what C code opens later is inherited.
+var closeInherited = sync.OnceFunc(func() { closeOnExec(SocketFD) })
+
 // start starts l and sets p.os. There is no handle to return.
 func (p *Process) start(l *launch) (*os.File, error) {
+	closeInherited()
 	var err error
 	p.os, err = os.StartProcess(l.path, l.argv, &os.ProcAttr{
 		Dir: l.dir, Env: l.env, Files: l.files,
@@ -17,10 +22,14 @@ func (p *Process) start(l *launch) (*os.File, error) {
 	return nil, err
 }
 
-// reap waits for the end of the process and reaps it. The rest of its group lives
-// on: once the process is reaped, its group's id could be another's. A Kill in the
-// very moment between the two is not told apart; os.Process guards its own pid.
+// reap waits for the end of the process, ends what is left of its group, and reaps it.
+// Where there is no waiting without reaping the rest of the group lives on: its id could be
+// another's then. A Kill in the very moment between the two is not told apart; os.Process
+// guards its own pid.
 func (p *Process) reap(*os.File) (Exit, error) {
+	if awaitEnd(p.os.Pid) == nil {
+		_ = killGroup(p.os.Pid)
+	}
 	how, err := p.await()
 	p.mu.Lock()
 	p.reaped = true

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -16,13 +17,15 @@ import (
 func (p *Process) start(l *launch) (*os.File, error) {
 	// Everything Go opens is closed on exec, but not what we were started with
 	// ourselves, nor what C code opens. This changes our own descriptors, not just
-	// what the child sees: they would not survive an exec of ours. Kernels before
-	// 5.11 refuse it; then such descriptors are inherited.
-	_ = unix.CloseRange(SocketFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+	// what the child sees: they would not survive an exec of ours.
+	closeOnExec(SocketFD)
 
 	pidfd := -1
 	// Not Pdeathsig: it fires when the thread that started the process ends.
-	sys := &syscall.SysProcAttr{Setpgid: !l.session, Setsid: l.session, PidFD: &pidfd}
+	sys := &syscall.SysProcAttr{Setpgid: !l.session, Setsid: l.session}
+	if pidfdsWork() {
+		sys.PidFD = &pidfd
+	}
 	if l.cgroup != nil {
 		sys.UseCgroupFD, sys.CgroupFD = true, int(l.cgroup.Fd())
 	}
@@ -43,6 +46,18 @@ func (p *Process) start(l *launch) (*os.File, error) {
 	_ = unix.SetNonblock(pidfd, true)
 	return os.NewFile(uintptr(pidfd), "pidfd"), nil
 }
+
+// pidfdsWork reports whether all of it does that we use. Linux 5.2 and 5.3 give a pidfd that
+// nobody can wait for, QEMU before 8.0 starts nothing that is to have one, a container may
+// forbid some of the calls. Package os has tried them all.
+var pidfdsWork = sync.OnceValue(func() bool {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		return false
+	}
+	defer self.Release()
+	return self.WithHandle(func(uintptr) {}) == nil
+})
 
 // reap waits for the end of the process, ends what is left of its group and of its
 // cgroup, and reaps it. In this order: until it is reaped, its pid names nobody

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"strconv"
@@ -31,13 +32,11 @@ type reaper struct {
 }
 
 func newReaper(known func(pid int) bool) (*reaper, error) {
-	self, err := os.FindProcess(os.Getpid())
-	if err != nil {
-		return nil, err
-	}
-	defer self.Release()
-	if err := self.WithHandle(func(uintptr) {}); err != nil {
+	if !pidfdsWork() {
 		return nil, errors.New("without pidfds (Linux 5.4) they cannot be told from children that somebody waits for")
+	}
+	if _, err := pidfds(); err != nil {
+		return nil, fmt.Errorf("which there are is not shown: %w", err)
 	}
 	r := &reaper{known: known, signals: make(chan os.Signal, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	var was int32
