@@ -24,7 +24,8 @@ type JoinOptions struct {
 	Token string
 	// Name the actor would like to have. Default: none.
 	Name string
-	// AID the actor would like to have. Default: the arbiter makes one.
+	// AID the actor would like to have. Default: the arbiter makes one. One that could be of
+	// the arbiter's making is refused.
 	AID string
 	// Client says that the program only calls: lists of actors leave it out. Its kind then
 	// needs no more than a name: &actor.Kind[actor.None]{Name: "client"}.

@@ -75,7 +75,8 @@ type SpawnOption func(*SpawnArgs)
 // Name gives the new actor a name, unique among the living.
 func Name(name string) SpawnOption { return func(a *SpawnArgs) { a.Name = name } }
 
-// AID chooses the new actor's aid. A living one is refused with Exists.
+// AID chooses the new actor's aid. A living one is refused with Exists, and one that could
+// be of the arbiter's making with Invalid.
 func AID(aid string) SpawnOption { return func(a *SpawnArgs) { a.AID = aid } }
 
 // GetOrCreate has Spawn return the living actor of that name, if there is one and
