@@ -435,7 +435,7 @@ func (s *session) greeted(h *wire.Hello) {
 func (a *Arbiter) newSession(i *incarnation, conn *peer.Conn, letters *letters) *session {
 	s := &session{
 		arb: a, inc: i, conn: conn, born: time.Now(), sender: []byte(i.aid), links: make(map[string]*link), sweepAt: manyLinks,
-		asked: make(map[uint64]asked), watching: make(map[uint64]*incarnation), letters: letters,
+		watching: make(map[uint64]*incarnation), letters: letters,
 	}
 	i.session = s
 	conn.Calls().Owner = s

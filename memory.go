@@ -112,7 +112,7 @@ const (
 // affordCallLocked reports whether there is memory for the call that was just added to
 // asked.
 func (s *session) affordCallLocked() bool {
-	if len(s.asked) <= freeCalls+s.paid {
+	if s.asked.len() <= freeCalls+s.paid {
 		return true
 	}
 	if s.conn.Admit(callBatch*callCost) != nil {
@@ -124,7 +124,7 @@ func (s *session) affordCallLocked() bool {
 
 // refundLocked gives back what the calls that ended took.
 func (s *session) refundLocked() {
-	if s.paid > 0 && freeCalls+s.paid-len(s.asked) >= 2*callBatch {
+	if s.paid > 0 && freeCalls+s.paid-s.asked.len() >= 2*callBatch {
 		s.paid -= callBatch
 		s.conn.Dismiss(callBatch * callCost)
 	}

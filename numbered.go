@@ -21,7 +21,8 @@ const perPage = 64
 // numberPage is perPage numbers in a row.
 type numberPage struct {
 	who    [perPage]*incarnation
-	living uint64 // how many there are
+	living uint32 // how many there are
+	others uint32 // how many addresses with these numbers the registry keeps elsewhere
 }
 
 // newNumbered returns an empty one for aids that end with tag.
@@ -34,7 +35,7 @@ func newNumbered(tag string) *numbered {
 }
 
 // numberOf returns the number in an address that has the form of an aid of this arbiter's:
-// KIND-NUMBER-TAG. Nobody is given such a one because he asks for it: see checkOwn.
+// KIND-NUMBER-TAG. Who is called after an actor may have a name like it: see checkOwn.
 func numberOf[S string | []byte](address S, tag string) (number uint64, ok bool) {
 	i := len(address) - len(tag) - 1
 	if i < 2 || address[i] != '-' || string(address[i+1:]) != tag {
@@ -61,43 +62,64 @@ func (n *numbered) of(number uint64) (s *numbers, page, index uint64) {
 	return &n.shards[page%uint64(len(n.shards))], page, number % perPage
 }
 
-// get returns who has the number, or nil. The rest of their aid may be another one.
-func (n *numbered) get(number uint64) *incarnation {
-	s, page, index := n.of(number)
+// get returns who is kept under a number, if anybody is; their aid may be another one with that
+// number. others says that addresses with numbers of that page are elsewhere.
+func (s *numbers) get(page, index uint64) (i *incarnation, others bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if p := s.at[page]; p != nil {
-		return p.who[index]
+	p := s.at[page]
+	if p == nil {
+		return nil, false
 	}
-	return nil
+	return p.who[index], p.others > 0
 }
 
-// swap gives the number, if it is from's, to to; nil: nobody. It reports whether it was.
-func (n *numbered) swap(number uint64, from, to *incarnation) bool {
+// swap is registry.swap for an address with a number. What has no place under that, because it
+// is a name, or because somebody else has it, is in elsewhere.
+func (n *numbered) swap(number uint64, address string, from, to *incarnation, elsewhere *shard) bool {
 	s, page, index := n.of(number)
-	s.mu.Lock()
+	s.mu.Lock() // whoever wants an address with this number waits here
 	defer s.mu.Unlock()
 	p := s.at[page]
-	switch {
-	case p == nil && (from != nil || to == nil):
-		return from == nil
-	case p == nil:
+	if p == nil {
+		if from != nil {
+			return false
+		}
 		p = new(numberPage)
 		s.at[page] = p
-	case p.who[index] != from:
-		return false
 	}
-	p.who[index] = to
+	who := &p.who[index]
+	here := *who != nil && (*who).aid == address
+	var have *incarnation
 	switch {
-	case from == nil && to != nil:
-		p.living++
-	case from != nil && to == nil:
-		p.living--
+	case here:
+		have = *who
+	case p.others > 0:
+		elsewhere.mu.RLock()
+		have = elsewhere.at[address]
+		elsewhere.mu.RUnlock()
 	}
-	if p.living == 0 {
+	if have == from {
+		switch {
+		case here:
+			*who, p.living = nil, p.living-1
+		case from != nil:
+			elsewhere.give(address, nil)
+			p.others--
+		}
+		switch {
+		case to == nil:
+		case to.aid == address && *who == nil:
+			*who, p.living = to, p.living+1
+		default:
+			elsewhere.give(address, to)
+			p.others++
+		}
+	}
+	if p.living == 0 && p.others == 0 {
 		delete(s.at, page)
 	}
-	return true
+	return have == from
 }
 
 // all yields everybody once. It reports whether all were wanted.

@@ -33,19 +33,25 @@ func TestRegistryIsAMap(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for round := range 200 {
 		r, model := newRegistry("wgft"), make(map[string]*incarnation)
-		// Few numbers and names, so that they meet; an aid of somebody's choice that is another's name.
-		number := func() string { return fmt.Sprintf("kind-%d-wgft", 62+rng.IntN(6)) }
-		name := func() string {
-			if rng.IntN(4) == 0 {
-				return ""
-			}
-			return "name" + strconv.Itoa(rng.IntN(4))
-		}
+		// Few numbers, kinds and names, so that they meet: two aids with one number, names
+		// that look like aids, an aid that is somebody's name.
 		aid := func() string {
-			if rng.IntN(4) == 0 {
-				return "name" + strconv.Itoa(rng.IntN(4))
+			switch rng.IntN(6) {
+			case 0:
+				return "aid" + strconv.Itoa(rng.IntN(5))
+			default:
+				return fmt.Sprintf("%c-%d-wgft", 'a'+rune(rng.IntN(2)), 62+rng.IntN(6))
 			}
-			return number()
+		}
+		name := func() string {
+			switch rng.IntN(4) {
+			case 0:
+				return ""
+			case 1:
+				return aid()
+			default:
+				return "name" + strconv.Itoa(rng.IntN(3))
+			}
 		}
 		var all []*incarnation
 		some := func() *incarnation {
@@ -93,8 +99,7 @@ func TestRegistryIsAMap(t *testing.T) {
 					}
 				}
 			case 3:
-				i := some()
-				address := i.name // as a name is claimed that was free before
+				address, i := name(), some()
 				if address == "" {
 					continue
 				}
@@ -113,7 +118,7 @@ func TestRegistryIsAMap(t *testing.T) {
 				}
 			}
 			for range 10 {
-				address := aid()
+				address := name()
 				if got := r.get(address); got != model[address] || got != r.getBytes([]byte(address)) {
 					t.Fatalf("round %d: at %q is %v, want %v", round, address, got, model[address])
 				}
@@ -152,7 +157,10 @@ func TestRegistryRace(t *testing.T) {
 		won := make(chan *incarnation, 4)
 		for k := range 4 {
 			all.Go(func() {
-				i := &incarnation{aid: address, depth: int32(k)}
+				i := &incarnation{aid: address}
+				if k%2 == 0 {
+					i = &incarnation{aid: fmt.Sprintf("b-%d-wgft", n+1), name: address}
+				}
 				if r.claim(address, i) {
 					won <- i
 				}

@@ -126,7 +126,7 @@ func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
 	if failed := checkNames(args.Name); failed != nil {
 		return nil, failed
 	}
-	if failed := a.checkOwn(args.Name); failed != nil {
+	if failed := a.checkOwn(args.Name, ""); failed != nil {
 		return nil, failed
 	}
 	if len(args.Name) > 56 {

@@ -1,6 +1,7 @@
 package arbiter_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -72,6 +73,18 @@ func TestOwnAIDs(t *testing.T) {
 		_, err := w.member(w.address("tcp:"), Victim, actor.JoinOptions{Token: "secret", AID: strings.Join(part, "-")}).Ref(w.ctx)
 		if err == nil && k == n+1 {
 			t.Errorf("somebody joins as %s", strings.Join(part, "-"))
+		}
+	}
+	// A name is not to be one either, but may be made of one.
+	for name, want := range map[string]error{
+		"helper-" + ref.AID: nil, "a-b-" + ref.AID: nil,
+		part[0] + "-999999-" + part[len(part)-1]: actor.ErrInvalid, "nobody-1-" + part[len(part)-1]: actor.ErrInvalid,
+	} {
+		if _, err := w.arb.Spawn(w.ctx, Subject, actor.Name(name)); !errors.Is(err, want) {
+			t.Errorf("spawn of %q: %v, want %v", name, err, want)
+		}
+		if _, err := w.arb.Pool(w.ctx, Subject, actor.PoolArgs{Name: "p-" + name}); want == nil && err != nil {
+			t.Errorf("a pool called p-%s: %v", name, err)
 		}
 	}
 	if _, err := w.arb.Kill(w.ctx, ref); err != nil {

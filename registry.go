@@ -74,10 +74,14 @@ func (r *registry) getBytes(address []byte) *incarnation { return getAt(r, addre
 
 func getAt[S string | []byte](r *registry, address S, hash func(maphash.Seed, S) uint64) *incarnation {
 	if number, ok := numberOf(address, r.own.tag); ok {
-		if i := r.own.get(number); i != nil && i.aid == string(address) {
+		s, page, index := r.own.of(number)
+		i, others := s.get(page, index)
+		if i != nil && i.aid == string(address) {
 			return i
 		}
-		return nil
+		if !others {
+			return nil
+		}
 	}
 	s := &r.shards[hash(r.seed, address)%uint64(len(r.shards))]
 	s.mu.RLock()
@@ -123,7 +127,7 @@ func (r *registry) release(address string, i *incarnation) { r.swap(address, i, 
 // swap gives the address, if it is from's, to to; nil: nobody. It reports whether it was.
 func (r *registry) swap(address string, from, to *incarnation) bool {
 	if number, ok := numberOf(address, r.own.tag); ok {
-		return r.own.swap(number, from, to)
+		return r.own.swap(number, address, from, to, r.shard(address))
 	}
 	s := r.shard(address)
 	s.mu.Lock()
@@ -131,12 +135,23 @@ func (r *registry) swap(address string, from, to *incarnation) bool {
 	if s.at[address] != from {
 		return false
 	}
-	if to == nil {
+	s.giveLocked(address, to)
+	return true
+}
+
+// give gives the address to i; nil: to nobody.
+func (s *shard) give(address string, i *incarnation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.giveLocked(address, i)
+}
+
+func (s *shard) giveLocked(address string, i *incarnation) {
+	if i == nil {
 		delete(s.at, address)
 	} else {
-		s.at[address] = to
+		s.at[address] = i
 	}
-	return true
 }
 
 // all yields every incarnation once.

@@ -273,7 +273,7 @@ func (r *repeat) answeredBy(l *link) {
 func (s *session) waitAgain(own uint64, r *repeat, to *incarnation) *wire.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.asked[own].again != r {
+	if a := s.asked.get(own); a == nil || a.again != r {
 		return errWithdrawn
 	}
 	if r.note.Turn {

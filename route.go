@@ -214,7 +214,7 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 	}
 	// Noted before it is sent: the reply may come before Request returns.
 	s.mu.Lock()
-	if _, taken := s.asked[own]; taken || s.gone {
+	if s.gone || !s.asked.add(own, asked{link: l, turn: turn, again: again}) {
 		s.mu.Unlock()
 		if turn {
 			s.arb.waits.remove(s.inc, own)
@@ -223,7 +223,6 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 		s.refuse(m, charge, invalid("the id %d belongs to another call in flight", own))
 		return
 	}
-	s.asked[own] = asked{link: l, turn: turn, again: again}
 	afforded := s.affordCallLocked()
 	s.mu.Unlock()
 	if !afforded {
@@ -255,9 +254,8 @@ func (s *session) hand(l *link, m *wire.Message, note peer.Note, charge peer.Cha
 
 // placedLocked notes as what the call own is in flight on its target.
 func (s *session) placedLocked(own, id uint64) {
-	if a, ok := s.asked[own]; ok {
+	if a := s.asked.get(own); a != nil {
 		a.id = id
-		s.asked[own] = a
 	}
 }
 

@@ -100,17 +100,14 @@ func (s *session) noteAll(l *link, calls []wire.Message) bool {
 		return false
 	}
 	for i := range calls {
-		own := calls[i].ID
-		_, taken := s.asked[own]
-		if own != 0 && !taken {
-			s.asked[own] = asked{link: l}
+		if s.asked.add(calls[i].ID, asked{link: l}) {
 			if s.affordCallLocked() {
 				continue
 			}
-			delete(s.asked, own)
+			s.asked.take(calls[i].ID)
 		}
 		for _, m := range calls[:i] {
-			delete(s.asked, m.ID)
+			s.asked.take(m.ID)
 		}
 		s.refundLocked()
 		return false
@@ -154,11 +151,10 @@ func (s *session) answeredAll(notes []peer.Note, replies []wire.Message) (n int)
 	s.mu.Lock()
 	for i := range notes {
 		own, m := notes[i].ID, &replies[i]
-		a, ok := s.asked[own]
+		a, ok := s.asked.take(own)
 		if !ok {
 			continue
 		}
-		delete(s.asked, own)
 		if a.turn {
 			turns = append(turns, own)
 		}

@@ -38,7 +38,7 @@ type session struct {
 	counts  sessionCounts               // written by the reader
 
 	mu        sync.Mutex // guards what follows
-	asked     map[uint64]asked
+	asked     askedCalls
 	paid      int // calls that are counted in the budget: see affordCallLocked
 	watching  map[uint64]*incarnation
 	gone      bool          // withdraw was called
@@ -52,14 +52,6 @@ type session struct {
 	usedAt    time.Time
 
 	unsent, unstarted marks // see markLocked
-}
-
-// asked is a call this session's actor has in flight.
-type asked struct {
-	link  *link
-	id    uint64  // among the target's calls
-	turn  bool    // it has an edge among the waits
-	again *repeat // it may be made once more; nil: not
 }
 
 // sessionCounts are of the requests that this session's actor sent.
@@ -121,9 +113,8 @@ func (s *session) Dry(*peer.Conn) {
 // It returns false if it had before.
 func (s *session) answered(id uint64) bool {
 	s.mu.Lock()
-	a, ok := s.asked[id]
+	a, ok := s.asked.take(id)
 	if ok {
-		delete(s.asked, id)
 		s.refundLocked()
 	}
 	s.mu.Unlock()
@@ -195,9 +186,13 @@ func (s *session) flush(more bool) {
 // cancel takes back a call: its target is told that nobody waits.
 func (s *session) cancel(id uint64) {
 	s.mu.Lock()
-	a, ok := s.asked[id]
+	var a asked
+	found := s.asked.get(id)
+	if found != nil {
+		a = *found
+	}
 	s.mu.Unlock()
-	if ok && s.answered(id) {
+	if found != nil && s.answered(id) {
 		s.takeBack(a)
 	}
 }
@@ -242,8 +237,8 @@ const manyCancels = 256 << 10
 // watches: it is dead.
 func (s *session) withdraw() {
 	s.mu.Lock()
-	all, watching := s.asked, s.watching
-	s.asked, s.watching, s.gone = nil, nil, true
+	all, watching := s.asked.all(), s.watching
+	s.asked, s.watching, s.gone = askedCalls{}, nil, true
 	s.conn.Dismiss(s.paid*callCost + len(watching)*watchCost)
 	s.paid = 0
 	s.mu.Unlock()

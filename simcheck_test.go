@@ -155,7 +155,7 @@ func (w *simWorld) checkRest() {
 		}
 		s := i.session
 		s.mu.Lock()
-		if n := len(s.asked); n != 0 {
+		if n := s.asked.len(); n != 0 {
 			w.violate("5", "%s has %d calls in flight", i.label(), n)
 		}
 		_, reading := s.conn.Holds()

@@ -432,15 +432,33 @@ func checkNames(names ...string) *wire.Error {
 	return nil
 }
 
-// checkOwn refuses what the arbiter may call an actor itself, one day: who had such an aid would
-// be taken for that.
-func (a *Arbiter) checkOwn(names ...string) *wire.Error {
-	for _, name := range names {
-		if strings.HasSuffix(name, "-"+a.tag) {
-			return invalid("%q cannot be asked for: what ends so is an aid that the arbiter makes", name)
+// checkOwn refuses an aid, and a name, that the arbiter may give to somebody one day, or may have
+// given: who had it would be taken for that one. A name that is made of somebody's aid, with
+// something before it, can be neither, since no two have the same number.
+func (a *Arbiter) checkOwn(name, aid string) *wire.Error {
+	for _, asked := range [...]string{aid, name} {
+		number, ok := numberOf(asked, a.tag)
+		if !ok || asked != aid && number <= a.serial.Load() && a.namedAfter(asked) {
+			continue
 		}
+		return invalid("%q cannot be asked for: it looks like an aid that the arbiter makes, and nobody it could be made of is known", asked)
 	}
 	return nil
+}
+
+// namedAfter reports whether name is the aid of somebody who lives, or is remembered, with
+// something before it.
+func (a *Arbiter) namedAfter(name string) bool {
+	for {
+		_, rest, found := strings.Cut(name, "-")
+		if !found {
+			return false
+		}
+		if a.registry.get(rest) != nil || a.dead.find(rest) != nil {
+			return true
+		}
+		name = rest
+	}
 }
 
 // enlist makes i findable, or lets go of it.
