@@ -36,6 +36,7 @@ func TestStuckTargetLeavesRoom(t *testing.T) {
 					}
 					flood <- nil
 				}()
+				time.Sleep(10 * time.Second) // what it has begun is perhaps told with its heartbeat
 				synctest.Wait()
 				began := time.Now()
 				for n := range 300 { // three times a window
