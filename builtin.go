@@ -76,6 +76,11 @@ func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death,
 	if i == a.self {
 		return actor.Death{}, wire.Errorf(wire.CodeRefused, "the arbiter is not killed by a message: send it the command stop").NotStarted()
 	}
+	if i.slot != nil && address != i.aid && !i.embryoless() {
+		if before := i.slot.departing(); before != nil {
+			i = before // which is what lives of that name
+		}
+	}
 	reason := "asked to"
 	if from, ok := actor.Caller(ctx); ok {
 		reason = "asked to by " + from.String()

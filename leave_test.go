@@ -70,6 +70,30 @@ func leaver(t *testing.T, ctx context.Context, how string, o ...actor.SpawnOptio
 	return ref, dir
 }
 
+// again is for who is started again whatever happens.
+var again = supervise.Policy{Restart: supervise.Always, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond}
+
+// leaves is such a program as one that is supervised.
+func leaves(t *testing.T, how, dir string, policy supervise.Policy) actor.SpawnArgs {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return actor.SpawnArgs{In: "exec", Run: []string{exe}, Env: []string{envActs + "=leaver", envExtra + "=" + how + " " + dir}, Grace: time.Minute, Restart: &policy}
+}
+
+// departs has who has the name say goodbye, and waits until another one has it.
+func departs(t *testing.T, w *world, name string) (before actor.Info) {
+	t.Helper()
+	before = w.inspect(t, actor.To(name)).Info
+	if err := Leave.Send(w.ctx, actor.To(name), actor.None{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it gives way", func() bool { return w.inspect(t, actor.To(name)).Info.PID != before.PID })
+	return before
+}
+
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
@@ -100,7 +124,6 @@ func TestLeaves(t *testing.T) {
 		t.Error("it was not let finish when its arbiter stopped")
 	}
 
-	again := supervise.Policy{Restart: supervise.Always, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond}
 	_, dir = leaver(t, w.ctx, "hooks", actor.Name("web"), actor.Restart(again))
 	for n := range 3 {
 		if err := Leave.Send(w.ctx, actor.To("web"), actor.None{}); err != nil {
@@ -151,15 +174,7 @@ func TestLeavesItsCallers(t *testing.T) {
 // waits for that one, though the process of the first is still there; so it does in a pool.
 func TestLeavesItsName(t *testing.T) {
 	t.Parallel()
-	again := supervise.Policy{Restart: supervise.Always, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond}
 	w := quietWorld(t)
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	worker := func(dir string) actor.SpawnArgs {
-		return actor.SpawnArgs{In: "exec", Run: []string{exe}, Env: []string{envActs + "=leaver", envExtra + "=waits " + dir}, Grace: time.Minute, Restart: &again}
-	}
 	for name, start := range map[string]func(args actor.SpawnArgs) (first string, err error){
 		"web": func(args actor.SpawnArgs) (string, error) {
 			args.Name = "web"
@@ -173,7 +188,7 @@ func TestLeavesItsName(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			first, err := start(worker(dir))
+			first, err := start(leaves(t, "waits", dir, again))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -232,4 +247,115 @@ func TestLeavesAndHangs(t *testing.T) {
 		}
 		eventually(t, "its process is gone", func() bool { return !alive(pid) })
 	}
+}
+
+// TestLeavesAndIsKilled: a kill by name is for what lives of it, which is the process that has
+// said goodbye.
+func TestLeavesAndIsKilled(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	args := leaves(t, "hangs", t.TempDir(), again)
+	args.Name = "web"
+	if _, err := actor.SpawnActor.Call(w.ctx, actor.Arbiter, args); err != nil {
+		t.Fatal(err)
+	}
+	before := departs(t, w, "web")
+	if d, err := w.arb.Kill(w.ctx, actor.To("web")); err != nil || d.PID != before.PID {
+		t.Errorf("%+v, %v, and its process is %d", d, err, before.PID)
+	}
+	eventually(t, "its process has ended", func() bool { return !alive(before.PID) })
+}
+
+// TestLeavesAndShrinks: who was to follow, and is no longer wanted, does not begin beside the one
+// before to handle what it was sent.
+func TestLeavesAndShrinks(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	dir := t.TempDir()
+	if _, err := actor.Pool(w.ctx, actor.PoolArgs{Name: "pool", Workers: 1, Worker: leaves(t, "waits", dir, again)}); err != nil {
+		t.Fatal(err)
+	}
+	before := departs(t, w, "pool/1")
+	call := Block.Start(w.ctx, actor.To("pool"), actor.None{})
+	eventually(t, "the call waits", func() bool { return w.inspect(t, actor.To("pool/1")).Info.InFlight > 0 })
+	none := 0
+	scale := actor.ScalePool.Start(w.ctx, actor.Arbiter, actor.ScaleArgs{Pool: "pool", Workers: &none})
+	eventually(t, "the pool has no place for it", func() bool { return len(w.inspect(t, actor.To("pool")).Slots) == 0 })
+	time.Sleep(100 * time.Millisecond) // what would begin it has time to
+	if !alive(before.PID) || exists(dir+"/two at once") {
+		t.Error("two of its lives are side by side, or the first was ended")
+	}
+	if err := os.WriteFile(dir+"/go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the call is at the second", func() bool {
+		for _, i := range ps(t, w.ctx) {
+			if i.Name == "pool/1" && i.PID != 0 && i.PID != before.PID && i.State == "running" {
+				_ = Leave.Send(w.ctx, actor.Ref{AID: i.AID}, actor.None{})
+				return true
+			}
+		}
+		return false
+	})
+	if _, err := call.Wait(); !errors.Is(err, actor.ErrDown) {
+		t.Errorf("the call: %v", err)
+	}
+	if _, err := scale.Wait(); err != nil {
+		t.Errorf("scale: %v", err)
+	}
+}
+
+// TestLeavesWithTheOthers: where all are started again, nobody is before the last of those before
+// has ended.
+func TestLeavesWithTheOthers(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	dir := t.TempDir()
+	policy := again
+	policy.Strategy = supervise.OneForAll
+	args := leaves(t, "", "", policy)
+	args.Run = []string{"/bin/sh", "-c", `mkdir -p "$0/$ARBITER_NAME"; ` + envExtra + `="waits $0/$ARBITER_NAME" exec "$1"`, dir, args.Run[0]}
+	args.Env = args.Env[:1]
+	if _, err := actor.Pool(w.ctx, actor.PoolArgs{Name: "pool", Workers: 2, Worker: args}); err != nil {
+		t.Fatal(err)
+	}
+	second := w.inspect(t, actor.To("pool/2")).Info
+	if err := os.WriteFile(dir+"/pool/2/go", nil, 0o600); err != nil { // it ends when it is asked to
+		t.Fatal(err)
+	}
+	first := departs(t, w, "pool/1")
+	eventually(t, "the second falls", func() bool { return !alive(second.PID) })
+	time.Sleep(100 * time.Millisecond) // what would begin it has time to
+	if now := w.inspect(t, actor.To("pool/2")).Info; !alive(first.PID) || now.State == "running" {
+		t.Errorf("the second is %s, and the process of the first lives: %v", now.State, alive(first.PID))
+	}
+	if err := os.WriteFile(dir+"/pool/1/go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both live again", func() bool {
+		return w.inspect(t, actor.To("pool/1")).Info.State == "running" && w.inspect(t, actor.To("pool/2")).Info.State == "running"
+	})
+}
+
+// TestLeavesAndHangsAgain: who hangs after each goodbye is given up at last.
+func TestLeavesAndHangsAgain(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	policy := again
+	policy.MaxCrashes, policy.Within = 3, time.Minute
+	dir := t.TempDir()
+	args := leaves(t, "hangs", dir, policy)
+	args.Name, args.Grace = "web", 100*time.Millisecond
+	if _, err := actor.SpawnActor.Call(w.ctx, actor.Arbiter, args); err != nil {
+		t.Fatal(err)
+	}
+	for n := range policy.MaxCrashes {
+		eventually(t, "it runs", func() bool { return w.inspect(t, actor.To("web")).Info.State == "running" })
+		before := departs(t, w, "web")
+		eventually(t, "it is killed", func() bool { return !alive(before.PID) })
+		if n == 0 && w.inspect(t, actor.To("web")).Info.State == "failed" {
+			t.Fatal("it was given up at once")
+		}
+	}
+	eventually(t, "it is given up", func() bool { return w.inspect(t, actor.To("web")).Info.State == "failed" })
 }

@@ -16,7 +16,9 @@ type numbers struct {
 	at map[uint64]*numberPage // by number / perPage
 }
 
-const perPage = 64
+// perPage is how many numbers share a page. One that lives long among many that do not keeps
+// all of it.
+const perPage = 16
 
 // numberPage is perPage numbers in a row.
 type numberPage struct {

@@ -293,11 +293,20 @@ func (p *pool) fail(ctx context.Context, d *wire.Death) {
 	if !began {
 		p.monitor.kill(d)
 	}
+	if until, ok := ctx.Deadline(); ok { // why it failed is told within the caller's time
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, until.Add(-failMargin))
+		defer cancel()
+	}
 	select {
 	case <-p.monitor.ended.until():
 	case <-ctx.Done():
 	}
 }
+
+// failMargin is how long before its caller's deadline a pool that has failed says why, though
+// those of its workers that were ready have not ended yet.
+const failMargin = 100 * time.Millisecond
 
 // dropUnready ends who is not ready yet: it has nothing to finish, and may never be.
 func (p *pool) dropUnready(reason string) {

@@ -330,6 +330,32 @@ func abandoned(t *testing.T, bySpawner, byWorker bool) {
 	})
 }
 
+// TestPoolFailTells: why a pool could not start is told within its caller's time, though those of
+// its workers that could have not stopped by then.
+func TestPoolFailTells(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		half := &actor.Kind[actor.None]{
+			Name: "half", Grace: time.Minute,
+			New: func(ctx context.Context) (none actor.None, err error) {
+				if self, _ := actor.Current(ctx); self.Ref().Name != "web/1" {
+					time.Sleep(time.Second)
+					err = errors.New("no disk")
+				}
+				return none, err
+			},
+			Stopping: func(actor.None, context.Context) { time.Sleep(40 * time.Second) },
+		}
+		for range 2 {
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			if _, err := arb.Pool(ctx, half, actor.PoolArgs{Name: "web", Workers: 2}); err == nil || !strings.Contains(err.Error(), "no disk") {
+				t.Error(err)
+			}
+			cancel()
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
 // TestMonitor: whom a worker calls its monitor is its pool, which answers what is not for its
 // workers; for all others it is the arbiter.
 func TestMonitor(t *testing.T) {

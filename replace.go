@@ -109,10 +109,13 @@ func (i *incarnation) busy() bool {
 func (i *incarnation) retire(reason string) {
 	i.asked.Store(true)
 	i.gate.closed.Store(true)
-	if i.busy() {
-		i.begin() // if it has not begun: what it was given waits for that
-	}
 	began := i.arb.background(func() {
+		if i.busy() { // if it has not begun: what it was given waits for that
+			for before := i.slot.departing(); before != nil && !i.embryoless(); before = i.slot.departing() {
+				<-before.ended.until()
+			}
+			i.begin()
+		}
 		if i.embryoless() {
 			i.drain()
 		}

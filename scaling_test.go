@@ -11,6 +11,7 @@ import (
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/arbitertest"
+	"github.com/arbiter-go/arbiter/supervise"
 )
 
 // workersOf returns how many workers pool has.
@@ -170,5 +171,38 @@ func TestTwoWhoScale(t *testing.T) {
 		if err != nil || in.Info.Wanted != 20 || len(in.Slots) != 20 {
 			t.Errorf("it has %d slots, and wants %d: %v", len(in.Slots), in.Info.Wanted, err)
 		}
+	})
+}
+
+// TestScaledIsKnown: a worker that keeps crashing does not end a pool of which another is well,
+// also if that one has come to the place of one that still ended.
+func TestScaledIsKnown(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		policy := supervise.Policy{MaxCrashes: 2, Within: time.Minute, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond}
+		if _, err := arb.Pool(ctx, lingering, actor.PoolArgs{Name: "web", Workers: 2, Worker: actor.SpawnArgs{Restart: &policy}}); err != nil {
+			t.Fatal(err)
+		}
+		one, two := 1, 2
+		actor.ScalePool.Start(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: &one})
+		time.Sleep(lingers / 3)
+		if _, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: &two}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * lingers) // the one before has ended
+		for range 2 {
+			_ = poolPanic.Send(ctx, actor.To("web/2"), actor.None{})
+			time.Sleep(time.Second)
+		}
+		in, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To("web"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range in.Slots {
+			if s.State != "running" {
+				t.Errorf("%s is %s: %s", s.Name, s.State, s.Reason)
+			}
+		}
+		_ = arb.DeadLetters()
 	})
 }

@@ -92,7 +92,8 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	defer r.mu.Unlock()
 	var next *incarnation
 	defer func() { r.arb.registry.succeed(i, next) }()
-	if _, left := r.leaving[i]; left {
+	how, left := r.leaving[i]
+	if left {
 		delete(r.leaving, i)
 		defer r.armAll() // some may have waited for this
 	}
@@ -104,6 +105,9 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 		s.last = d
 	}
 	if s.current != i { // it was replaced, and has finished what it had
+		if how.first && d.Cause != wire.CauseStopped && !r.over && !s.removed && !s.held {
+			s.failedToEnd(&v, i, d)
+		}
 		return v
 	}
 	s.current = nil
@@ -140,8 +144,30 @@ func (s *slot) departs(i *incarnation, bye *wire.Death) (v verdict) {
 	if v.decision.Action == supervise.StartAll {
 		v.others = r.fellWith(s, v.decision.After)
 	}
-	s.giveWay(v.decision.After, leaver{first: true})
+	fell := r.leaving[i].fell || v.decision.Action == supervise.StartAll // the others wait for its end, too
+	s.giveWay(v.decision.After, leaver{first: true, fell: fell})
 	return v
+}
+
+// failedToEnd decides anew about the end of i, which had said goodbye and was followed: it was none
+// that is as it should be. row.mu is held.
+func (s *slot) failedToEnd(v *verdict, i *incarnation, d *wire.Death) {
+	r := s.row
+	end := endOf(i, d)
+	if !end.Failed || end.Asked || r.group.GaveUp() || s.current == nil || s.current.embryoless() {
+		return
+	}
+	v.slot = s
+	v.decision, v.decided = r.group.Ended(s.name, end), true
+	switch v.decision.Action {
+	case supervise.GiveUp:
+		r.spent, s.due = v.decision.Reason, time.Time{} // carryOut buries who waits
+	case supervise.StartAll:
+		v.others = r.fellWith(s, v.decision.After)
+		fallthrough
+	default:
+		s.due = time.Now().Add(v.decision.After)
+	}
 }
 
 // endOf describes an end to who decides.
@@ -232,7 +258,9 @@ func (i *incarnation) embryoless() bool {
 // not fail it would keep the others from being given up. row.mu is held.
 func (s *slot) rest(status, reason string) {
 	s.status, s.reason = status, reason
-	s.row.group.Forget(s.name)
+	if !s.removed { // or another one may have its name by now
+		s.row.group.Forget(s.name)
+	}
 	if s.timer != nil {
 		s.timer.Stop()
 		s.timer = nil
@@ -273,6 +301,19 @@ func (s *slot) arm() {
 func (s *slot) waitsFor() *incarnation {
 	for i, l := range s.row.leaving {
 		if l.fell || l.from.name == s.name && (l.first || s.alone()) { // also in a slot of that name that was removed
+			return i
+		}
+	}
+	return nil
+}
+
+// departing returns who has said goodbye, and has to end before who is in the slot begins; nil:
+// nobody.
+func (s *slot) departing() *incarnation {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	for i, l := range s.row.leaving {
+		if l.first && l.from.name == s.name {
 			return i
 		}
 	}

@@ -19,7 +19,17 @@ func TestHarmless(t *testing.T) {
 	if err := a.printInspection(actor.Inspection{Info: actor.Info{AID: "t", State: "running", Extra: map[string]any{evil: evil}}}); err != nil {
 		t.Fatal(err)
 	}
-	if i := strings.IndexAny(out.String(), "\x1b\x07\u009b\r"); i >= 0 {
+	if err := a.printEnd("web", actor.Death{Cause: actor.CauseStopped, Reason: evil}); err != nil {
+		t.Fatal(err)
+	}
+	var v value
+	if err := v.UnmarshalJSON([]byte(`"a\u009b2J\u007fb"`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.printValue(v); err != nil || !strings.Contains(out.String(), `"a\u009b2J\u007fb"`) {
+		t.Errorf("a value: %v, %q", err, out.String())
+	}
+	if i := strings.IndexAny(out.String(), "\x1b\x07\x7f\u009b\r"); i >= 0 {
 		t.Errorf("%q", out.String())
 	}
 }

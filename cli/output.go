@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/arbiter-go/arbiter/actor"
 )
@@ -18,7 +20,8 @@ func (a *app) asJSON() bool { return a.format == "json" || a.format == "jsonl" }
 func (a *app) print(v any) error { return writeJSON(a.out, v, a.format != "jsonl") }
 
 func writeJSON(w io.Writer, v any, indent bool) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if indent {
 		e.SetIndent("", "  ")
@@ -29,8 +32,31 @@ func writeJSON(w io.Writer, v any, indent bool) error {
 	if errors.As(err, &kind) || errors.As(err, &value) {
 		return &problem{exit: exitFailed, code: "not-json", text: "the result has no image in JSON: " + err.Error(), err: err}
 	}
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(escapeControls(b.Bytes()))
 	return err
 }
+
+// escapeControls returns JSON without the control characters that JSON leaves as they are, DEL
+// and U+0080 to U+009F: to a terminal they mean something. They can only be in strings.
+func escapeControls(b []byte) []byte {
+	if !bytes.ContainsFunc(b, isLateControl) {
+		return b
+	}
+	var out []byte
+	for _, r := range string(b) {
+		if isLateControl(r) {
+			out = fmt.Appendf(out, `\u%04x`, r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out
+}
+
+func isLateControl(r rune) bool { return 0x7f <= r && r < 0xa0 }
 
 // failure is an error as JSON.
 type failure struct {
@@ -99,7 +125,7 @@ func (a *app) printEnd(name string, d actor.Death) error {
 	if a.asJSON() {
 		return a.print(d)
 	}
-	_, err := fmt.Fprintf(a.out, "%s %s\n", name, d)
+	_, err := fmt.Fprintf(a.out, "%s %s\n", name, oneLine(d.String(), 1000))
 	return err
 }
 

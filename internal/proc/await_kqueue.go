@@ -20,7 +20,10 @@ func awaitEnd(pid int) error {
 	unix.SetKevent(&changes[0], pid, unix.EVFILT_PROC, unix.EV_ADD|unix.EV_ONESHOT)
 	changes[0].Fflags = unix.NOTE_EXIT
 	for {
-		_, err := unix.Kevent(kq, changes[:], events[:], nil)
+		n, err := unix.Kevent(kq, changes[:], events[:], nil)
+		if n > 0 && events[0].Flags&unix.EV_ERROR != 0 { // where there is room for it, what is wrong is an event
+			err = unix.Errno(events[0].Data)
+		}
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.ESRCH): // it has ended already
