@@ -83,10 +83,7 @@ func BenchmarkAsked(b *testing.B) {
 		for n := range b.N {
 			own := uint64(n+1)<<20 | uint64(n%inFlight)
 			if n >= inFlight {
-				old := uint64(n+1-inFlight)<<20 | uint64(n%inFlight)
-				if _, ok := c[old]; ok {
-					delete(c, old)
-				}
+				delete(c, uint64(n+1-inFlight)<<20|uint64(n%inFlight))
 			}
 			if _, taken := c[own]; !taken {
 				c[own] = asked{}
