@@ -19,6 +19,7 @@ type asked struct {
 type askedCalls struct {
 	slots []askedSlot // their number is a power of two, and there is always a free one
 	n     int
+	peak  int       // the most there were since there was none
 	seed  [2]uint64 // no peer is to know which ids share a slot
 }
 
@@ -27,8 +28,8 @@ type askedSlot struct {
 	asked
 }
 
-// A table has leastAsked slots at first, and is made smaller again while it has more than
-// mostAtRest.
+// A table has leastAsked slots at first. When nothing is in flight one with more than mostAtRest
+// is made smaller, if few of them were used since that was so before: calls come in waves.
 const (
 	leastAsked = 8
 	mostAtRest = 64
@@ -82,6 +83,7 @@ func (c *askedCalls) add(own uint64, a asked) bool {
 	}
 	c.slots[i] = askedSlot{own, a}
 	c.n++
+	c.peak = max(c.peak, c.n)
 	return true
 }
 
@@ -101,8 +103,11 @@ func (c *askedCalls) take(own uint64) (a asked, ok bool) {
 		}
 	}
 	c.slots[free] = askedSlot{}
-	if c.n--; len(c.slots) > mostAtRest && 8*c.n < len(c.slots) {
-		c.resize(len(c.slots) / 2)
+	if c.n--; c.n == 0 {
+		if len(c.slots) > mostAtRest && 8*c.peak < len(c.slots) {
+			c.resize(len(c.slots) / 2)
+		}
+		c.peak = 0
 	}
 	return a, true
 }

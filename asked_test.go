@@ -59,6 +59,10 @@ func TestAskedIsAMap(t *testing.T) {
 				t.Fatalf("round %d: %d is lost", round, own)
 			}
 		}
+		for range 20 { // what is left of a wave goes when none follows
+			c.add(1, asked{})
+			c.take(1)
+		}
 		if len(c.slots) > mostAtRest || c.n != 0 {
 			t.Errorf("round %d: %d slots are kept for nothing", round, len(c.slots))
 		}
