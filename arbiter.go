@@ -297,6 +297,7 @@ func (a *Arbiter) Logger() *slog.Logger { return a.log }
 // collector, and nobody writes to it.
 type known struct {
 	actor.Behaviour
+	spec  *cell.Spec
 	plain *actor.SpawnArgs
 }
 
@@ -314,7 +315,7 @@ func (a *Arbiter) learn(k actor.Behaviour) (*known, error) {
 	have := a.kinds[spec.Kind]
 	switch {
 	case have == nil:
-		have = &known{k, &actor.SpawnArgs{Kind: spec.Kind, In: "goroutine"}}
+		have = &known{k, spec, &actor.SpawnArgs{Kind: spec.Kind, In: "goroutine"}}
 		a.kinds[spec.Kind] = have
 	case have.Behaviour != k:
 		return nil, fmt.Errorf("there are two different kinds called %q: give one of them another name", spec.Kind)

@@ -28,8 +28,8 @@ func (a *Arbiter) Spawn(ctx context.Context, kind actor.Behaviour, options ...ac
 	if err != nil {
 		return actor.Ref{}, err
 	}
-	args := known.plain
-	if len(options) > 0 || a.options.OnSpawn != nil {
+	args, plain := known.plain, len(options) == 0 && a.options.OnSpawn == nil
+	if !plain {
 		args = &actor.SpawnArgs{Kind: args.Kind}
 	}
 	for _, o := range options {
@@ -41,7 +41,12 @@ func (a *Arbiter) Spawn(ctx context.Context, kind actor.Behaviour, options ...ac
 	if err := ctx.Err(); err != nil {
 		return actor.Ref{}, actor.Told(cell.ContextError(err, a.self.aid, "spawn").NotStarted(), a.self.aid, "spawn")
 	}
-	ref, err := a.spawn(ctx, a.self, args)
+	var ref actor.Ref
+	if plain { // nothing in it is to be checked, or written to: others have it as well
+		ref, err = a.spawnAs(ctx, a.self, known.spec, args)
+	} else {
+		ref, err = a.spawn(ctx, a.self, args)
+	}
 	if err != nil {
 		failed := wire.AsError(err, wire.CodeApp)
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -87,6 +92,11 @@ func (a *Arbiter) spawn(ctx context.Context, parent *incarnation, args *actor.Sp
 	if failed := a.checkOwn(args.Name, args.AID); failed != nil {
 		return actor.Ref{}, failed
 	}
+	return a.spawnAs(ctx, parent, spec, args)
+}
+
+// spawnAs spawns what was checked.
+func (a *Arbiter) spawnAs(ctx context.Context, parent *incarnation, spec *cell.Spec, args *actor.SpawnArgs) (actor.Ref, error) {
 	if args.GetOrCreate {
 		if ref, err, found := a.existing(ctx, args); found {
 			return ref, err
