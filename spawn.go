@@ -506,6 +506,9 @@ func (a *Arbiter) tryEnlist(i *incarnation) (taken string, err error) {
 		return "", errStopping
 	}
 	for _, address := range [...]string{i.name, i.aid} {
+		if address == "" || len(a.rows) == 0 {
+			continue
+		}
 		if r := a.rows[address]; r != nil && (i.slot == nil || i.slot.row != r) && (i.pool == nil || r.pool != i.pool) {
 			return address, errTaken // also while there is nobody in it
 		}
