@@ -76,11 +76,11 @@ func Instances() ([]Instance, error) {
 			continue
 		}
 		dir := filepath.Join(root, e.Name())
-		alive, err := held(filepath.Join(dir, controlLock))
+		alive, err := livesIn(dir)
 		switch {
 		case err != nil:
 			return nil, err
-		case alive || answers(filepath.Join(dir, controlSocket)): // who tidies up temporary folders may have taken the lock
+		case alive:
 			list = append(list, Instance{Name: e.Name()[:dot], PID: pid, Address: "unix:" + filepath.Join(dir, controlSocket)})
 		default:
 			dead = append(dead, dir)
@@ -103,10 +103,20 @@ func removeDead(root string, dead []string) {
 	}
 	defer unlock()
 	for _, dir := range dead {
-		if alive, err := held(filepath.Join(dir, controlLock)); err == nil && !alive && !answers(filepath.Join(dir, controlSocket)) {
+		if alive, err := livesIn(dir); err == nil && !alive {
 			_ = os.RemoveAll(dir)
 		}
 	}
+}
+
+// livesIn reports whether the arbiter whose directory dir is lives. Who tidies up temporary folders
+// may have taken its lock: then it is asked.
+func livesIn(dir string) (bool, error) {
+	alive, err := held(filepath.Join(dir, controlLock))
+	if err != nil || alive {
+		return alive, err
+	}
+	return answers(filepath.Join(dir, controlSocket)), nil
 }
 
 // answers reports whether somebody listens at the socket at path, or may.

@@ -175,8 +175,8 @@ func (t *tokens) redeem(token string) (*incarnation, *door) {
 	return w.inc, w.door
 }
 
-// usher leads who said hello h over t, of which c has read that, to the door of the program it is. It reports
-// false if h has no token of a program.
+// usher leads who said hello h over t, of which c has read that, to the door of the program it
+// is. It reports false if h has no token of a program.
 func (a *Arbiter) usher(c *peer.Conn, t peer.Transport, h *wire.Hello) (bool, error) {
 	if h.Token == "" || h.Client { // who only calls has the token of the program it was started by
 		return false, nil

@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,6 +101,49 @@ func TestLentGuestsGo(t *testing.T) {
 			t.Errorf("%d guests are left", guests.silent.Len())
 		}
 	})
+}
+
+// Who is refused is held until it was told why, and of those there are no more at a time than of
+// those who say nothing.
+func TestRefusedAreGuests(t *testing.T) {
+	for name, hello := range map[string]string{
+		"a wrong token": `{"command":"hello","kind":"x","token":"wrong"}`,
+		"no hello":      `{"command":"hello"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inside(t, func(t *testing.T, arb *Arbiter) {
+				const strangers = maxGuests + 50
+				all := new(guests)
+				var told, over atomic.Int32
+				var each sync.WaitGroup
+				for range strangers {
+					ours, theirs := net.Pipe()
+					each.Go(func() {
+						arb.receive(all.enter(ours), false, func(net.Conn, *wire.Hello) *wire.Error { return invalid("the token is wrong") })
+					})
+					each.Go(func() {
+						if _, err := theirs.Write(frame.AppendFrame(nil, frame.Text, []byte(hello))); err != nil {
+							t.Error(err)
+						}
+						if n, _ := theirs.Read(make([]byte, 512)); n > 0 {
+							told.Add(1)
+						}
+						_, _ = io.Copy(io.Discard, theirs)
+						over.Add(1)
+					})
+					synctest.Wait()
+				}
+				if n := strangers - over.Load(); told.Load() != strangers || n > maxGuests || n < 1 && name == "a wrong token" {
+					t.Errorf("of %d who were refused %d were told, and %d are held", strangers, told.Load(), n)
+				}
+				time.Sleep(helloWait)
+				each.Wait()
+				if over.Load() != strangers {
+					t.Errorf("%d of %d are over at last", over.Load(), strangers)
+				}
+			})
+		})
+	}
 }
 
 // Who has said hello is no guest: it stays, also if all guests have to go before it is

@@ -281,7 +281,7 @@ func TestLeavesAndShrinks(t *testing.T) {
 	none := 0
 	scale := actor.ScalePool.Start(w.ctx, actor.Arbiter, actor.ScaleArgs{Pool: "pool", Workers: &none})
 	eventually(t, "the pool has no place for it", func() bool { return len(w.inspect(t, actor.To("pool")).Slots) == 0 })
-	time.Sleep(100 * time.Millisecond) // what would begin it has time to
+	w.spawn(Victim, actor.Process()) // who would have begun by then has
 	if !alive(before.PID) || exists(dir+"/two at once") {
 		t.Error("two of its lives are side by side, or the first was ended")
 	}
@@ -324,9 +324,9 @@ func TestLeavesWithTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := departs(t, w, "pool/1")
-	eventually(t, "the second falls", func() bool { return !alive(second.PID) })
-	time.Sleep(100 * time.Millisecond) // what would begin it has time to
-	if now := w.inspect(t, actor.To("pool/2")).Info; !alive(first.PID) || now.State == "running" {
+	eventually(t, "the second has fallen", func() bool { return w.inspect(t, actor.Ref{AID: second.AID}).Death != nil })
+	w.spawn(Victim, actor.Process()) // who would have begun by then has
+	if now := w.inspect(t, actor.To("pool/2")).Info; !alive(first.PID) || now.State != "waiting" {
 		t.Errorf("the second is %s, and the process of the first lives: %v", now.State, alive(first.PID))
 	}
 	if err := os.WriteFile(dir+"/pool/1/go", nil, 0o600); err != nil {

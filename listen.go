@@ -100,7 +100,7 @@ func (a *Arbiter) acceptAt(l net.Listener, address string, serve func(g *guest))
 // before it has said something.
 func (a *Arbiter) receive(g *guest, http bool, admit admit) {
 	g.hurry()
-	read, _, err := peer.Await(g.conn, http)
+	read, err := peer.Await(g.conn, http)
 	switch {
 	case errors.Is(err, peer.ErrHTTP):
 		w := &webGuest{Conn: g.conn, read: read, guest: g}
@@ -122,7 +122,7 @@ func (a *Arbiter) receive(g *guest, http bool, admit admit) {
 // ended. It is for arbitertest: nobody else can name a Transport.
 func (a *Arbiter) ServeConn(t peer.Transport) {
 	stop := time.AfterFunc(helloWait, func() { _ = t.Close() })
-	read, _, err := peer.Await(t, false)
+	read, err := peer.Await(t, false)
 	if !stop.Stop() && err != nil {
 		err = errNoHello
 	}

@@ -114,8 +114,7 @@ func (c Command[In, Out]) Call(ctx context.Context, target Ref, in In) (Out, err
 // Send sends in to target, one way. It returns nil once the message has room on its
 // way: within a process in the inbox of its target, else in the window towards the
 // arbiter. For that it waits until ctx ends, or 30 s if ctx has no deadline. What goes
-// wrong later comes back to the sender's Undelivered hook and
-// is a dead letter.
+// wrong later comes back to the sender's Undelivered hook and is a dead letter.
 func (c Command[In, Out]) Send(ctx context.Context, target Ref, in In) error {
 	to := target.address()
 	if err := cell.SendIn(ctx, to, c.name, &typed[In]{in}); err != nil {

@@ -61,8 +61,8 @@ type Kind[S any] struct {
 	// Mode says which handlers may run at a time. Default: Serial.
 	Mode Mode
 	// Inbox bounds what waits and what is being handled. Default: 8,192 messages,
-	// 8 MiB; of an actor that joins, as one in a process of its own does, 2,048 messages, 1 MiB, and what is more waits in
-	// the arbiter.
+	// 8 MiB; of an actor that joins, as one in a process of its own does, 2,048 messages,
+	// 1 MiB, and what is more waits in the arbiter.
 	Inbox Limits
 	// Grace is how long a stop may take, from taking no more messages to the end
 	// of Stopping. Default: 5 s.

@@ -5,7 +5,6 @@ package cli
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
 )
@@ -24,7 +23,13 @@ func TestScaleWaitsForTheName(t *testing.T) {
 			}
 			w.run("scale", "web=1", "--timeout", "100ms")
 			_, scaled := w.begin("scale", "web=2")
-			for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			var got *output
+			for got == nil {
+				select {
+				case end := <-scaled:
+					got = &end
+				default:
+				}
 				of := map[string]int{}
 				for _, i := range result[[]actor.Info](w, "ps") {
 					if i.PID != 0 && i.Kind != "arbiter" {
@@ -35,8 +40,8 @@ func TestScaleWaitsForTheName(t *testing.T) {
 					t.Fatalf("two of one name run: %v\n%s", of, w.run("ps").out)
 				}
 			}
-			if got := <-scaled; got.code != 0 {
-				t.Errorf("%+v", got)
+			if got.code != 0 {
+				t.Errorf("%+v", *got)
 			}
 		})
 	}

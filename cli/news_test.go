@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
 )
@@ -16,10 +15,10 @@ func TestLogsFollowOnlyNews(t *testing.T) {
 	w := newWorld(t)
 	w.supervise("--", "sh", "-c", `echo old; trap 'i=0; while [ $i -lt 200 ]; do echo "line $i"; i=$((i+1)); done | cat' USR1; while :; do sleep 0.05; done`)
 	w.until("it has begun", func(map[string]actor.Info) bool { return len(result[[]actor.LogLine](w, "logs")) == 1 })
-	time.Sleep(50 * time.Millisecond)
-	cmd := w.command("logs", "-f", "--since", "1ms", "-n", "3")
-	f := w.start(cmd)
-	time.Sleep(300 * time.Millisecond)
+	asking := func() int { return result[actor.Inspection](w, "inspect", "arbiter").Info.InFlight }
+	before := asking()
+	f := w.start(w.command("logs", "-f", "--since", "1ms", "-n", "3"))
+	w.until("it asks for more", func(map[string]actor.Info) bool { return asking() > before })
 	pid := w.until("", func(map[string]actor.Info) bool { return true })["web/1"].PID
 	if err := syscall.Kill(pid, syscall.SIGUSR1); err != nil {
 		t.Fatal(err)

@@ -13,13 +13,12 @@ var ErrHTTP = errors.New("the other end speaks HTTP")
 
 // Await reads the first frame of whoever has connected, before anything is made for them:
 // so who connects and says nothing costs a few bytes. What it has read, at most that frame
-// and some of what comes with it, is for Choose. Whole says that the frame is a message, and
-// all of it was read. It is not where it is a fragment, or nothing that is taken: the Conn
-// refuses it then.
+// and some of what comes with it, is for Choose. Of a frame that is too long, or masked, it may
+// be less: the Conn refuses it.
 //
 // With http an HTTP request, which begins with "G", is ErrHTTP. Any other error is r's, or
 // io.ErrUnexpectedEOF if r ended inside of the frame.
-func Await(r io.Reader, http bool) (read []byte, whole bool, err error) {
+func Await(r io.Reader, http bool) (read []byte, err error) {
 	read = make([]byte, 0, 128)
 	for {
 		if len(read) == cap(read) {
@@ -31,20 +30,18 @@ func Await(r io.Reader, http bool) (read []byte, whole bool, err error) {
 		case len(read) == 0 && err == nil:
 			continue
 		case len(read) == 0:
-			return nil, false, err
+			return nil, err
 		case http && read[0] == 'G':
-			return read, false, ErrHTTP
+			return read, ErrHTTP
 		}
 		h, size, bad := frame.ParseHeader(read)
 		switch {
-		case bad != nil, size > 0 && (h.Masked || h.Length > maxHello):
-			return read, false, nil
-		case size > 0 && uint64(len(read)-size) >= h.Length:
-			return read, h.Fin && !h.Opcode.Control(), nil
+		case bad != nil, size > 0 && (h.Masked || h.Length > maxHello || uint64(len(read)-size) >= h.Length):
+			return read, nil
 		case err == io.EOF:
-			return read, false, io.ErrUnexpectedEOF
+			return read, io.ErrUnexpectedEOF
 		case err != nil:
-			return read, false, err
+			return read, err
 		}
 	}
 }

@@ -19,30 +19,29 @@ func TestAwait(t *testing.T) {
 	fragment = append(fragment, "{}"...)
 	large = frame.Header{Fin: true, Opcode: frame.Binary, Length: maxHello + 1}.Append(large)
 	for _, test := range []struct {
-		name  string
-		in    []byte
-		end   error // of the stream; nil: nothing more comes
-		http  bool
-		read  int // at least; all of what is read is the beginning of in
-		whole bool
-		err   error
+		name string
+		in   []byte
+		end  error // of the stream; nil: nothing more comes
+		http bool
+		read int // at least; all of what is read is the beginning of in
+		err  error
 	}{
-		{"a hello", hello, nil, false, len(hello), true, nil},
-		{"a hello, and more behind it", append(hello[:len(hello):len(hello)], text...), nil, false, len(hello), true, nil},
-		{"json", text, nil, true, len(text), true, nil},
-		{"an empty message", frame.AppendFrame(nil, frame.Binary, nil), nil, false, 2, true, nil},
-		{"a fragment", fragment, nil, false, len(fragment), false, nil},
-		{"a ping", frame.AppendFrame(nil, frame.Ping, nil), nil, false, 2, false, nil},
-		{"no frame", []byte("\xff\xff"), nil, false, 1, false, nil},
-		{"a masked header", frame.Header{Fin: true, Opcode: frame.Binary, Masked: true, Length: 20}.Append(nil), nil, false, 6, false, nil},
-		{"more than a hello may have", large, nil, false, len(large), false, nil},
-		{"HTTP", []byte("GET / HTTP/1.1\r\n"), nil, true, 1, false, ErrHTTP},
-		{"HTTP where that is not taken", []byte("GET / HTTP/1.1\r\n"), nil, false, 1, false, nil},
-		{"nothing", nil, io.EOF, true, 0, false, io.EOF},
-		{"half a header", hello[:1], io.EOF, false, 1, false, io.ErrUnexpectedEOF},
-		{"half a hello", hello[:100], io.EOF, false, 100, false, io.ErrUnexpectedEOF},
-		{"a connection that is lost", hello[:100], lost, false, 100, false, lost},
-		{"one that ends behind its hello", hello, io.EOF, false, len(hello), true, nil},
+		{"a hello", hello, nil, false, len(hello), nil},
+		{"a hello, and more behind it", append(hello[:len(hello):len(hello)], text...), nil, false, len(hello), nil},
+		{"json", text, nil, true, len(text), nil},
+		{"an empty message", frame.AppendFrame(nil, frame.Binary, nil), nil, false, 2, nil},
+		{"a fragment", fragment, nil, false, len(fragment), nil},
+		{"a ping", frame.AppendFrame(nil, frame.Ping, nil), nil, false, 2, nil},
+		{"no frame", []byte("\xff\xff"), nil, false, 1, nil},
+		{"a masked header", frame.Header{Fin: true, Opcode: frame.Binary, Masked: true, Length: 20}.Append(nil), nil, false, 6, nil},
+		{"more than a hello may have", large, nil, false, len(large), nil},
+		{"HTTP", []byte("GET / HTTP/1.1\r\n"), nil, true, 1, ErrHTTP},
+		{"HTTP where that is not taken", []byte("GET / HTTP/1.1\r\n"), nil, false, 1, nil},
+		{"nothing", nil, io.EOF, true, 0, io.EOF},
+		{"half a header", hello[:1], io.EOF, false, 1, io.ErrUnexpectedEOF},
+		{"half a hello", hello[:100], io.EOF, false, 100, io.ErrUnexpectedEOF},
+		{"a connection that is lost", hello[:100], lost, false, 100, lost},
+		{"one that ends behind its hello", hello, io.EOF, false, len(hello), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for way, reader := range map[string]func(io.Reader) io.Reader{
@@ -52,9 +51,9 @@ func TestAwait(t *testing.T) {
 				if end == nil {
 					end = errors.New("it was to read no further")
 				}
-				read, whole, err := Await(reader(io.MultiReader(bytes.NewReader(test.in), iotest.ErrReader(end))), test.http)
-				if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) || whole != test.whole {
-					t.Errorf("%s: whole: %t, %v; want %t, %v", way, whole, err, test.whole, test.err)
+				read, err := Await(reader(io.MultiReader(bytes.NewReader(test.in), iotest.ErrReader(end))), test.http)
+				if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) {
+					t.Errorf("%s: %v; want %v", way, err, test.err)
 				}
 				if len(read) < test.read || !bytes.HasPrefix(test.in, read) {
 					t.Errorf("%s: read %q of %q", way, read, test.in)
@@ -67,7 +66,7 @@ func TestAwait(t *testing.T) {
 // What a header promises is not believed before it is there.
 func TestAwaitTakesLittle(t *testing.T) {
 	head := frame.Header{Fin: true, Opcode: frame.Binary, Length: maxHello}.Append(nil)
-	read, _, err := Await(io.MultiReader(bytes.NewReader(head), iotest.ErrReader(io.EOF)), false)
+	read, err := Await(io.MultiReader(bytes.NewReader(head), iotest.ErrReader(io.EOF)), false)
 	if err != io.ErrUnexpectedEOF || cap(read) > 256 {
 		t.Errorf("%d bytes for %d, %v", cap(read), len(read), err)
 	}
@@ -103,7 +102,7 @@ func FuzzAwait(f *testing.F) {
 		if step > 0 {
 			r = &steps{r, int(step)}
 		}
-		read, whole, err := Await(r, true)
+		read, err := Await(r, true)
 		if !bytes.HasPrefix(in, read) {
 			t.Fatalf("read %q of %q", read, in)
 		}
@@ -118,8 +117,6 @@ func FuzzAwait(f *testing.F) {
 			t.Fatalf("%q is no whole frame, and no error", in)
 		case err != nil && there:
 			t.Fatalf("%q: %v", in, err)
-		case whole != (there && h.Fin && !h.Opcode.Control()):
-			t.Fatalf("%q: whole: %t", in, whole)
 		}
 	})
 }

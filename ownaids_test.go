@@ -3,60 +3,12 @@ package arbiter_test
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
-	"github.com/arbiter-go/arbiter/internal/frame"
 	"github.com/arbiter-go/arbiter/supervise"
 )
-
-// TestRefusedAreGuests: who says a token that is none is held no longer, and no more of them at a
-// time, than those who say nothing.
-func TestRefusedAreGuests(t *testing.T) {
-	for name, hello := range map[string]string{
-		"a wrong token": `{"command":"hello","kind":"x","token":"wrong"}`,
-		"no hello":      `{"command":"hello"}`,
-	} {
-		t.Run(name, func(t *testing.T) { refusedAreGuests(t, frame.AppendFrame(nil, frame.Text, []byte(hello))) })
-	}
-}
-
-func refusedAreGuests(t *testing.T, hello []byte) {
-	w := newWorld(t)
-	var all []net.Conn
-	for range 600 {
-		c, err := net.Dial("tcp", strings.TrimPrefix(w.address("tcp:"), "tcp:"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if _, err := c.Write(hello); err != nil {
-			t.Fatal(err)
-		}
-		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
-		if _, err := c.Read(make([]byte, 512)); err != nil { // it was told
-			t.Fatal(err)
-		}
-		all = append(all, c)
-	}
-	time.Sleep(50 * time.Millisecond)
-	open := 0
-	for _, c := range all {
-		// Whoever is heard no more gets a reset for what it says.
-		_, _ = io.WriteString(c, "x")
-		time.Sleep(100 * time.Microsecond)
-		if _, err := io.WriteString(c, "x"); err == nil {
-			open++
-		}
-	}
-	if open > 256 {
-		t.Errorf("%d connections of those who were refused are held", open)
-	}
-}
 
 // TestOwnAIDs: nobody is given an aid that the arbiter will make.
 func TestOwnAIDs(t *testing.T) {
