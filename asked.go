@@ -44,16 +44,22 @@ func (c *askedCalls) home(own uint64) int {
 	return int((hi ^ lo) & uint64(len(c.slots)-1))
 }
 
+// slot returns where own is, or else the free slot it belongs into.
+func (c *askedCalls) slot(own uint64) int {
+	i := c.home(own)
+	for c.slots[i].own != 0 && c.slots[i].own != own {
+		i = (i + 1) & (len(c.slots) - 1)
+	}
+	return i
+}
+
 // find returns where own is; -1: nowhere.
 func (c *askedCalls) find(own uint64) int {
 	if c.n == 0 || own == 0 {
 		return -1
 	}
-	mask := len(c.slots) - 1
-	for i := c.home(own); c.slots[i].own != 0; i = (i + 1) & mask {
-		if c.slots[i].own == own {
-			return i
-		}
+	if i := c.slot(own); c.slots[i].own == own {
+		return i
 	}
 	return -1
 }
@@ -68,17 +74,14 @@ func (c *askedCalls) get(own uint64) *asked {
 
 // add adds the call own. It reports false if there is one already, or own is 0.
 func (c *askedCalls) add(own uint64, a asked) bool {
+	if own == 0 {
+		return false
+	}
 	if 2*(c.n+1) > len(c.slots) {
 		c.resize(max(leastAsked, 2*len(c.slots)))
 	}
-	mask := len(c.slots) - 1
-	i := c.home(own)
-	for ; c.slots[i].own != 0; i = (i + 1) & mask {
-		if c.slots[i].own == own {
-			return false
-		}
-	}
-	if own == 0 {
+	i := c.slot(own)
+	if c.slots[i].own == own {
 		return false
 	}
 	c.slots[i] = askedSlot{own, a}
@@ -119,16 +122,10 @@ func (c *askedCalls) resize(n int) {
 		c.seed = [2]uint64{rand.Uint64(), rand.Uint64() | 1}
 	}
 	c.slots = make([]askedSlot, n)
-	mask := n - 1
-	for k := range old {
-		if old[k].own == 0 {
-			continue
+	for _, call := range old {
+		if call.own != 0 {
+			c.slots[c.slot(call.own)] = call
 		}
-		i := c.home(old[k].own)
-		for c.slots[i].own != 0 {
-			i = (i + 1) & mask
-		}
-		c.slots[i] = old[k]
 	}
 }
 
