@@ -2,6 +2,7 @@ package arbiter_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,6 +55,42 @@ func ExampleArbiter_Pool() {
 	// 9 <nil>
 	// 16 <nil>
 	// 5 <nil>
+}
+
+// A handler that is through with its bytes when it returns has them lent, and so has one who
+// asks for some: their memory is used again.
+func ExampleCommand_CallLent() {
+	digest := actor.NewCommand[[]byte, []byte]("digest")
+	hasher := &actor.Kind[actor.None]{
+		Name: "hasher",
+		Handlers: []actor.Handler[actor.None]{
+			actor.Handle(digest, func(_ actor.None, _ context.Context, b []byte) ([]byte, error) {
+				sum := sha256.Sum256(b)
+				return sum[:], nil
+			}, actor.Lent()),
+		},
+	}
+	arb, err := arbiter.Start(context.Background(), arbiter.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer arb.Stop(context.Background())
+	ctx := arb.Context(context.Background())
+
+	ref, err := arb.Spawn(ctx, hasher)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = digest.CallLent(ctx, ref, []byte("a large file"), func(sum []byte) error {
+		_, err := fmt.Printf("%x\n", sum[:4]) // used here, and not kept
+		return err
+	})
+	fmt.Println(err)
+	// Output:
+	// 683adcc3
+	// <nil>
 }
 
 // A supervised actor comes back under its name. The call that ended it is told how;

@@ -102,13 +102,35 @@ func (c Command[In, Out]) Start(ctx context.Context, target Ref, in In) *Pending
 func (c Command[In, Out]) Call(ctx context.Context, target Ref, in In) (Out, error) {
 	var out Out
 	var err error
-	e := cell.Ask(ctx, target.address(), c.name, &typed[In]{in}, c.noAck, func(v cell.Value) {
+	e := cell.Ask(ctx, target.address(), c.name, &typed[In]{in}, c.noAck, !isBytes[Out](), func(v cell.Value) {
 		out, err = result[Out](v, target.label(), c.name)
 	})
 	if e != nil {
 		err = errorOf(e, target.address(), target.label(), c.name)
 	}
 	return out, err
+}
+
+// CallLent is Call that lends the result to use, which keeps nothing of it: if it is a []byte that
+// came over a connection, its memory is used again when use has returned. What is to stay use
+// copies. It is called by the caller's own goroutine, in its turn if that is a handler's, once if
+// the call succeeds and else not at all; also not of a command with NoAck, which has no result.
+// Its error is returned as it is.
+//
+// In a program built with -race what was lent is overwritten when it is given back, so that tests
+// show who has kept it. A result of any other type is use's for good.
+func (c Command[In, Out]) CallLent(ctx context.Context, target Ref, in In, use func(out Out) error) error {
+	var err error
+	e := cell.Ask(ctx, target.address(), c.name, &typed[In]{in}, c.noAck, !isString[Out](), func(v cell.Value) {
+		var out Out
+		if out, err = result[Out](v, target.label(), c.name); err == nil {
+			err = use(out)
+		}
+	})
+	if e != nil {
+		err = errorOf(e, target.address(), target.label(), c.name)
+	}
+	return err
 }
 
 // Send sends in to target, one way. It returns nil once the message has room on its
@@ -178,7 +200,7 @@ func Call[Out any, T Target](ctx context.Context, target T, command string, args
 	to, label := addressOf(target), labelOf(target)
 	var out Out
 	var err error
-	e := cell.Ask(ctx, to, command, argumentsOf(args), false, func(v cell.Value) { out, err = result[Out](v, label, command) })
+	e := cell.Ask(ctx, to, command, argumentsOf(args), false, !isBytes[Out](), func(v cell.Value) { out, err = result[Out](v, label, command) })
 	if e != nil {
 		err = errorOf(e, to, label, command)
 	}

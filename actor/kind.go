@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,43 +110,62 @@ func Concurrent(n int) Mode { return Mode{cell.Concurrent, n} }
 // Handler answers one command. Make it with Handle or On.
 type Handler[S any] struct{ command *cell.Command }
 
+// A HandlerOption says more of a handler.
+type HandlerOption func(*handlerOptions)
+
+type handlerOptions struct{ lent bool }
+
+// Lent says of a handler whose argument is a []byte that it keeps nothing of it: nobody uses the
+// slice, or a part of it, after the handler has returned. The memory of what came over a
+// connection is used again then: for a large argument that saves most of what a message costs who
+// receives it. What is to stay the handler copies, with bytes.Clone; so it does with what it sends
+// or starts a call with, since within a process that is handed over. It may return its argument,
+// or a part of it, as its result.
+//
+// In a program built with -race what was lent is overwritten when it is given back, so that tests
+// show who has kept it. Only a []byte can be lent: a kind with another argument is refused.
+func Lent() HandlerOption { return func(o *handlerOptions) { o.lent = true } }
+
 // Handle answers command with method, usually a method expression such as
 // (*counter).Add. Its error reaches the caller with its text and, if it is or
 // wraps one made by NewError, its code. A panic ends the actor, not the program.
 // ctx ends at the caller's deadline, when the caller gives up, or with the actor.
-func Handle[S, In, Out any](command Command[In, Out], method func(s S, ctx context.Context, in In) (Out, error)) Handler[S] {
+func Handle[S, In, Out any](command Command[In, Out], method func(s S, ctx context.Context, in In) (Out, error), options ...HandlerOption) Handler[S] {
+	var o handlerOptions
+	for _, option := range options {
+		option(&o)
+	}
+	c := &cell.Command{CommandInfo: infoOf(command), Keeps: isBytes[In]() && !o.lent, Lends: o.lent}
 	if method == nil {
-		return Handler[S]{&cell.Command{CommandInfo: infoOf(command)}} // which Spec refuses, with the kind's name
+		return Handler[S]{c} // which Spec refuses, with the kind's name
 	}
 	shape := shapeOf[In]()
-	return Handler[S]{&cell.Command{
-		CommandInfo: infoOf(command),
-		Run: func(ctx context.Context, state any, r *cell.Request) (cell.Value, error) {
-			in, err := take[In](r.Value, shape)
-			if err != nil {
-				return nil, wire.AsError(err, wire.CodeInvalid).With(wire.StartedNo)
-			}
-			s, _ := state.(S)
-			out, err := method(s, ctx, in)
-			if err != nil {
-				return nil, handlerError(ctx, err)
-			}
-			if r.ID == 0 && !r.Nested {
-				return nil, nil // nobody waits
-			}
-			return &typed[Out]{out}, nil
-		},
-	}}
+	c.Run = func(ctx context.Context, state any, r *cell.Request) (cell.Value, error) {
+		in, err := take[In](r.Value, shape)
+		if err != nil {
+			return nil, wire.AsError(err, wire.CodeInvalid).With(wire.StartedNo)
+		}
+		s, _ := state.(S)
+		out, err := method(s, ctx, in)
+		if err != nil {
+			return nil, handlerError(ctx, err)
+		}
+		if r.ID == 0 && !r.Nested {
+			return nil, nil // nobody waits
+		}
+		return &typed[Out]{out}, nil
+	}
+	return Handler[S]{c}
 }
 
 // On answers command, which has no result, with method. See Handle.
-func On[S, In any](command Command[In, None], method func(s S, ctx context.Context, in In) error) Handler[S] {
+func On[S, In any](command Command[In, None], method func(s S, ctx context.Context, in In) error, options ...HandlerOption) Handler[S] {
 	if method == nil {
 		return Handle[S, In, None](command, nil)
 	}
 	return Handle(command, func(s S, ctx context.Context, in In) (None, error) {
 		return None{}, method(s, ctx, in)
-	})
+	}, options...)
 }
 
 func infoOf[In, Out any](c Command[In, Out]) wire.CommandInfo {
@@ -225,6 +245,9 @@ func (k *Kind[S]) build() (*cell.Spec, error) {
 		}
 		if h.command.Run == nil {
 			return nil, fmt.Errorf("kind %q: the method that answers %q is nil: give actor.Handle, or actor.On, a function", k.Name, name)
+		}
+		if h.command.Lends && h.command.In != typeName[[]byte]() {
+			return nil, fmt.Errorf("kind %q: the handler of %q is actor.Lent, and its argument is a %s: only a []byte can be lent", k.Name, name, cmp.Or(h.command.In, "actor.None"))
 		}
 		if own[name] {
 			return nil, fmt.Errorf("kind %q answers the command %q twice", k.Name, name)

@@ -108,6 +108,12 @@ func isBytes[T any]() bool {
 	return false
 }
 
+// isString reports whether T is string: one that changes is never lent.
+func isString[T any]() bool {
+	_, ok := any((*T)(nil)).(*string)
+	return ok
+}
+
 func convert[T any](v cell.Value, shape *shape) (out T, err error) {
 	switch v := v.(type) {
 	case nil:

@@ -71,8 +71,8 @@ func (p arbiterPeer) Echo(ctx context.Context, at load.Place, answer func([]byte
 	kind := &actor.Kind[actor.None]{
 		Name: "echo",
 		Handlers: []actor.Handler[actor.None]{
-			actor.Handle(echoAsk, func(_ actor.None, _ context.Context, b []byte) ([]byte, error) { return answer(b), nil }),
-			actor.On(echoTell, func(_ actor.None, _ context.Context, b []byte) error { answer(b); return nil }),
+			actor.Handle(echoAsk, func(_ actor.None, _ context.Context, b []byte) ([]byte, error) { return answer(b), nil }, actor.Lent()),
+			actor.On(echoTell, func(_ actor.None, _ context.Context, b []byte) error { answer(b); return nil }, actor.Lent()),
 		},
 		Started: func(actor.None, context.Context) error { ready(""); return nil },
 	}
@@ -104,13 +104,17 @@ type arbiterClient struct {
 // again does.
 type asker struct{ given, ctx context.Context }
 
-func (c *arbiterClient) Ask(ctx context.Context, body, _ []byte) ([]byte, error) {
+func (c *arbiterClient) Ask(ctx context.Context, body, room []byte) (reply []byte, err error) {
 	a := c.asker.Load()
 	if a == nil || a.given != ctx {
 		a = &asker{ctx, c.m.Context(ctx)}
 		c.asker.Store(a)
 	}
-	return echoAsk.Call(a.ctx, echoRef, body)
+	err = echoAsk.CallLent(a.ctx, echoRef, body, func(b []byte) error {
+		reply = append(room[:0], b...)
+		return nil
+	})
+	return reply, err
 }
 
 func (c *arbiterClient) Tell(body []byte) error { return echoTell.Send(c.ctx, echoRef, body) }

@@ -78,6 +78,7 @@ type Call struct {
 	Command  string
 	Argument Value
 	Accept   bool      // wait only until the message is accepted
+	lends    bool      // its result is lent, and what it was in used again
 	Loose    bool      // nobody waits for it yet, and its sender goes on: the end of its context ends it all the same
 	Deadline time.Time // set by Begin
 
@@ -99,8 +100,9 @@ const (
 
 // Ask sends target a command in the scope of ctx and waits for the outcome, or until
 // ctx ends, which ends the call. With accept it waits only until it is accepted. It gives use
-// the result, which is not valid any more when that has returned.
-func Ask(ctx context.Context, target, command string, v Value, accept bool, use func(v Value)) *wire.Error {
+// the result, which is not valid any more when that has returned; nor are, if it lends them, the
+// bytes of one that came over a connection.
+func Ask(ctx context.Context, target, command string, v Value, accept, lends bool, use func(v Value)) *wire.Error {
 	s, ok := ScopeOf(ctx)
 	if !ok {
 		return noScope(target, command)
@@ -112,12 +114,15 @@ func Ask(ctx context.Context, target, command string, v Value, accept bool, use 
 	} else {
 		c = commons.call()
 	}
-	c.Target, c.Command, c.Argument, c.Accept = target, command, v, accept
+	c.Target, c.Command, c.Argument, c.Accept, c.lends = target, command, v, accept, lends
 	c.begin(ctx, s)
 	c.await(ctx, watch != nil)
 	err := c.err
 	if err == nil && !accept {
 		use(c.value)
+	}
+	if lends {
+		c.giveBack(commons)
 	}
 	if watch != nil {
 		watch.reuse(c)
@@ -312,8 +317,31 @@ func (c *Call) Result(_ uint64, m *wire.Message) {
 	if _, ok := c.claim(); !ok {
 		return
 	}
-	c.encoded = Encoded{Codec: m.Codec, Data: append([]byte(nil), m.Body...), lease: owned}
+	c.encoded = Encoded{Codec: m.Codec, Data: append(c.room(len(m.Body)), m.Body...), lease: owned}
 	c.finish(&c.encoded, nil, true)
+}
+
+// room returns where the result goes, of n bytes.
+func (c *Call) room(n int) []byte {
+	if !c.lends {
+		return nil
+	}
+	if commons := c.host.Commons(); n > maxKept && commons != nil {
+		return commons.bodies.get(n)
+	}
+	return c.encoded.Data
+}
+
+// giveBack takes back the memory of a result that was lent.
+func (c *Call) giveBack(commons *Commons) {
+	data := c.encoded.Data
+	spoil(data)
+	if c.encoded.Data = data[:0]; cap(data) > maxKept {
+		c.encoded.Data = nil
+		if commons != nil {
+			commons.bodies.put(data)
+		}
+	}
 }
 
 // Failed ends the call with an error.

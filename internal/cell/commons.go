@@ -17,6 +17,7 @@ import (
 // concurrently.
 type Commons struct {
 	calls  sync.Pool           // of *Call; see Ask
+	bodies bodies              // of results that are lent
 	memory mailbox.Chunks[job] // of jobs
 
 	leaving sync.WaitGroup // workers that were resting when it was closed
@@ -187,6 +188,10 @@ func (c *Call) blank() *Call {
 	if !c.sure || c.turn != nil {
 		return &Call{bell: c.bell}
 	}
-	*c = Call{bell: c.bell}
+	var data []byte // else it is the caller's
+	if c.lends {
+		data = c.encoded.Data
+	}
+	*c = Call{bell: c.bell, encoded: Encoded{Data: data}}
 	return c
 }

@@ -243,7 +243,7 @@ func TestCallsAreUsedAgain(t *testing.T) {
 		var seen *Call
 		ask := func(ctx context.Context, f func(c *Call)) {
 			h.start = func(_ Scope, c *Call) { seen = c; f(c) }
-			_ = Ask(WithScope(ctx, Scope{Host: h}), "it", "work", nil, false, func(Value) {})
+			_ = Ask(WithScope(ctx, Scope{Host: h}), "it", "work", nil, false, false, func(Value) {})
 		}
 		blank := func(c *Call) bool {
 			return c.bell != nil && c.Target == "" && c.state.Load() == pending && c.turn == nil
@@ -287,7 +287,7 @@ func TestCallsAreUsedAgain(t *testing.T) {
 		turn.cell.host = h
 		h.start = func(_ Scope, c *Call) { seen = c; go c.Value(word("it")) }
 		var v Value
-		if e := Ask(turn, "it", "work", nil, false, func(answer Value) { v = answer }); e != nil || v != word("it") {
+		if e := Ask(turn, "it", "work", nil, false, false, func(answer Value) { v = answer }); e != nil || v != word("it") {
 			t.Errorf("%v, %v", v, e)
 		}
 		if blank(seen) {

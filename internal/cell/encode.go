@@ -85,7 +85,8 @@ func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
 		r.Attempt = uint8(m.Attempt())
 	}
 	r.Size, r.Source, r.Cost = m.Size(), source, cost
-	if cmd := commandOf(c.spec, m.Command); cmd != nil {
+	cmd := commandOf(c.spec, m.Command)
+	if cmd != nil {
 		r.Command, r.cmd = cmd.Name, cmd
 	} else {
 		r.Command = string(m.Command)
@@ -94,7 +95,14 @@ func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
 		r.ID = 0
 	}
 	if m.Codec != wire.CodecNone || len(m.Body) > 0 {
-		r.encoded = Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, lease: lent, Data: append(r.encoded.Data, m.Body...)}
+		data, lease := r.encoded.Data, lent
+		if cmd != nil && cmd.Lends {
+			lease = loaned
+		}
+		if len(m.Body) > maxKept && cmd != nil && !cmd.Keeps {
+			data = c.spec.bodies.get(len(m.Body))
+		}
+		r.encoded = Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, lease: lease, Data: append(data, m.Body...)}
 		r.Value = &r.encoded
 	}
 	if m.Millis != 0 {

@@ -135,3 +135,38 @@ func TestReceive(t *testing.T) {
 		}
 	})
 }
+
+// What is lent is used again although the handler had these very bytes; what may be kept is
+// not, and where races are looked for what is used again is overwritten first.
+func TestReceiveLent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, size := range []int{100, 10 << 10} {
+			var saw []byte
+			see := func(_ context.Context, _ any, r *Request) (Value, error) {
+				if e := r.Value.(*Encoded); e.Keep() {
+					saw = e.Data
+				}
+				return nil, nil
+			}
+			c := newCell(newGates(), func(s *Spec) {
+				s.Commands["keep"] = &Command{CommandInfo: wire.CommandInfo{Name: "keep"}, Keeps: true, Run: see}
+				s.Commands["lend"] = &Command{CommandInfo: wire.CommandInfo{Name: "lend"}, Lends: true, Run: see}
+			})
+			c.Start()
+			for _, command := range []string{"keep", "lend"} {
+				body := bytes.Repeat([]byte{1}, size)
+				if e := c.Deliver(c.Receive(&wire.Message{Kind: wire.KindRequest, Command: []byte(command), Codec: wire.CodecRaw, Body: body}, &source{}, 10)); e != nil {
+					t.Fatal(e)
+				}
+				synctest.Wait()
+				lent := command == "lend"
+				if len(saw) != size || (saw[0] == 1) != (!lent || !spoils) {
+					t.Errorf("%s: %d bytes, which are %d afterwards", command, len(saw), saw[0])
+				}
+				if of := cap(saw) == bodyCap(bodySize(size)); size > maxKept && of != lent {
+					t.Errorf("%s: a buffer of %d bytes", command, cap(saw))
+				}
+			}
+		}
+	})
+}

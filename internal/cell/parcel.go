@@ -51,6 +51,7 @@ func (s *Spec) parcel(n, size int) *parcel {
 // done says that n more of the messages of p are over.
 func (s *Spec) done(p *parcel, n int32) {
 	if p.left.Add(-n) == 0 {
+		spoil(p.data)
 		p.of.Source = nil
 		s.parcels.Put(p)
 	}
@@ -142,6 +143,9 @@ func (run *putting) pack(s *Spec, source Source) (n int) {
 		at := len(p.data)
 		p.data = append(p.data, m.Body...)
 		p.bodies[i] = Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, Data: p.data[at:len(p.data):len(p.data)]}
+		if run.commands[i].Lends {
+			p.bodies[i].lease = loaned
+		}
 	}
 	run.parcel = p
 	return n

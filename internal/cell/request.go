@@ -28,6 +28,7 @@ type lease uint8
 
 const (
 	borrowed lease = iota // it is somebody else's
+	loaned                // likewise, but who decodes it needs no copy: he keeps nothing of it
 	lent                  // it is the request's, and used again when that is over …
 	kept                  // … unless somebody has kept it
 	owned                 // nobody else's
@@ -38,8 +39,8 @@ func (e *Encoded) Encode(dst []byte, _ wire.Codec) (Encoded, error) {
 	return Encoded{Codec: e.Codec, Args: e.Args, Data: append(dst, e.Data...)}, nil
 }
 
-// Keep reports whether who decodes Data may keep it, or parts of it, instead of
-// copying; it is for nobody else then.
+// Keep reports whether who decodes Data may have it, or parts of it, instead of a
+// copy; it is for nobody else then, but where it was lent to one who keeps nothing.
 func (e *Encoded) Keep() bool {
 	if e.lease == lent {
 		e.lease = kept
@@ -106,8 +107,12 @@ func (s *Spec) recycle(r *Request) {
 		return
 	}
 	var body []byte
-	if r.encoded.lease == lent && cap(r.encoded.Data) <= maxKept {
-		body = r.encoded.Data[:0]
+	if of := r.encoded; of.lease == lent || of.lease == loaned {
+		spoil(of.Data)
+		if body = of.Data[:0]; cap(body) > maxKept {
+			s.bodies.put(body)
+			body = nil
+		}
 	}
 	*r = Request{reuse: true, encoded: Encoded{Data: body}}
 	s.requests.Put(r)

@@ -65,6 +65,7 @@ type Spec struct {
 	known    [8]atomic.Pointer[Command] // some that messages were for; see commandOf
 	requests sync.Pool                  // of *Request
 	parcels  sync.Pool                  // of *parcel
+	bodies   bodies                     // of requests, where they are large
 	memory   mailbox.Chunks[Letter]     // of the inboxes
 }
 
@@ -83,7 +84,12 @@ type Command struct {
 	// Urgent: of a Concurrent kind that has a Reserve. It is taken although the inbox
 	// is full, and started although Limit handlers are at work.
 	Urgent bool
-	Run    func(ctx context.Context, state any, r *Request) (Value, error)
+	// Keeps: its argument is a []byte or a string, and its handler has these very bytes
+	// for good. Lends: it is a []byte, and its handler keeps nothing of it. Neither: it is
+	// made from the bytes, of which nobody has a part then.
+	Keeps, Lends bool
+
+	Run func(ctx context.Context, state any, r *Request) (Value, error)
 }
 
 // commandOf returns the command of s with the name, nil if it has none. Most messages are of

@@ -23,7 +23,7 @@ func heated(t *testing.T, ctx context.Context, h *host) (context.Context, *vigil
 		if watch := ctx.(*scoped).watched.vigil.Load(); watch != nil {
 			t.Fatalf("after %d calls a vigil watches", i)
 		}
-		if e := Ask(ctx, "it", "work", nil, false, func(Value) {}); e != nil {
+		if e := Ask(ctx, "it", "work", nil, false, false, func(Value) {}); e != nil {
 			t.Fatal(e)
 		}
 	}
@@ -63,7 +63,7 @@ func TestVigil(t *testing.T) {
 						command = "nowhere"
 					}
 					asked.Go(func() {
-						if e := Ask(ctx, "it", command, nil, false, func(Value) {}); e != nil && e.Code == code {
+						if e := Ask(ctx, "it", command, nil, false, false, func(Value) {}); e != nil && e.Code == code {
 							ended.Add(1)
 						} else if e != nil {
 							t.Error(e)
@@ -131,7 +131,7 @@ func TestVigil(t *testing.T) {
 					t.Error("a vigil that is over holds calls")
 				}
 				h.start = func(Scope, *Call) { t.Error("it was started") }
-				if e := Ask(ctx, "it", "work", nil, false, func(Value) {}); e == nil || e.Code != code || e.Started != wire.StartedNo {
+				if e := Ask(ctx, "it", "work", nil, false, false, func(Value) {}); e == nil || e.Code != code || e.Started != wire.StartedNo {
 					t.Errorf("behind the end: %v", e)
 				}
 				wantCall(t, "started behind the end", begin(ctx, nil, true), nil, code)
@@ -175,7 +175,7 @@ func TestVigilAndOutcome(t *testing.T) {
 				ctx, _ := heated(t, inner, h)
 				h.start = func(_ Scope, c *Call) { test.start(t, c, cancel) }
 				var got Value
-				e := Ask(ctx, "it", "work", nil, false, func(v Value) { got = v })
+				e := Ask(ctx, "it", "work", nil, false, false, func(v Value) { got = v })
 				if test.answered && (e != nil || got != word("it")) || !test.answered && (e == nil || e.Code != wire.CodeCanceled) {
 					t.Errorf("%v, %v", got, e)
 				}
@@ -192,7 +192,7 @@ func TestVigilKeepsItsBells(t *testing.T) {
 	ctx, watch := heated(t, ctx, h)
 	h.start = func(_ Scope, c *Call) { c.Value(nil) }
 	for range 10 {
-		if e := Ask(ctx, "it", "work", nil, false, func(Value) {}); e != nil {
+		if e := Ask(ctx, "it", "work", nil, false, false, func(Value) {}); e != nil {
 			t.Fatal(e)
 		}
 	}
@@ -224,7 +224,7 @@ func TestVigilRaces(t *testing.T) {
 				for n := 0; ; n++ {
 					command := string(rune('a'+i)) + string(rune('a'+n%26))
 					var got Value
-					e := Ask(ctx, "it", command, nil, false, func(v Value) { got = v })
+					e := Ask(ctx, "it", command, nil, false, false, func(v Value) { got = v })
 					if e != nil {
 						if e.Code != wire.CodeCanceled || e.Command != command {
 							t.Error(e)
@@ -278,7 +278,7 @@ func TestVigilIsForgotten(t *testing.T) {
 	for range 100 {
 		c := &Call{Target: "it", Command: "work", Loose: true}
 		c.Begin(ctx)
-		if e := Ask(ctx, "it", "work", nil, false, func(Value) {}); e != nil {
+		if e := Ask(ctx, "it", "work", nil, false, false, func(Value) {}); e != nil {
 			t.Fatal(e)
 		}
 	}
@@ -341,7 +341,7 @@ func TestVigilHoldsNobody(t *testing.T) {
 			ctx, cancel := made(app, s)
 			s.calls = WithScope(ctx, Scope{Host: h})
 			for range hot {
-				if e := Ask(s.calls, "it", "work", nil, false, func(Value) {}); e != nil {
+				if e := Ask(s.calls, "it", "work", nil, false, false, func(Value) {}); e != nil {
 					t.Fatal(e)
 				}
 			}
@@ -390,7 +390,7 @@ func TestVigilOfAStrangeContext(t *testing.T) {
 		of := &strange{Context: context.Background(), done: make(chan struct{})}
 		ctx := WithScope(of, Scope{Host: h})
 		for range 2 * hot {
-			if e := Ask(ctx, "it", "work", nil, false, func(Value) {}); e != nil {
+			if e := Ask(ctx, "it", "work", nil, false, false, func(Value) {}); e != nil {
 				t.Fatal(e)
 			}
 		}
@@ -399,7 +399,7 @@ func TestVigilOfAStrangeContext(t *testing.T) {
 		}
 		h.start = nil
 		time.AfterFunc(time.Second, func() { of.err.Store(context.Canceled); close(of.done) })
-		if e := Ask(ctx, "it", "work", nil, false, func(Value) {}); e == nil || e.Code != wire.CodeCanceled {
+		if e := Ask(ctx, "it", "work", nil, false, false, func(Value) {}); e == nil || e.Code != wire.CodeCanceled {
 			t.Errorf("at its end: %v", e)
 		}
 	})
@@ -416,7 +416,7 @@ func TestVigilIsBounded(t *testing.T) {
 	for range 300 {
 		runtime.GC()
 		runtime.GC()
-		if e := Ask(ctx, "it", "work", nil, false, func(Value) {}); e != nil {
+		if e := Ask(ctx, "it", "work", nil, false, false, func(Value) {}); e != nil {
 			t.Fatal(e)
 		}
 	}
@@ -434,7 +434,7 @@ func TestVigilInATurn(t *testing.T) {
 		turn.cell.host = h
 		ctx, _ := heated(t, turn, h)
 		h.start = func(_ Scope, c *Call) { c.Placed(h, 1) }
-		e := Ask(ctx, "it", "work", nil, false, func(Value) {})
+		e := Ask(ctx, "it", "work", nil, false, false, func(Value) {})
 		if e == nil || e.Code != wire.CodeDeadline || len(h.cancel) != 1 {
 			t.Errorf("%v, %d are taken back", e, len(h.cancel))
 		}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package cell
+
+// spoil does nothing but where races are looked for.
+func spoil([]byte) {}
