@@ -75,7 +75,7 @@ func (d *logDir) open(label string) (l *proc.Log, release func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.log == nil {
-		log, err := proc.OpenLog(proc.LogOptions{Path: filepath.Join(d.path, logFile(label)), Lines: 1, Logger: d.logger})
+		log, err := proc.OpenLog(proc.LogOptions{Path: filepath.Join(d.path, logFile(label)), Logger: d.logger})
 		if err != nil {
 			d.logger.Error("what an actor prints is not logged", "actor", label, "error", err)
 		} else {

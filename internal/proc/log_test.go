@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -33,13 +32,6 @@ func openLog(t *testing.T, o LogOptions) *Log {
 	return l
 }
 
-func texts(lines []Line) (out []string) {
-	for _, line := range lines {
-		out = append(out, line.Text)
-	}
-	return out
-}
-
 // wrote returns the lines of a log's file, without their times.
 func wrote(t *testing.T, path string) (lines []string) {
 	t.Helper()
@@ -60,55 +52,7 @@ func wrote(t *testing.T, path string) (lines []string) {
 	return lines
 }
 
-func TestLogWithoutFile(t *testing.T) {
-	l := openLog(t, LogOptions{Lines: 3})
-	if last := l.Last(10); last != nil {
-		t.Errorf("an empty log has %q", last)
-	}
-	for _, line := range []string{"a", "b", "", "c"} {
-		l.Stdout([]byte(line))
-	}
-	l.Stderr([]byte("d\xff"))
-	if got := texts(l.Last(10)); !slices.Equal(got, []string{"", "c", "d\uFFFD"}) {
-		t.Errorf("the last lines are %q", got)
-	}
-	last := l.Last(2)
-	if got := texts(last); !slices.Equal(got, []string{"c", "d\uFFFD"}) || last[0].Stream != Stdout || last[1].Stream != Stderr {
-		t.Errorf("the last two lines are %v", last)
-	}
-	if got := l.Last(-1); got != nil {
-		t.Errorf("minus one line is %q", got)
-	}
-	for range 2 { // closing twice is closing once
-		if err := l.Close(); err != nil {
-			t.Errorf("it does not close: %v", err)
-		}
-	}
-	l.Stdout([]byte("late"))
-	if got := texts(l.Last(1)); !slices.Equal(got, []string{"d\uFFFD"}) {
-		t.Errorf("the last line after the end is %q", got)
-	}
-}
-
-// TestLogMemoryIsBounded: by bytes, too, whatever a line has.
-func TestLogMemoryIsBounded(t *testing.T) {
-	l := openLog(t, LogOptions{Bytes: 10_000})
-	for n := range 5000 {
-		l.Stdout(bytes.Repeat([]byte{'x'}, n%6000))
-		if l.ring.bytes > 10_000 || l.ring.len() > defaultRingLines || cap(l.ring.kept) > 8*defaultRingLines {
-			t.Fatalf("after %d lines: %d bytes, %d lines, room for %d", n+1, l.ring.bytes, l.ring.len(), cap(l.ring.kept))
-		}
-	}
-	sum := 0
-	for _, line := range l.Last(5000) {
-		sum += len(line.Text)
-	}
-	if sum != l.ring.bytes {
-		t.Errorf("%d bytes are kept, %d counted", sum, l.ring.bytes)
-	}
-}
-
-// TestLogOfALongLine: one line without end does not drive all others from memory.
+// TestLogOfALongLine: it is in the file in pieces, and nothing of it is lost.
 func TestLogOfALongLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l := openLog(t, LogOptions{Path: path})
@@ -119,10 +63,6 @@ func TestLogOfALongLine(t *testing.T) {
 		text = text[n:]
 		cut.add(n)
 	}
-	want := []string{"before", strings.Repeat("x", maxRingLine-len("…")) + "…", Continued + "says the program", "after"}
-	if got := texts(l.Last(10)); !slices.Equal(got, want) {
-		t.Errorf("in memory are %d lines, %.60q", len(got), got)
-	}
 	l.Close()
 	got := wrote(t, path)
 	if len(got) != 9 || got[0] != "out before" || !strings.HasPrefix(got[2], "out "+Continued+"xxx") || got[8] != "out after" {
@@ -130,75 +70,6 @@ func TestLogOfALongLine(t *testing.T) {
 	}
 	if n := strings.Count(strings.Join(got, ""), "x"); n != 5*MaxLine {
 		t.Errorf("%d bytes of %d are in the file", n, 5*MaxLine)
-	}
-}
-
-func TestFollow(t *testing.T) {
-	l := openLog(t, LogOptions{})
-	next := func(f *Follower, want ...string) {
-		t.Helper()
-		got, lost, err := f.Next(t.Context())
-		if err != nil || lost != 0 || !slices.Equal(texts(got), want) {
-			t.Errorf("next: %q, %d lost, %v; want %q", texts(got), lost, err, want)
-		}
-	}
-	for _, line := range []string{"a", "b", "c"} {
-		l.Stdout([]byte(line))
-	}
-	late, all := l.Follow(0), l.Follow(99)
-	next(l.Follow(2), "b", "c")
-	next(all, "a", "b", "c")
-	got := make(chan []string)
-	for _, f := range []*Follower{late, all} {
-		go func() {
-			lines, _, _ := f.Next(t.Context())
-			got <- texts(lines)
-		}()
-	}
-	l.Stderr([]byte("d"))
-	for range 2 {
-		if lines := receive(t, got, "the next line"); !slices.Equal(lines, []string{"d"}) {
-			t.Errorf("next: %q", lines)
-		}
-	}
-	l.Note("it has ended")
-	next(late, "it has ended")
-
-	ctx, cancel := context.WithCancelCause(t.Context())
-	reason := errors.New("enough")
-	cancel(reason)
-	if _, _, err := late.Next(ctx); err != reason {
-		t.Errorf("next after the end of its context: %v", err)
-	}
-	ended := make(chan error)
-	go func() {
-		_, _, err := late.Next(t.Context())
-		ended <- err
-	}()
-	l.Close()
-	if err := receive(t, ended, "the end"); err != io.EOF {
-		t.Errorf("next after the end: %v", err)
-	}
-	next(all, "it has ended") // it is told to the end
-	if _, _, err := all.Next(t.Context()); err != io.EOF {
-		t.Errorf("next after the end: %v", err)
-	}
-}
-
-// TestSlowFollower: it holds nobody up, and is told how much it missed.
-func TestSlowFollower(t *testing.T) {
-	l := openLog(t, LogOptions{Lines: 10})
-	f := l.Follow(0)
-	l.Stdout([]byte("line 0"))
-	if _, lost, err := f.Next(t.Context()); lost != 0 || err != nil {
-		t.Fatal(lost, err)
-	}
-	for n := range 1000 {
-		l.Stdout(fmt.Appendf(nil, "line %d", n+1))
-	}
-	lines, lost, err := f.Next(t.Context())
-	if err != nil || lost != 990 || len(lines) != 10 || lines[0].Text != "line 991" || lines[9].Text != "line 1000" {
-		t.Errorf("%q, %d lost, %v", texts(lines), lost, err)
 	}
 }
 
@@ -425,19 +296,13 @@ func (n *nowhere) Write(b []byte) (int, error) {
 func (n *nowhere) Truncate(int64) error { return nil }
 func (n *nowhere) Close() error         { return nil }
 
-// TestDiskThatHangs: a process waits for it once, for a moment, and its lines are in
-// memory all the same.
+// TestDiskThatHangs: a process waits for it once, for a moment.
 func TestDiskThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, err := OpenLog(LogOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
 		disk := &nowhere{}
 		h := &hung{sink: disk, asked: make(chan struct{}, 1), release: make(chan struct{})}
-		l.file = newLogFile(&LogOptions{Path: "hung", MaxBytes: 1 << 30})
+		l := &Log{file: newLogFile(&LogOptions{Path: "hung", MaxBytes: 1 << 30}), backlog: newBacklog()}
 		l.file.file = h
-		l.done = make(chan struct{})
 		go l.write()
 		l.Stdout([]byte("first"))
 		<-h.asked
@@ -452,7 +317,7 @@ func TestDiskThatHangs(t *testing.T) {
 			t.Errorf("the process has waited for %v", waited)
 		}
 		lost := l.Lost()
-		if lost < 100 || lost >= lines || len(l.Last(1)) != 1 {
+		if lost < 100 || lost >= lines {
 			t.Errorf("%d of %d lines are lost", lost, lines)
 		}
 		if err := l.Close(); err == nil || !strings.Contains(err.Error(), "does not answer") {
@@ -475,15 +340,10 @@ func TestDiskThatHangs(t *testing.T) {
 // TestDiskIsSlow: it takes a while for each piece, and no line is lost.
 func TestDiskIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, err := OpenLog(LogOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
 		disk := &nowhere{}
 		h := &hung{sink: disk, asked: make(chan struct{}), release: make(chan struct{})}
-		l.file = newLogFile(&LogOptions{Path: "slow", MaxBytes: 1 << 30})
+		l := &Log{file: newLogFile(&LogOptions{Path: "slow", MaxBytes: 1 << 30}), backlog: newBacklog()}
 		l.file.file = h
-		l.done = make(chan struct{})
 		go l.write()
 		over := make(chan struct{})
 		var answers sync.WaitGroup
@@ -512,34 +372,16 @@ func TestDiskIsSlow(t *testing.T) {
 	})
 }
 
-// TestLogOfMany: many write, read, follow and end it at once; every line is
-// somewhere.
+// TestLogOfMany: many write it at once; every line is somewhere.
 func TestLogOfMany(t *testing.T) {
 	const writers, each = 8, 2000
 	dir := t.TempDir()
-	l := openLog(t, LogOptions{Path: filepath.Join(dir, "log"), MaxBytes: 64 << 10, Files: 1000, Lines: 100})
-	var writing, following sync.WaitGroup
-	f := l.Follow(0)
-	following.Go(func() {
-		seen := uint64(0)
-		for {
-			lines, lost, err := f.Next(context.Background())
-			seen += uint64(len(lines)) + lost
-			if err != nil {
-				if seen != writers*each {
-					t.Errorf("the follower has seen or lost %d of %d lines", seen, writers*each)
-				}
-				return
-			}
-		}
-	})
+	l := openLog(t, LogOptions{Path: filepath.Join(dir, "log"), MaxBytes: 64 << 10, Files: 1000})
+	var writing sync.WaitGroup
 	for w := range writers {
 		writing.Go(func() {
 			for n := range each {
-				l.add(Stream(n%3), fmt.Appendf(nil, "writer %d line %d", w, n))
-				if n%100 == 0 {
-					l.Last(10)
-				}
+				l.add([...]string{"out", "err"}[n%2], fmt.Appendf(nil, "writer %d line %d", w, n))
 			}
 		})
 	}
@@ -547,7 +389,6 @@ func TestLogOfMany(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	following.Wait()
 	names, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -583,12 +424,11 @@ func TestLogOfAProcess(t *testing.T) {
 			t.Errorf("exit %+v", e)
 		}
 	}
-	if last := l.Last(1); len(last) != 1 || last[0].Text != "done" || last[0].Stream != Stderr {
-		t.Errorf("the last line is %v", last)
-	}
 	l.Close()
 	if l.Lost() > 0 {
 		t.Logf("%d lines are lost: the disk is slow", l.Lost())
+	} else if got := wrote(t, path); got[len(got)-1] != "err done" {
+		t.Errorf("the last line is %q", got[len(got)-1])
 	}
 	for _, name := range []string{path, path + ".1"} {
 		if info, err := os.Stat(name); err != nil || info.Size() > 1<<20 {
@@ -598,20 +438,16 @@ func TestLogOfAProcess(t *testing.T) {
 }
 
 func BenchmarkLog(b *testing.B) {
-	for _, path := range []string{"", filepath.Join(b.TempDir(), "log")} {
-		b.Run(fmt.Sprintf("file=%v", path != ""), func(b *testing.B) {
-			l, err := OpenLog(LogOptions{Path: path})
-			if err != nil {
-				b.Fatal(err)
-			}
-			line := bytes.Repeat([]byte{'x'}, 100)
-			b.SetBytes(int64(len(line)))
-			b.ReportAllocs()
-			for b.Loop() {
-				l.Stdout(line)
-			}
-			_ = l.Close()
-			b.ReportMetric(float64(l.Lost()), "lost")
-		})
+	l, err := OpenLog(LogOptions{Path: filepath.Join(b.TempDir(), "log")})
+	if err != nil {
+		b.Fatal(err)
 	}
+	line := bytes.Repeat([]byte{'x'}, 100)
+	b.SetBytes(int64(len(line)))
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Stdout(line)
+	}
+	_ = l.Close()
+	b.ReportMetric(float64(l.Lost()), "lost")
 }
