@@ -136,7 +136,7 @@ func (s *Commons) worker() {
 // push puts j behind what is to be done. An actor has as many jobs at most as handlers at a time.
 func (s *Commons) push(j job) {
 	s.jobs.Share(&s.memory)
-	s.jobs.Push(mailbox.Data, &j, 0, mailbox.Limits{}, true)
+	s.jobs.Push(&j, 0, mailbox.Limits{}, true)
 	s.waiting.Store(int32(s.jobs.Len()))
 }
 

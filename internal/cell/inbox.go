@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/arbiter-go/arbiter/internal/mailbox"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -128,7 +127,7 @@ func (c *Cell) admitLocked(l *Letter, granted bool) *wire.Error {
 // pushLocked puts l into the inbox, if it has room.
 func (c *Cell) pushLocked(l *Letter, granted bool) bool {
 	force := granted || l.cmd.Urgent && c.urgent < maxUrgent
-	if c.inbox.Push(mailbox.Data, l, l.size(), c.spec.Inbox, force) {
+	if c.inbox.Push(l, l.size(), c.spec.Inbox, force) {
 		return true
 	}
 	// What is over has perhaps not yet given its room back. Who has the answer, and asks
@@ -175,7 +174,7 @@ func (c *Cell) Post(do func(ctx context.Context, state any)) {
 		return
 	}
 	l := r.letter()
-	c.inbox.Push(mailbox.Data, &l, 0, c.spec.Inbox, true)
+	c.inbox.Push(&l, 0, c.spec.Inbox, true)
 	c.wakeLocked()
 }
 

@@ -14,8 +14,8 @@ type item struct{ id, size int }
 // model is the queue as one would write it without a thought for speed: a slice
 // for each lane, and the charges added up anew each time they are asked for.
 type model struct {
-	control, front, data []item
-	away                 []item // left the queue, not yet released
+	front, data []item
+	away        []item // left the queue, not yet released
 }
 
 func (m *model) charged() (messages, bytes int) {
@@ -28,14 +28,7 @@ func (m *model) charged() (messages, bytes int) {
 	return messages, bytes
 }
 
-func (m *model) push(c Class, it item, l Limits, force bool) bool {
-	if c == Control {
-		if len(m.control) >= ControlMessages && !force {
-			return false
-		}
-		m.control = append(m.control, it)
-		return true
-	}
+func (m *model) push(it item, l Limits, force bool) bool {
 	messages, bytes := m.charged()
 	fits := bytes+it.size <= l.Bytes
 	alone := it.size > l.Bytes && len(m.front)+len(m.data) == 0 && bytes <= l.Bytes
@@ -52,9 +45,7 @@ func (m *model) pop(lanes ...*[]item) (item, bool) {
 		if len(*lane) > 0 {
 			it := (*lane)[0]
 			*lane = slices.Clone((*lane)[1:])
-			if lane != &m.control {
-				m.away = append(m.away, it)
-			}
+			m.away = append(m.away, it)
 			return it, true
 		}
 	}
@@ -73,7 +64,7 @@ func (m *model) remove(id int) (item, bool) {
 	return item{}, false
 }
 
-func (m *model) all() []item { return slices.Concat(m.control, m.front, m.data) }
+func (m *model) all() []item { return slices.Concat(m.front, m.data) }
 
 // run does what steps say, byte by byte, to a queue and to the model, and stops
 // where they differ.
@@ -95,8 +86,8 @@ func run(steps []byte, l Limits) error {
 		}
 		var err error
 		switch step & 15 {
-		case 0, 1, 2:
-			err = same("push", item{}, q.Push(Data, &it, it.size, l, false), item{}, m.push(Data, it, l, false))
+		case 0, 1, 2, 5:
+			err = same("push", item{}, q.Push(&it, it.size, l, false), item{}, m.push(it, l, false))
 		case 3:
 			// As if what is away first, and fits in the nibble, had been released.
 			past := m.away[:min(arg, len(m.away))]
@@ -104,13 +95,11 @@ func run(steps []byte, l Limits) error {
 			for _, it := range past {
 				bytes += it.size
 			}
-			rest := model{control: m.control, front: m.front, data: m.data, away: m.away[len(past):]}
-			err = same("push past", item{}, q.PushPast(len(past), bytes, &it, it.size, l), item{}, rest.push(Data, it, l, false))
+			rest := model{front: m.front, data: m.data, away: m.away[len(past):]}
+			err = same("push past", item{}, q.PushPast(len(past), bytes, &it, it.size, l), item{}, rest.push(it, l, false))
 			m.data = rest.data
 		case 4:
-			err = same("forced push", item{}, q.Push(Data, &it, it.size, l, true), item{}, m.push(Data, it, l, true))
-		case 5:
-			err = same("control", item{}, q.Push(Control, &it, it.size, l, false), item{}, m.push(Control, it, l, false))
+			err = same("forced push", item{}, q.Push(&it, it.size, l, true), item{}, m.push(it, l, true))
 		case 6:
 			q.PushFront(&it, it.size)
 			m.front = append(m.front, it)
@@ -128,22 +117,18 @@ func run(steps []byte, l Limits) error {
 				return fmt.Errorf("step %d: took %d of %d, at most %d", n, held.Len(), waiting, most)
 			}
 			for i := range held.Len() {
-				want, wantOK := m.pop(&m.control, &m.front, &m.data)
+				want, wantOK := m.pop(&m.front, &m.data)
 				err = cmp.Or(err, same("pop of many", *held.At(i), true, want, wantOK))
 				wantHeld = append(wantHeld, want)
 			}
-		case 8, 9:
+		case 8, 9, 11:
 			got, ok := q.Pop()
-			want, wantOK := m.pop(&m.control, &m.front, &m.data)
+			want, wantOK := m.pop(&m.front, &m.data)
 			err = same("pop", got, ok, want, wantOK)
 		case 10:
-			got, ok := q.PopControl()
-			want, wantOK := m.pop(&m.control)
-			err = same("pop of control", got, ok, want, wantOK)
-		case 11:
-			got, ok := q.PopData()
-			want, wantOK := m.pop(&m.front, &m.data)
-			err = same("pop of data", got, ok, want, wantOK)
+			got, ok := q.PopFront()
+			want, wantOK := m.pop(&m.front)
+			err = same("pop of what overtakes", got, ok, want, wantOK)
 		case 12: // one that waits, or one that never was
 			id := -1
 			if waiting := m.all(); len(waiting) > 0 {
@@ -169,7 +154,7 @@ func run(steps []byte, l Limits) error {
 				err = fmt.Errorf("step %d, drain: got %v, want %v", n, got, want)
 			}
 			m.away = slices.Concat(m.away, m.front, m.data)
-			m.control, m.front, m.data = nil, nil, nil
+			m.front, m.data = nil, nil
 		}
 		if err != nil {
 			return err

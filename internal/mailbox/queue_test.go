@@ -25,15 +25,13 @@ func wantCharged(t *testing.T, q *Queue[string], messages, bytes int) {
 
 func TestFull(t *testing.T) {
 	type push struct {
-		class Class
 		size  int
 		force bool
 		want  bool
 	}
-	ok := func(size int) push { return push{Data, size, false, true} }
-	no := func(size int) push { return push{Data, size, false, false} }
-	force := func(size int) push { return push{Data, size, true, true} }
-	control := push{Control, 1 << 20, false, true}
+	ok := func(size int) push { return push{size, false, true} }
+	no := func(size int) push { return push{size, false, false} }
+	force := func(size int) push { return push{size, true, true} }
 	for _, test := range []struct {
 		name   string
 		limits Limits
@@ -49,15 +47,13 @@ func TestFull(t *testing.T) {
 		{"force, beyond messages", Limits{Messages: 1}, []push{ok(1), force(1), force(1), no(1)}},
 		{"force, beyond bytes", Limits{Bytes: 10}, []push{ok(10), force(10), no(0), force(100)}},
 		{"force takes room", Limits{Messages: 2}, []push{force(1), ok(1), no(1)}},
-		{"control has its own room", Limits{Messages: 1, Bytes: 1}, []push{ok(1), no(1), control, control}},
-		{"control takes no room", Limits{Messages: 1, Bytes: 1}, []push{control, control, ok(1), no(1)}},
-		{"negative limits take nothing", Limits{Messages: -1, Bytes: -1}, []push{no(0), force(1), control}},
+		{"negative limits take nothing", Limits{Messages: -1, Bytes: -1}, []push{no(0), force(1)}},
 		{"default bytes", Limits{}, []push{ok(DefaultBytes - 1), no(2), ok(1), no(1)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var q Queue[string]
 			for i, p := range test.pushes {
-				if got := q.Push(p.class, new("m"), p.size, test.limits, p.force); got != p.want {
+				if got := q.Push(new("m"), p.size, test.limits, p.force); got != p.want {
 					m, b := q.Charged()
 					t.Fatalf("push %d %+v: admitted %v; %d messages and %d bytes are charged", i, p, got, m, b)
 				}
@@ -67,23 +63,18 @@ func TestFull(t *testing.T) {
 }
 
 func TestFullByDefault(t *testing.T) {
-	for _, test := range []struct {
-		class Class
-		want  int
-	}{{Control, ControlMessages}, {Data, DefaultMessages}} {
-		var q Queue[string]
-		n := 0
-		for q.Push(test.class, new("m"), 0, Limits{}, false) {
-			if n++; n > test.want {
-				break
-			}
+	var q Queue[string]
+	n := 0
+	for q.Push(new("m"), 0, Limits{}, false) {
+		if n++; n > DefaultMessages {
+			break
 		}
-		if n != test.want {
-			t.Errorf("class %d: %d messages admitted, want %d", test.class, n, test.want)
-		}
-		if !q.Push(test.class, new("m"), 0, Limits{}, true) {
-			t.Errorf("class %d: refused by force", test.class)
-		}
+	}
+	if n != DefaultMessages {
+		t.Errorf("%d messages admitted, want %d", n, DefaultMessages)
+	}
+	if !q.Push(new("m"), 0, Limits{}, true) {
+		t.Error("refused by force")
 	}
 }
 
@@ -91,19 +82,19 @@ func TestFullByDefault(t *testing.T) {
 func TestChargedUntilReleased(t *testing.T) {
 	one := Limits{Messages: 3, Bytes: 30}
 	var q Queue[string]
-	q.Push(Data, new("a"), 10, one, false)
-	q.Push(Data, new("b"), 10, one, false)
-	q.Push(Data, new("c"), 10, one, false)
+	q.Push(new("a"), 10, one, false)
+	q.Push(new("b"), 10, one, false)
+	q.Push(new("c"), 10, one, false)
 	q.Pop()
 	q.Remove(func(s string) bool { return s == "c" })
 	q.Drain(func(string) {})
 	wantCharged(t, &q, 3, 30)
-	if q.Push(Data, new("d"), 0, one, false) {
+	if q.Push(new("d"), 0, one, false) {
 		t.Error("admitted while the handlers of three messages run")
 	}
 	q.Release(1, 10)
 	wantCharged(t, &q, 2, 20)
-	if !q.Push(Data, new("d"), 10, one, false) {
+	if !q.Push(new("d"), 10, one, false) {
 		t.Error("refused although a message was released")
 	}
 	q.PushFront(new("e"), 10)
@@ -118,13 +109,13 @@ func TestChargedUntilReleased(t *testing.T) {
 func TestOversizeWhileAHandlerRuns(t *testing.T) {
 	l := Limits{Bytes: 10}
 	var q Queue[string]
-	q.Push(Data, new("small"), 5, l, false)
+	q.Push(new("small"), 5, l, false)
 	q.Pop()
-	if !q.Push(Data, new("large"), 50, l, false) {
+	if !q.Push(new("large"), 50, l, false) {
 		t.Fatal("refused although nothing waits")
 	}
 	q.Pop()
-	if q.Push(Data, new("large"), 50, l, false) {
+	if q.Push(new("large"), 50, l, false) {
 		t.Fatal("a second one is admitted while the first is charged")
 	}
 }
@@ -134,15 +125,10 @@ func TestReleaseOfWhatIsNotCharged(t *testing.T) {
 		"twice":    func(q *Queue[string]) { q.Release(1, 5); q.Release(1, 0) },
 		"too much": func(q *Queue[string]) { q.Release(1, 6) },
 		"too many": func(q *Queue[string]) { q.Release(2, 5) },
-		"for a control": func(q *Queue[string]) {
-			q.Release(1, 5)
-			q.Push(Control, new("c"), 5, Limits{}, false)
-			q.Release(1, 5)
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var q Queue[string]
-			q.Push(Data, new("d"), 5, Limits{}, false)
+			q.Push(new("d"), 5, Limits{}, false)
 			defer func() {
 				if recover() == nil {
 					t.Error("no panic")
@@ -156,10 +142,9 @@ func TestReleaseOfWhatIsNotCharged(t *testing.T) {
 func TestOrder(t *testing.T) {
 	data := func(q *Queue[string], items ...string) {
 		for _, s := range items {
-			q.Push(Data, &s, 1, Limits{}, false)
+			q.Push(&s, 1, Limits{}, false)
 		}
 	}
-	control := func(q *Queue[string], s string) { q.Push(Control, &s, 1, Limits{}, false) }
 	for _, test := range []struct {
 		name string
 		do   func(q *Queue[string])
@@ -167,8 +152,7 @@ func TestOrder(t *testing.T) {
 	}{
 		{"nothing", func(q *Queue[string]) {}, ""},
 		{"data in order", func(q *Queue[string]) { data(q, "1", "2", "3", "4", "5") }, "1 2 3 4 5"},
-		{"control first", func(q *Queue[string]) { data(q, "1", "2"); control(q, "a"); control(q, "b") }, "a b 1 2"},
-		{"control, chained, data", func(q *Queue[string]) { data(q, "1"); q.PushFront(new("x"), 1); control(q, "a") }, "a x 1"},
+		{"chained, data", func(q *Queue[string]) { data(q, "1"); q.PushFront(new("x"), 1) }, "x 1"},
 		{"those who overtake keep their order", func(q *Queue[string]) {
 			data(q, "1")
 			q.PushFront(new("x"), 1)
@@ -218,45 +202,12 @@ func TestRemoveNothing(t *testing.T) {
 	if s, ok := q.Remove(never); ok {
 		t.Errorf("%q removed from an empty queue", s)
 	}
-	q.Push(Control, new("stop"), 1, Limits{}, false)
-	if s, ok := q.Remove(never); ok {
-		t.Errorf("%q removed: control is not searched", s)
-	}
-	q.Push(Data, new("1"), 1, Limits{}, false)
+	q.Push(new("1"), 1, Limits{}, false)
 	if s, ok := q.Remove(func(s string) bool { return s == "2" }); ok {
 		t.Errorf("%q removed, which did not match", s)
 	}
-	if got := order(&q); got != "stop 1" {
+	if got := order(&q); got != "1" {
 		t.Errorf("left: %q", got)
-	}
-}
-
-// While a handler has the turn, its owner takes control alone.
-func TestPopByClass(t *testing.T) {
-	var q Queue[string]
-	if s, ok := q.PopControl(); ok {
-		t.Errorf("control %q from an empty queue", s)
-	}
-	if s, ok := q.PopData(); ok {
-		t.Errorf("data %q from an empty queue", s)
-	}
-	q.Push(Data, new("1"), 1, Limits{}, false)
-	q.Push(Control, new("ping"), 1, Limits{}, false)
-	if s, ok := q.PopControl(); !ok || s != "ping" {
-		t.Errorf("PopControl: %q, %v", s, ok)
-	}
-	if s, ok := q.PopControl(); ok {
-		t.Errorf("control %q, but only data waits", s)
-	}
-	q.Push(Control, new("stop"), 1, Limits{}, false)
-	if s, ok := q.PopData(); !ok || s != "1" {
-		t.Errorf("PopData: %q, %v", s, ok)
-	}
-	if s, ok := q.PopData(); ok {
-		t.Errorf("data %q, but only control waits", s)
-	}
-	if q.Waiting(Control) != 1 || q.Waiting(Data) != 0 || q.Len() != 1 {
-		t.Errorf("waiting: %d control, %d data, %d in all", q.Waiting(Control), q.Waiting(Data), q.Len())
 	}
 }
 
@@ -281,7 +232,7 @@ func TestMemoryIsLetGo(t *testing.T) {
 	var q Queue[*int]
 	item := new(int)
 	for range burst {
-		q.Push(Data, &item, 0, none, false)
+		q.Push(&item, 0, none, false)
 	}
 	if n := held(&q.data); n != (burst+perChunk-1)/perChunk {
 		t.Errorf("%d messages wait in %d chunks", burst, n)
@@ -293,23 +244,21 @@ func TestMemoryIsLetGo(t *testing.T) {
 		if n := held(&q.data); n > 2 {
 			t.Fatalf("%d messages wait in %d chunks", q.data.n, n)
 		}
-		q.Push(Data, &item, 0, none, true)
+		q.Push(&item, 0, none, true)
 		q.Pop()
 	}
 	for q.Len() > 0 {
 		q.Pop()
 	}
 	q.PushFront(&item, 0)
-	q.Push(Control, &item, 0, none, false)
 	q.Pop()
-	q.Pop()
-	for name, r := range map[string]*lane[*int]{"data": &q.data, "control": &q.rare.control, "front": &q.rare.front} {
+	for name, r := range map[string]*lane[*int]{"data": &q.data, "front": q.front} {
 		if n := held(r); n != 1 {
 			t.Errorf("%s: an empty lane holds %d chunks", name, n)
 		}
 	}
 	q.Trim()
-	if q.data.head != nil || q.rare != nil {
+	if q.data.head != nil || q.front != nil {
 		t.Error("Trim of an empty queue leaves a chunk")
 	}
 }
@@ -322,8 +271,8 @@ func TestSharedMemory(t *testing.T) {
 	b.Share(&memory)
 	for range 3 {
 		for n := range 3*perChunk + 1 {
-			a.Push(Data, new(fmt.Sprint("a", n)), 0, Limits{}, true)
-			b.Push(Data, new(fmt.Sprint("b", n)), 0, Limits{}, true)
+			a.Push(new(fmt.Sprint("a", n)), 0, Limits{}, true)
+			b.Push(new(fmt.Sprint("b", n)), 0, Limits{}, true)
 		}
 		for n := range 3*perChunk + 1 {
 			if s, ok := a.Pop(); !ok || s != fmt.Sprint("a", n) {
@@ -339,11 +288,10 @@ func TestSharedMemory(t *testing.T) {
 
 func TestTrimLeavesWhatWaits(t *testing.T) {
 	var q Queue[string]
-	q.Push(Data, new("1"), 1, Limits{}, false)
+	q.Push(new("1"), 1, Limits{}, false)
 	q.PushFront(new("x"), 1)
-	q.Push(Control, new("a"), 1, Limits{}, false)
 	q.Trim()
-	if got := order(&q); got != "a x 1" {
+	if got := order(&q); got != "x 1" {
 		t.Errorf("after Trim: %q", got)
 	}
 }
@@ -358,9 +306,8 @@ func TestNothingIsRetained(t *testing.T) {
 		push(item)
 	}
 	for range 6 {
-		push(func(item *[64]byte) { q.Push(Data, &item, 0, Limits{}, false) })
+		push(func(item *[64]byte) { q.Push(&item, 0, Limits{}, false) })
 	}
-	push(func(item *[64]byte) { q.Push(Control, &item, 0, Limits{}, false) })
 	push(func(item *[64]byte) { q.PushFront(&item, 0) })
 	third := left[2]
 	q.Remove(func(item *[64]byte) bool { return item == third.Value() })
@@ -386,7 +333,7 @@ func TestSteadyUseAllocatesNothing(t *testing.T) {
 		item := new(int)
 		turn := func() {
 			for range depth {
-				q.Push(Data, &item, 1, Limits{}, false)
+				q.Push(&item, 1, Limits{}, false)
 			}
 			for range depth {
 				q.Pop()
@@ -403,9 +350,8 @@ func TestSteadyUseAllocatesNothing(t *testing.T) {
 func ExampleQueue() {
 	var q Queue[string]
 	limits := Limits{Messages: 1}
-	fmt.Println(q.Push(Data, new("work"), 4, limits, false))
-	fmt.Println(q.Push(Data, new("more work"), 9, limits, false)) // full
-	fmt.Println(q.Push(Control, new("ping"), 4, limits, false))
+	fmt.Println(q.Push(new("work"), 4, limits, false))
+	fmt.Println(q.Push(new("more work"), 9, limits, false)) // full
 	for {
 		item, ok := q.Pop()
 		if !ok {
@@ -413,14 +359,12 @@ func ExampleQueue() {
 		}
 		fmt.Println(item)
 	}
-	fmt.Println(q.Push(Data, new("more work"), 9, limits, false)) // the handler of "work" still runs
+	fmt.Println(q.Push(new("more work"), 9, limits, false)) // the handler of "work" still runs
 	q.Release(1, 4)
-	fmt.Println(q.Push(Data, new("more work"), 9, limits, false))
+	fmt.Println(q.Push(new("more work"), 9, limits, false))
 	// Output:
 	// true
 	// false
-	// true
-	// ping
 	// work
 	// false
 	// true
@@ -433,7 +377,7 @@ func TestRunsAreNotCopied(t *testing.T) {
 	var q Queue[*int]
 	q.Share(&memory)
 	for i := range 3 * perChunk {
-		q.Push(Data, new(&i), 0, Limits{}, false)
+		q.Push(new(&i), 0, Limits{}, false)
 	}
 	q.Pop()
 	first := &q.data.head.items[1]
@@ -459,7 +403,7 @@ func TestLongestRun(t *testing.T) {
 		var q Queue[int]
 		n := 0
 		for i := range before + 3*MaxRun {
-			q.Push(Data, &i, 0, Limits{}, false)
+			q.Push(&i, 0, Limits{}, false)
 		}
 		for range before {
 			q.Pop()
@@ -490,7 +434,7 @@ func TestRunsCostNoMemory(t *testing.T) {
 	var r Run[[8]int]
 	if n := testing.AllocsPerRun(200, func() {
 		for range MaxRun {
-			q.Push(Data, new([8]int{}), 0, Limits{}, true)
+			q.Push(new([8]int{}), 0, Limits{}, true)
 		}
 		for q.Len() > 0 {
 			q.TakeRun(&r, MaxRun)
@@ -507,11 +451,11 @@ func BenchmarkPushPop(b *testing.B) {
 			var q Queue[*int]
 			item := new(int)
 			for range depth - 1 {
-				q.Push(Data, &item, 1, Limits{}, false)
+				q.Push(&item, 1, Limits{}, false)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				q.Push(Data, &item, 1, Limits{}, false)
+				q.Push(&item, 1, Limits{}, false)
 				q.Pop()
 				q.Release(1, 1)
 			}
@@ -525,7 +469,7 @@ func BenchmarkBurst(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 4096 {
-			q.Push(Data, &item, 1, Limits{}, false)
+			q.Push(&item, 1, Limits{}, false)
 		}
 		for range 4096 {
 			q.Pop()

@@ -28,7 +28,7 @@ func (r *Run[T]) At(i int) *T {
 // are. It is Pop for many.
 func (q *Queue[T]) TakeRun(r *Run[T], most int) {
 	most = min(most, MaxRun)
-	if q.rare.has() || int(q.data.n) > most && int(perChunk-q.data.first) > most {
+	if q.Fronts() > 0 || int(q.data.n) > most && int(perChunk-q.data.first) > most {
 		// Of several lanes, or part of a chunk: they are moved.
 		k := q.memory.get()
 		if r.n = q.Take(k.items[:min(most, perChunk)]); r.n > 0 {
