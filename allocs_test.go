@@ -46,7 +46,7 @@ func rawJoined(t *testing.T, arb *arbiter.Arbiter, name string) *rawEnd {
 	}
 	var each sync.WaitGroup
 	each.Go(func() { arb.ServeConn(peer.NewTransport(theirs)) })
-	e := &rawEnd{Conn: peer.New(peer.NewTransport(ours), peer.Options{Logger: quiet}), done: make(chan struct{}, 1)}
+	e := &rawEnd{Conn: peer.New(peer.NewTransport(ours), peer.Options{}), done: make(chan struct{}, 1)}
 	w, err := e.Hello(t.Context(), &wire.Hello{Newest: wire.Version, Oldest: wire.MinVersion, Kind: "raw", Name: name, Inbox: peer.DefaultWindow})
 	if err != nil {
 		t.Fatal(err)

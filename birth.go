@@ -447,7 +447,7 @@ func (a *Arbiter) newSession(i *incarnation, conn *peer.Conn, letters *letters) 
 func (a *Arbiter) newConn(t peer.Transport, args *actor.SpawnArgs, lost func(*wire.Message)) *peer.Conn {
 	every, timeout := a.heartbeat(args)
 	return peer.New(t, peer.Options{
-		MaxMessage: a.options.MaxMessage, Window: sessionWindow, Logger: a.log, OwnsEnd: true,
+		MaxMessage: a.options.MaxMessage, OwnsEnd: true,
 		Interval: ownBeat(every, timeout), Timeout: timeout, Lost: lost, Budget: a.budget, Pool: &a.pool,
 	})
 }
@@ -470,14 +470,11 @@ func (a *Arbiter) heartbeat(args *actor.SpawnArgs) (every, timeout time.Duration
 	return every, timeout
 }
 
-// sessionWindow is the room each peer has for data under way to others.
-var sessionWindow = wire.Window{Messages: 8192, Bytes: 1 << 20}
-
 // welcome is what a peer that is i is told.
 func (a *Arbiter) welcome(i *incarnation, version uint32) *wire.Welcome {
 	every, timeout := a.heartbeat(i.args)
 	w := &wire.Welcome{
-		Version: version, AID: i.aid, Name: i.name, Arbiter: a.self.aid, Window: sessionWindow,
+		Version: version, AID: i.aid, Name: i.name, Arbiter: a.self.aid, Window: peer.DefaultWindow,
 		MaxMessage: a.options.MaxMessage, Interval: uint32(every.Milliseconds()),
 		Timeout: uint32(timeout.Milliseconds()), PID: os.Getpid(),
 	}

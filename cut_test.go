@@ -52,7 +52,7 @@ func TestKilledWhileAnswered(t *testing.T) {
 
 		var gate atomic.Pointer[chan struct{}]
 		ours, ended := accepted(arb, func(p *peer.PipeEnd) peer.Transport { return gated{p, &gate} })
-		c := peer.New(ours, peer.Options{Logger: quiet})
+		c := peer.New(ours, peer.Options{})
 		w, err := c.Hello(t.Context(), &wire.Hello{Newest: wire.Version, Oldest: wire.MinVersion, Kind: "test", Inbox: peer.DefaultWindow})
 		if err != nil {
 			t.Fatal(err)

@@ -7,5 +7,5 @@ import (
 )
 
 func TestFloors(t *testing.T) {
-	floors.Check(t, "actor", "internal/cell", "internal/mailbox", "internal/peer", "internal/proc", "internal/wire", "internal/frame", "supervise", "golang.org/x/sys")
+	floors.Check(t, "actor", "internal/cell", "internal/peer", "internal/proc", "internal/wire", "internal/frame", "supervise", "golang.org/x/sys")
 }

@@ -72,7 +72,7 @@ type distant struct {
 func elsewhere(t *testing.T, arb *Arbiter) *distant {
 	d := &distant{t: t, failed: make(map[uint64]*wire.Error), ran: make(chan struct{})}
 	far, ended := accepted(arb, func(p *peer.PipeEnd) peer.Transport { d.near = p; return p })
-	d.Conn = peer.New(far, peer.Options{Logger: quiet, Window: wire.Window{Messages: 1 << 20, Bytes: 1 << 30}})
+	d.Conn = peer.New(far, peer.Options{Window: wire.Window{Messages: 1 << 20, Bytes: 1 << 30}})
 	w, err := d.Hello(t.Context(), &wire.Hello{Newest: wire.Version, Oldest: wire.MinVersion, Kind: "distant", Inbox: d.Window()})
 	if err != nil {
 		t.Fatal(err)

@@ -99,7 +99,7 @@ type quota struct {
 	memory   int64
 }
 
-// draw draws i's own bounds.
+// drawQuota draws i's own bounds.
 func (i *incarnation) drawQuota(r actor.Recycle) quota {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -269,7 +269,7 @@ func (a *Arbiter) newPulsarConn(t peer.Transport, args *actor.SpawnArgs, lost fu
 		timeout = args.HeartbeatTimeout
 	}
 	return peer.New(t, peer.Options{
-		MaxMessage: a.options.MaxMessage, Window: peer.PulsarWindow, Outbox: pulsarOutbox, Logger: a.log, OwnsEnd: true,
+		MaxMessage: a.options.MaxMessage, Window: peer.PulsarWindow, Outbox: pulsarOutbox, OwnsEnd: true,
 		Timeout: timeout, Lost: lost, Budget: a.budget, Pool: &a.pool,
 	})
 }
@@ -308,7 +308,7 @@ type nowhere struct {
 func (n *nowhere) Read([]byte) (int, error)     { <-n.closed; return 0, io.EOF }
 func (n *nowhere) Write([]byte) (int, error)    { <-n.closed; return 0, net.ErrClosed }
 func (n *nowhere) TryWrite([]byte) (int, error) { return 0, nil }
-func (n *nowhere) Info() peer.Info              { return peer.Info{Network: "nowhere", UID: -1} }
+func (n *nowhere) Info() peer.Info              { return peer.Info{Network: "nowhere"} }
 
 // Close ends the wait of who reads.
 func (n *nowhere) Close() error {

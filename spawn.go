@@ -422,7 +422,7 @@ func (a *Arbiter) incarnate(spec *cell.Spec, args *actor.SpawnArgs, parent *inca
 	return i
 }
 
-// start is how long i may take to be ready.
+// startTimeout is how long i may take to be ready.
 func (i *incarnation) startTimeout() time.Duration {
 	if i.args != nil && i.args.StartTimeout > 0 {
 		return i.args.StartTimeout

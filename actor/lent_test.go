@@ -68,7 +68,7 @@ func TestLent(t *testing.T) {
 			defer mu.Unlock()
 			for _, size := range sizes {
 				for n := range 20 {
-					if b := string(filled(size, n)); told[b] == 0 {
+					if told[string(filled(size, n))] == 0 {
 						w.t.Errorf("message %d of %d bytes came as another", n, size)
 					}
 				}

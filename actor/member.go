@@ -74,8 +74,7 @@ type joined struct {
 
 	mu      sync.Mutex
 	watches map[uint64]*cell.Watch
-	death   *wire.Death // why the cell ended
-	lost    error       // why the connection ended first
+	lost    error // why the connection ended first
 }
 
 // NewMember makes a Member that will join the arbiter at address as an actor of
@@ -127,7 +126,7 @@ func (m *Member) Serve(ctx context.Context) error {
 // Context returns a context in which the member is the sender. The first call made
 // in it connects.
 func (m *Member) Context(ctx context.Context) context.Context {
-	return cell.WithScope(ctx, cell.Scope{Host: m})
+	return cell.WithScope(ctx, cell.Scope{Host: hosting{m}})
 }
 
 // Ref returns the member's own Ref, connecting first if need be.
@@ -257,7 +256,7 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 	// the end of the connection at once.
 	network := transport.Info().Network
 	local := network == "unix" || network == "socketpair"
-	conn := peer.New(transport, peer.Options{Window: window, Logger: m.log, Trusting: local})
+	conn := peer.New(transport, peer.Options{Window: window, Trusting: local})
 	window = conn.Window()
 	welcome, err := conn.Hello(ctx, &wire.Hello{
 		Newest: wire.Version, Oldest: wire.MinVersion,
@@ -277,7 +276,7 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 	j := &joined{member: m, conn: conn, hello: welcome, ran: make(chan struct{})}
 	conn.Held = j.stopped.has
 	conn.Unsent = func(_ string, e *wire.Error) { j.undelivered(e) }
-	j.cell = cell.New(spec, m, context.WithoutCancel(ctx), welcome.AID, welcome.Name, m.log)
+	j.cell = cell.New(spec, hosting{m}, context.WithoutCancel(ctx), welcome.AID, welcome.Name, m.log)
 	birth := cell.Birth{
 		Budget: time.Duration(welcome.Budget) * time.Millisecond,
 		Grace:  time.Duration(welcome.Grace) * time.Millisecond,
@@ -345,4 +344,4 @@ func (m *Member) Connection() Connection {
 	return c
 }
 
-var _ cell.Host = (*Member)(nil)
+var _ cell.Host = hosting{}

@@ -47,7 +47,7 @@ func (j *joined) request(c *peer.Conn, m *wire.Message) {
 	}
 	if err != nil {
 		c.Credit(r.Cost)
-		j.member.Fail(r, err, false)
+		hosting{j.member}.Fail(r, err, false)
 	}
 }
 
@@ -55,7 +55,7 @@ func (j *joined) request(c *peer.Conn, m *wire.Message) {
 func (j *joined) ReceiveRun(c *peer.Conn, run *peer.Run) bool {
 	return j.cell.PutRun(run.Messages, j, func(r *cell.Request, err *wire.Error) {
 		c.Credit(r.Cost)
-		j.member.Fail(r, err, false)
+		hosting{j.member}.Fail(r, err, false)
 	})
 }
 

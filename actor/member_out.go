@@ -12,10 +12,12 @@ import (
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// What a member sends. These are the methods of cell.Host.
+// hosting is a Member as its cell sees it, which is its Host: what a cell is given is not for
+// who writes actors.
+type hosting struct{ *Member }
 
 // Start sends c on its way.
-func (m *Member) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
+func (m hosting) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 	j, err := m.join(ctx)
 	if err != nil {
 		c.Failed(0, joinError(err))
@@ -130,17 +132,17 @@ func (j *joined) startSelf(s cell.Scope, c *cell.Call) {
 }
 
 // Send sends a one-way message.
-func (m *Member) Send(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
+func (m hosting) Send(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
 	return m.send(ctx, s, target, command, v, true)
 }
 
 // TrySend sends a one-way message if there is room for it.
-func (m *Member) TrySend(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
+func (m hosting) TrySend(ctx context.Context, s cell.Scope, target, command string, v cell.Value) *wire.Error {
 	return m.send(ctx, s, target, command, v, false)
 }
 
 // send sends a one-way message. With wait it waits for room until ctx ends.
-func (m *Member) send(ctx context.Context, s cell.Scope, target, command string, v cell.Value, wait bool) *wire.Error {
+func (m hosting) send(ctx context.Context, s cell.Scope, target, command string, v cell.Value, wait bool) *wire.Error {
 	j, err := m.join(ctx)
 	if err != nil {
 		return joinError(err)
@@ -197,10 +199,10 @@ func (j *joined) tryTell(m *wire.Message) *wire.Error {
 }
 
 // Commons returns what there is to share; the member has one actor.
-func (m *Member) Commons() *cell.Commons { return &m.commons }
+func (m hosting) Commons() *cell.Commons { return &m.commons }
 
 // Cancel gives up a call in flight.
-func (m *Member) Cancel(c *cell.Call) {
+func (m hosting) Cancel(c *cell.Call) {
 	switch at, id := c.Place(); at := at.(type) {
 	case *joined:
 		at.forget(id)
@@ -241,7 +243,7 @@ func (w *watching) Result(_ uint64, m *wire.Message) {
 func (w *watching) Failed(_ uint64, e *wire.Error) { w.ended <- e }
 
 // Watch asks the arbiter to tell of target's end.
-func (m *Member) Watch(ctx context.Context, _ cell.Scope, target string, w *cell.Watch) *wire.Error {
+func (m hosting) Watch(ctx context.Context, _ cell.Scope, target string, w *cell.Watch) *wire.Error {
 	j, err := m.join(ctx)
 	if err != nil {
 		return joinError(err)
@@ -269,7 +271,7 @@ func (m *Member) Watch(ctx context.Context, _ cell.Scope, target string, w *cell
 }
 
 // Unwatch tells the arbiter that nobody waits for the end of w's target.
-func (m *Member) Unwatch(w *cell.Watch) {
+func (m hosting) Unwatch(w *cell.Watch) {
 	j := m.connected.Load()
 	j.mu.Lock()
 	delete(j.watches, w.ID)
@@ -287,7 +289,7 @@ func (j *joined) unwatch(id uint64) {
 // What a member's own cell has to say.
 
 // Reply sends a handler's result.
-func (m *Member) Reply(r *cell.Request, v cell.Value, more bool) {
+func (m hosting) Reply(r *cell.Request, v cell.Value, more bool) {
 	j := m.connected.Load()
 	if r.Source == nil {
 		if note, status := j.self.Take(r.ID); status == peer.Found {
@@ -319,7 +321,7 @@ func flushing(more bool) peer.Flushing {
 
 // Fail sends a handler's error; for a one-way message the arbiter is told that it
 // did not start, or the log that it failed.
-func (m *Member) Fail(r *cell.Request, e *wire.Error, more bool) {
+func (m hosting) Fail(r *cell.Request, e *wire.Error, more bool) {
 	j := m.connected.Load()
 	switch {
 	case r.ID == 0 && e.Started == wire.StartedNo:
@@ -355,7 +357,7 @@ func (j *joined) say(kind wire.Kind, id uint64, target string, e *wire.Error, mo
 }
 
 // Ready says that the actor runs, with its first heartbeat.
-func (m *Member) Ready(_ *cell.Cell, err error) {
+func (m hosting) Ready(_ *cell.Cell, err error) {
 	if err == nil {
 		j := m.connected.Load()
 		j.Beat(j.conn)
@@ -363,11 +365,10 @@ func (m *Member) Ready(_ *cell.Cell, err error) {
 }
 
 // Ended says goodbye, with the cause, behind the last answers, and ends the connection.
-func (m *Member) Ended(c *cell.Cell, d *wire.Death) {
+func (m hosting) Ended(c *cell.Cell, d *wire.Death) {
 	j := m.connected.Load()
 	j.mu.Lock()
 	lost := j.lost
-	j.death = d
 	j.mu.Unlock()
 	go func() {
 		_ = j.conn.Leave(d, leaveGrace)
@@ -396,6 +397,6 @@ func (m *Member) finish(d *wire.Death, lost error) {
 }
 
 // Misuse logs that a rule was broken.
-func (m *Member) Misuse(c *cell.Cell, what string) {
+func (m hosting) Misuse(c *cell.Cell, what string) {
 	m.log.Error("an actor broke a rule", "actor", c.String(), "rule", what)
 }

@@ -13,7 +13,6 @@ import (
 // from any goroutine. The zero Self is nobody: all but String panic.
 type Self struct {
 	cell *cell.Cell
-	host cell.Host
 }
 
 // Current returns the actor whose turn or life ctx belongs to; false outside of
@@ -23,7 +22,7 @@ func Current(ctx context.Context) (Self, bool) {
 	if !ok || s.Cell == nil {
 		return Self{}, false
 	}
-	return Self{s.Cell, s.Host}, true
+	return Self{s.Cell}, true
 }
 
 // must returns the actor, or panics if there is none: it would be somebody's mistake unseen.

@@ -20,7 +20,7 @@ events), or of one actor, slot or pool.`,
 		Example: `  $0 events -f
   $0 events web -n 20
   $0 events -f -o jsonl`,
-		ValidArgsFunction: a.completeNames(1, everybody),
+		ValidArgsFunction: a.completeName(everybody),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var target string
 			if len(args) > 0 {

@@ -23,7 +23,7 @@ has started one.`,
 		Example: `  $0 inspect web/2
   $0 inspect web
   $0 inspect arbiter -o json`,
-		ValidArgsFunction: a.completeNames(1, everybody),
+		ValidArgsFunction: a.completeName(everybody),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.attach(cmd.Context(), func(ctx context.Context, _ *attached) error {
 				i, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To(args[0]))

@@ -16,7 +16,7 @@ func (a *app) killCommand() *cobra.Command {
 Those who wait for its answers are told. A worker of a pool, and a supervised actor,
 is started again; a pool is not, and its workers end with it.`,
 		Example:           `  $0 kill web/2`,
-		ValidArgsFunction: a.completeNames(1, everybody),
+		ValidArgsFunction: a.completeName(everybody),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.attach(cmd.Context(), func(ctx context.Context, at *attached) error {
 				d, err := actor.KillActor.Call(ctx, actor.Arbiter, actor.To(args[0]))

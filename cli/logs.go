@@ -31,7 +31,7 @@ the last 1,000 lines of each, 128 KiB at most; with --log-dir it writes all of t
 		Example: `  $0 logs web
   $0 logs -f web/2
   $0 logs --since 2m -n 50`,
-		ValidArgsFunction: a.completeNames(1, everybody),
+		ValidArgsFunction: a.completeName(everybody),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				l.args.Target = args[0]

@@ -21,11 +21,11 @@ func pools(i actor.Info) bool { return i.Kind == "pool" && i.Name != "" }
 // restart policy, which ps does not tell from others that have a name.
 func supervised(i actor.Info) bool { return i.Name != "" && i.Kind != "arbiter" }
 
-// completeNames completes the names of actors that wanted says may be meant, for as
-// many arguments. Where no arbiter answers, there is nothing to complete.
-func (a *app) completeNames(most int, wanted func(actor.Info) bool) cobra.CompletionFunc {
+// completeName completes one argument, to the name of an actor that wanted says may be
+// meant. Where no arbiter answers, there is nothing to complete.
+func (a *app) completeName(wanted func(actor.Info) bool) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-		if most >= 0 && len(args) >= most {
+		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		return a.names(cmd.Context(), begun, wanted), cobra.ShellCompDirectiveNoFileComp

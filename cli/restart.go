@@ -21,7 +21,7 @@ It ends at the first that cannot be replaced. When the time is up it goes on.`,
 		Example: `  $0 restart web
   $0 restart web/2
   $0 restart web --timeout 10m`,
-		ValidArgsFunction: a.completeNames(1, supervised),
+		ValidArgsFunction: a.completeName(supervised),
 		Annotations:       map[string]string{"names": "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.attach(cmd.Context(), func(ctx context.Context, _ *attached) error {

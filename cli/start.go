@@ -17,7 +17,7 @@ slots of a pool, or a supervised actor. Who waits to be started again starts at 
 who runs goes on. Crashes are counted from the beginning again.`,
 		Example: `  $0 start web
   $0 start web/2`,
-		ValidArgsFunction: a.completeNames(1, supervised),
+		ValidArgsFunction: a.completeName(supervised),
 		Annotations:       map[string]string{"names": "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.attach(cmd.Context(), func(ctx context.Context, _ *attached) error {

@@ -21,7 +21,7 @@ tell that the connection has ended, which is before its actors have.`,
 		Example: `  $0 stop web/2
   $0 stop web        # all its workers; start web starts them again
   $0 stop arbiter`,
-		ValidArgsFunction: a.completeNames(1, everybody),
+		ValidArgsFunction: a.completeName(everybody),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.attach(cmd.Context(), func(ctx context.Context, at *attached) error { return a.stop(ctx, at, args[0]) })
 		},

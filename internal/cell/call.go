@@ -14,8 +14,8 @@ const DefaultTimeout = 30 * time.Second
 
 // Host carries what an actor sends, and is told of what it did.
 //
-// The first four are called by whoever sends; none waits longer than its ctx.
-// The others are called by the cell, from the goroutine of the handler, and must
+// The first group is called by whoever sends; none waits longer than its ctx.
+// The second is called by the cell, from the goroutine of the handler, and must
 // not block.
 type Host interface {
 	// Start sends c on its way. However it goes, c is told.

@@ -2,7 +2,6 @@ package cell
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -171,9 +170,6 @@ func (c *Cell) stopping(user any) (err error) {
 	c.spec.Stopping(r.turn, user)
 	return nil
 }
-
-// ErrEnded is why the contexts of an ended actor are over.
-var ErrEnded = errors.New("the actor has ended")
 
 // Kill ends the actor at once: what waits is dropped, the contexts of what runs
 // end. A handler that goes on regardless is no longer heard. The first end counts.

@@ -274,9 +274,6 @@ func (t *Turn) Parent() uint64 {
 	return t.whole().call
 }
 
-// Cell returns the actor whose turn it is.
-func (t *Turn) Cell() *Cell { return t.cell }
-
 // Holds reports whether the turn keeps others from starting while it waits: a
 // serial actor's handler or hook, but not what is answered in place.
 func (t *Turn) Holds() bool { return t.cell.spec.Mode == Serial && !t.inPlace }

@@ -82,13 +82,6 @@ func Listen(target string, roads Roads) (*Proxy, error) {
 // Address is where to connect to, in the form that Listen takes.
 func (p *Proxy) Address() string { return p.network + ":" + p.l.Addr().String() }
 
-// Set changes the roads of the connections to come.
-func (p *Proxy) Set(roads Roads) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.roads = roads
-}
-
 // Connections is how many there have been.
 func (p *Proxy) Connections() int {
 	p.mu.Lock()

@@ -12,18 +12,16 @@ type CloseCode uint16
 
 // The codes that this project sends or expects.
 const (
-	CloseNormal        CloseCode = 1000
-	CloseGoingAway     CloseCode = 1001
-	CloseProtocol      CloseCode = 1002 // a violation of the protocol
-	CloseUnsupported   CloseCode = 1003 // a kind of data that is not taken
-	CloseNoStatus      CloseCode = 1005 // never sent: the close had no code
-	CloseAbnormal      CloseCode = 1006 // never sent: there was no close
-	CloseInvalidUTF8   CloseCode = 1007
-	ClosePolicy        CloseCode = 1008
-	CloseTooBig        CloseCode = 1009
-	CloseInternal      CloseCode = 1011
-	CloseRestart       CloseCode = 1012
-	CloseTryAgainLater CloseCode = 1013
+	CloseNormal      CloseCode = 1000
+	CloseGoingAway   CloseCode = 1001
+	CloseProtocol    CloseCode = 1002 // a violation of the protocol
+	CloseUnsupported CloseCode = 1003 // a kind of data that is not taken
+	CloseNoStatus    CloseCode = 1005 // never sent: the close had no code
+	CloseAbnormal    CloseCode = 1006 // never sent: there was no close
+	CloseInvalidUTF8 CloseCode = 1007
+	ClosePolicy      CloseCode = 1008
+	CloseTooBig      CloseCode = 1009
+	CloseInternal    CloseCode = 1011
 )
 
 // Sendable reports whether c may be sent: 1000 to 1003 and 1007 to 1014, which

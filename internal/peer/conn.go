@@ -3,7 +3,6 @@ package peer
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"math"
 	"runtime"
 	"sync"
@@ -37,9 +36,8 @@ type Options struct {
 	// Trusting says that the end of the other end is always the end of the connection,
 	// as on one machine: its silence then means nothing, and Timeout is not looked at.
 	Trusting bool
-	Pool     *Pool        // of buffers; default one of its own
-	Budget   *Budget      // of what all connections hold; nil: none
-	Logger   *slog.Logger // default slog.Default()
+	Pool     *Pool   // of buffers; default one of its own
+	Budget   *Budget // of what all connections hold; nil: none
 	// Lost, if not nil, is told of each one-way request that was posted and, because the
 	// connection ended, not written. It is called by whoever ends that, before Run
 	// returns; m is valid only during the call, and its body may be damaged. It must not
@@ -68,7 +66,6 @@ type Conn struct {
 	// static once the handshake is over
 	t          Transport
 	options    Options
-	log        *slog.Logger
 	limit      int           // bytes of a message we send
 	follows    bool          // Options name no limit: the welcome's is ours
 	offered    wire.Features // by the hello of the other end
@@ -158,10 +155,7 @@ func New(t Transport, o Options) *Conn {
 	if o.Pool == nil {
 		o.Pool = new(Pool)
 	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	c := &Conn{t: t, options: o, log: o.Logger, limit: o.MaxMessage, follows: follows, said: make(chan struct{}), ended: make(chan struct{})}
+	c := &Conn{t: t, options: o, limit: o.MaxMessage, follows: follows, said: make(chan struct{}), ended: make(chan struct{})}
 	c.purse.pool, c.purse.budget = o.Pool, o.Budget
 	c.out.pool = &c.purse
 	c.out.limits = o.Outbox.withDefaults()

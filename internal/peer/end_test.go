@@ -3,7 +3,6 @@ package peer
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -12,8 +11,6 @@ import (
 	"github.com/arbiter-go/arbiter/internal/frame"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
-
-var quiet = slog.New(slog.DiscardHandler)
 
 // letter is a message that was received, copied.
 type letter struct {
@@ -135,7 +132,6 @@ func pair(t testing.TB, oa, ob Options) (a, b *end) {
 // strangers returns two ends that have not.
 func strangers(oa, ob Options) (a, b *end) {
 	pa, pb := Pipe()
-	oa.Logger, ob.Logger = quiet, quiet
 	return &end{Conn: New(pa, oa), pipe: pa}, &end{Conn: New(pb, ob), pipe: pb}
 }
 
@@ -204,7 +200,6 @@ func unknown(t testing.TB, o Options) (*end, *peerOf) {
 
 func unknownOver(t testing.TB, o Options, over func(*PipeEnd) Transport) (*end, *peerOf) {
 	pa, pb := Pipe()
-	o.Logger = quiet
 	t.Cleanup(func() { _ = pb.Close() })
 	return &end{Conn: New(over(pa), o), pipe: pa}, &peerOf{t: t, pipe: pb, frames: frame.NewReader(pb, frame.Options{})}
 }

@@ -170,7 +170,7 @@ func (s slowWriter) Write(b []byte) (int, error) {
 func TestRefusalIsDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pa, pb := Pipe()
-		a, b := New(pa, Options{Logger: quiet}), New(slowWriter{pb}, Options{Logger: quiet})
+		a, b := New(pa, Options{}), New(slowWriter{pb}, Options{})
 		told := make(chan error, 1)
 		go func() {
 			_, err := a.Hello(t.Context(), hello(wire.Window{Messages: 1, Bytes: 1}))

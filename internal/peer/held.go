@@ -12,7 +12,6 @@ type held struct {
 	first   int
 	counted int // how many of them there is room for in the purse
 	calls   int // how many of them are requests that Calls knows
-	bytes   int // of their frames
 }
 
 // record is one held frame.
@@ -52,7 +51,6 @@ func (h *held) reserve(r record, pool *purse) *chunk {
 		h.records, h.first = h.records[:n], 0
 	}
 	h.records = append(h.records, r)
-	h.bytes += r.size
 	if r.call != 0 {
 		h.calls++
 	}
@@ -72,7 +70,6 @@ func (h *held) next(pool *purse) (r record, b []byte, own *chunk) {
 	r = h.records[h.first]
 	h.records[h.first] = record{} // keeps no Conn alive
 	h.first++
-	h.bytes -= r.size
 	if h.counted-h.len() >= 2*manyRecords {
 		h.count(-manyRecords, pool)
 	}

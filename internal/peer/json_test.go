@@ -65,7 +65,7 @@ func nativeStream(t *testing.T, j *jsonTransport) []byte {
 
 func jsonOver(s Transport) *jsonTransport {
 	j := NewJSON(s, nil, frame.Unmasked).(*jsonTransport)
-	New(j, Options{Logger: quiet, MaxMessage: 1 << 20})
+	New(j, Options{MaxMessage: 1 << 20})
 	return j
 }
 
@@ -124,7 +124,6 @@ type texter struct {
 // jsonEnd returns a Conn whose other end is a texter, over a pipe of n bytes.
 func jsonEnd(t *testing.T, n int, o Options) (*Conn, *texter) {
 	ours, theirs := PipeSize(n)
-	o.Logger = quiet
 	return New(Choose(ours, nil), o), &texter{t, theirs, frame.NewReader(theirs, frame.Options{})}
 }
 
@@ -387,7 +386,7 @@ func FuzzJSONRead(f *testing.F) {
 	f.Add(append(bytes.Clone(hello), frame.AppendFrame(nil, frame.Close, []byte{3, 0xe8})...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		j := NewJSON(&script{in: b}, nil, frame.Unmasked).(*jsonTransport)
-		c := New(j, Options{Logger: quiet, MaxMessage: 1 << 16})
+		c := New(j, Options{MaxMessage: 1 << 16})
 		c.Close(nil) // nothing is written
 		r := frame.NewReader(j, frame.Options{Limit: 1 << 17})
 		for range 1 << 16 {

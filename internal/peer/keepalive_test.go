@@ -128,7 +128,7 @@ func TestSlowIsNotStuck(t *testing.T) {
 // is called silent: it gets one more period, once.
 func TestStoppedItself(t *testing.T) {
 	pa, _ := Pipe()
-	c := New(pa, Options{Interval: interval, Timeout: timeout, Logger: quiet})
+	c := New(pa, Options{Interval: interval, Timeout: timeout})
 	k := &c.alive
 	now := time.Now()
 	k.heard, k.movedAt, k.due = now, now, now.Add(interval)
@@ -179,7 +179,7 @@ func TestFlood(t *testing.T) {
 		cut    bool
 	}{{"few", 100, false}, {"as many as may be", maxAimless, false}, {"too many", maxAimless + 1, true}} {
 		t.Run(test.name, func(t *testing.T) {
-			c := New(nil, Options{Logger: quiet, Interval: time.Second})
+			c := New(nil, Options{Interval: time.Second})
 			now := time.Now()
 			c.alive.looked = now
 			for range 3 {

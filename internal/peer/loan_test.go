@@ -37,7 +37,7 @@ func TestConnLendsItsBuffer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var l *lender
-			e, p := byHandOver(t, Options{Logger: quiet}, DefaultWindow, func(p *PipeEnd) Transport {
+			e, p := byHandOver(t, Options{}, DefaultWindow, func(p *PipeEnd) Transport {
 				l = &lender{PipeEnd: p}
 				return over(l)
 			})
@@ -133,7 +133,7 @@ func TestJSONLends(t *testing.T) {
 			lent++
 		}
 	}}, nil, frame.Unmasked)
-	New(j, Options{Logger: quiet})
+	New(j, Options{})
 	r := frame.NewReader(j, frame.Options{Buffers: &buffers})
 	x := &texter{t, theirs, nil}
 	x.say(`{"command":"hello","kind":"x","mode":"serial"}`)
@@ -182,7 +182,7 @@ func TestChooserLendsAndReadsFirst(t *testing.T) {
 func TestJSONLendsAndIsBoundAgain(t *testing.T) {
 	ours, theirs := Pipe()
 	j := NewJSON(ours, nil, frame.Unmasked)
-	first := New(j, Options{Logger: quiet})
+	first := New(j, Options{})
 	x := &texter{t, theirs, nil}
 	said := frame.AppendFrame(nil, frame.Text, []byte(`{"command":"hello","kind":"x"}`))
 	said = frame.AppendFrame(said, frame.Text, []byte(`{"command":"notify"}`))
@@ -192,7 +192,7 @@ func TestJSONLendsAndIsBoundAgain(t *testing.T) {
 	if _, err := first.AwaitHello(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	second := New(&lender{PipeEnd: ours}, Options{Logger: quiet})
+	second := New(&lender{PipeEnd: ours}, Options{})
 	j.(Binder).Bind(second)
 	r := frame.NewReader(j, frame.Options{Buffers: new(frame.Buffers)})
 	for range 2 { // the first is made of the hello

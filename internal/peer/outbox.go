@@ -225,7 +225,7 @@ func (o *outbox) admit(k *chunk, place uint64, cost int, ch Charge) {
 	}
 }
 
-// release moves held data into the data lane as far as the window allows, then
+// releaseLocked moves held data into the data lane as far as the window allows, then
 // that of who waits. Requests nobody waits for any more are dropped; it returns
 // what they owed.
 func (c *Conn) releaseLocked() (owed debts) {

@@ -464,7 +464,7 @@ func FuzzPieces(f *testing.F) {
 	f.Add([]byte{1, 200, 2, 100, 3, 0, 200, 0, 255}, uint16(9000))
 	f.Add([]byte{4, 1, 5, 5, 0, 40, 0, 255, 1, 50, 1, 255}, uint16(40_000))
 	f.Fuzz(func(t *testing.T, script []byte, size uint16) {
-		c := New(nobody{}, Options{Window: wide, Logger: quiet})
+		c := New(nobody{}, Options{Window: wide})
 		c.in.pieces.agreed = true
 		var o outcome
 		id, failed := c.calls.Add(Note{Caller: &o, ID: 1})

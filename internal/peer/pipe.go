@@ -56,7 +56,7 @@ func (p *PipeEnd) Close() error {
 func (p *PipeEnd) CloseWrite() error { p.out.end(nil); return nil }
 
 // Info names the network "pipe".
-func (p *PipeEnd) Info() Info { return Info{Network: "pipe", UID: -1} }
+func (p *PipeEnd) Info() Info { return Info{Network: "pipe"} }
 
 // Stall makes this end take no more writes (on), or take them again, as if the
 // other end's host did not answer. What was taken before is still read.

@@ -33,7 +33,7 @@ func readRandomly(t *testing.T, seed uint64) {
 	window := wire.Window{Messages: 1 << 16, Bytes: 1 << 30}
 	budget := NewBudget(8 << 20)
 	pa, pb := PipeSize(1 + rnd.IntN(600<<10))
-	a, b := &end{Conn: New(pa, Options{Budget: budget, Logger: quiet, Window: window})}, &end{Conn: New(pb, Options{Logger: quiet, Window: window})}
+	a, b := &end{Conn: New(pa, Options{Budget: budget, Window: window})}, &end{Conn: New(pb, Options{Window: window})}
 	shake(t, b.Conn, a.Conn)
 	r := &randomReader{rnd: rand.New(rand.NewPCG(seed, 10))}
 	ran := make(chan struct{})

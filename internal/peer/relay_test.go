@@ -98,15 +98,15 @@ func (a *answerer) Beat(*Conn) {}
 // connections that dial makes.
 func relay(t testing.TB, size int, dial func() (Transport, Transport)) *asker {
 	pool := new(Pool)
-	o := Options{Logger: quiet, Pool: pool}
+	o := Options{Pool: pool}
 	a1, h1 := dial()
 	b1, h2 := dial()
 	left, right := &side{Conn: New(h1, o)}, &side{Conn: New(h2, o)}
 	left.to, right.to = right, left
-	a := &asker{Conn: New(a1, Options{Logger: quiet}), done: make(chan struct{}, 1)}
+	a := &asker{Conn: New(a1, Options{}), done: make(chan struct{}, 1)}
 	a.message = *request("echo", size)
 	a.message.Target = []byte("tally")
-	b := &answerer{New(b1, Options{Logger: quiet})}
+	b := &answerer{New(b1, Options{})}
 	shake(t, a.Conn, left.Conn)
 	shake(t, b.Conn, right.Conn)
 	var wg sync.WaitGroup

@@ -24,7 +24,6 @@ type Info struct {
 	Network string  // "pipe", "unix", "socketpair" or "tcp"; of another, what it calls itself
 	Remote  string  // the other end's address; empty if it has none
 	PID     int     // of the process that connected; 0: not known
-	UID     int     // of its user; -1: not known
 	Profile Profile // what is spoken over it; "": not known yet
 }
 
@@ -71,7 +70,7 @@ func closeWrite(c net.Conn) error {
 
 // InfoOf returns what the addresses of c say.
 func InfoOf(c net.Conn) Info {
-	info := Info{UID: -1}
+	var info Info
 	if a := c.LocalAddr(); a != nil {
 		info.Network = a.Network()
 	}

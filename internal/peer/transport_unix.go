@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/proc"
 )
 
 // socket is a net.Conn whose descriptor is written to without waiting.
@@ -72,7 +73,7 @@ func newSocket(c net.Conn) Transport {
 		limitUnsent(raw)
 	}
 	if s.info.Network == "unix" || s.info.Network == "socketpair" {
-		raw.Control(func(fd uintptr) { credentials(int(fd), &s.info) })
+		s.info.PID, _, _ = proc.PeerCred(c)
 	}
 	return s
 }

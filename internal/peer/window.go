@@ -29,7 +29,7 @@ func (a amount) bytes() uint64    { return uint64(a & (1<<bytesBits - 1)) }
 type total struct{ n atomic.Uint64 }
 
 func (t *total) add(a amount) amount { return amount(t.n.Add(uint64(a))) }
-func (t *total) sub(a amount) amount { return amount(t.n.Add(-uint64(a))) }
+func (t *total) sub(a amount)        { t.n.Add(-uint64(a)) }
 func (t *total) load() amount        { return amount(t.n.Load()) }
 func (t *total) store(a amount)      { t.n.Store(uint64(a)) }
 
