@@ -277,6 +277,9 @@ func TestGivesUp(t *testing.T) {
 			t.Errorf("the error does not say %q: %v", text, err)
 		}
 	}
+	eventually(t, "the events are there", func() bool { // callers are told first
+		return len(w.events("frail", "gave_up")) > 0 && len(w.events("frail", "restarting")) > 1
+	})
 	if list := w.events("frail", "gave_up"); len(list) != 1 || !strings.Contains(list[0].Text, "3 crashes") {
 		t.Errorf("events: %+v", list)
 	}
@@ -461,7 +464,7 @@ func init() {
 	acts["paused"] = func(string) {
 		ctx := context.Background()
 		arb, err := arbiter.Start(ctx, arbiter.Options{
-			Child: child, Control: true, Heartbeat: 100 * time.Millisecond, HeartbeatTimeout: 600 * time.Millisecond,
+			Child: child, Control: true, Heartbeat: 100 * time.Millisecond, HeartbeatTimeout: 1500 * time.Millisecond,
 		})
 		if err != nil {
 			panic(err)
@@ -592,7 +595,7 @@ func TestPausedArbiter(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(2400 * time.Millisecond) // four times what a silence may last, three times a budget
+	<-time.After(4 * time.Second) // more than twice what a silence may last, five times a budget
 	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

@@ -168,7 +168,11 @@ func (s *session) whySilent(d *wire.Death, p *proc.Process) {
 	}
 	const ten = 10 * time.Millisecond
 	d.Cause = wire.CauseSpinning
-	d.Reason = fmt.Sprintf("it used %v of the processor in the last %v, and %s", used.Round(ten), took.Round(ten), d.Reason)
+	waited := ""
+	if w := (wanted - used).Round(ten); w > 0 { // of a machine that is busy with others
+		waited = fmt.Sprintf(" and waited for it for %v", w)
+	}
+	d.Reason = fmt.Sprintf("it used %v of the processor%s in the last %v, and %s", used.Round(ten), waited, took.Round(ten), d.Reason)
 }
 
 // reap waits for the process to exit, and kills it when it does not.

@@ -293,8 +293,9 @@ func TestGetOrCreate(t *testing.T) {
 func TestSilentProgram(t *testing.T) {
 	t.Parallel()
 	w := quietWorld(t)
-	script := `trap 'echo bye; exit 0' INT; echo "fd ${ARBITER_FD-none}, I am $ARBITER_NAME"; while :; do sleep 0.02; done`
-	v, err := w.arb.SpawnProgram(w.ctx, "/bin/sh", []string{"-c", script}, actor.Silent(), actor.Name("cat"), func(a *actor.SpawnArgs) { a.StopSignal = "INT" })
+	// A signal that is not ignored by whoever is started in the background, as an interrupt is.
+	script := `trap 'echo bye; exit 0' USR1; echo "fd ${ARBITER_FD-none}, I am $ARBITER_NAME"; while :; do sleep 0.02; done`
+	v, err := w.arb.SpawnProgram(w.ctx, "/bin/sh", []string{"-c", script}, actor.Silent(), actor.Name("cat"), func(a *actor.SpawnArgs) { a.StopSignal = "USR1" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -467,6 +468,7 @@ func TestNotAgain(t *testing.T) {
 		if !errors.As(err, &down) || down.Cause != actor.CauseStart || !down.Final || !strings.Contains(down.Reason, "no license") {
 			t.Errorf("a call to %s: %v (%+v)", name, err, down)
 		}
+		eventually(t, "the event is there", func() bool { return len(w.events(name, "restarting")) > 0 }) // who waits is told first
 		if n := len(w.events(name, "restarting")); n != 1 {
 			t.Errorf("%s was started again %d times", name, n)
 		}
@@ -873,7 +875,7 @@ func TestSpawnDuringStop(t *testing.T) {
 	for round := range 4 {
 		w := quietWorld(t)
 		mark := fmt.Sprintf("MARK=%d-%d-%d", os.Getpid(), time.Now().UnixNano(), round)
-		args := actor.PoolArgs{Name: "p", Workers: 2, Worker: actor.SpawnArgs{Run: []string{"sleep", "300"}, Silent: true, Env: []string{mark}, Grace: 100 * time.Millisecond}}
+		args := actor.PoolArgs{Name: "p", Workers: 2, Worker: actor.SpawnArgs{Run: []string{"sleep", "300"}, Silent: true, Env: []string{mark}}}
 		if _, err := w.arb.Pool(w.ctx, nil, args); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/arbiter-go/arbiter/actor"
@@ -32,7 +33,7 @@ func TestScaleWaitsForTheName(t *testing.T) {
 				}
 				of := map[string]int{}
 				for _, i := range result[[]actor.Info](w, "ps") {
-					if i.PID != 0 && i.Kind != "arbiter" {
+					if i.PID != 0 && i.Kind != "arbiter" && syscall.Kill(i.PID, 0) == nil && !zombie(i.PID) { // the list is made while they change
 						of[i.Name]++
 					}
 				}

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -15,7 +16,8 @@ import (
 func TestGrandchildHoldsThePipe(t *testing.T) {
 	files, goroutines := openFileCount(t), runtime.NumGoroutine()
 	pids := make(chan string, 4)
-	s := shell(`setsid sh -c 'sh -c "echo \$\$; exec sleep 60" & exit 0' & wait; echo last`)
+	s := shell(`setsid sh -c 'sh -c "echo \$\$; : > \"$0\"; exec sleep 60" & exit 0' "$0" & wait; until [ -e "$0" ]; do sleep 0.01; done; echo last`)
+	s.Args = append(s.Args, filepath.Join(t.TempDir(), "said")) // the pipe is closed under it, so it is to have written by then
 	var last string
 	s.Stdout = func(line []byte) {
 		if last = string(line); last != "last" {

@@ -441,12 +441,15 @@ func TestQuickExits(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if z := zombies(t); len(z) > 0 {
-		t.Errorf("zombies: %v", z)
-	}
-	if after := openFileCount(t); after > before {
-		t.Errorf("%d descriptors before, %d after", before, after)
-	}
+	nothingLeft(t, before)
+}
+
+// nothingLeft waits until there is no zombie, and no more descriptors than before: where the
+// kernel takes its time to reap what has ended, that goes on by itself.
+func nothingLeft(t *testing.T, before int) {
+	t.Helper()
+	eventually(t, "no zombie is left", func() bool { return len(zombies(t)) == 0 })
+	eventually(t, fmt.Sprintf("at most %d descriptors again", before), func() bool { return openFileCount(t) <= before })
 }
 
 // zombies returns our children that have ended and were not waited for.
