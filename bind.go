@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -60,4 +61,49 @@ func removeDeadSocket(path string) error {
 		return fmt.Errorf("whether somebody listens there cannot be told: %w", err)
 	}
 	return os.Remove(path)
+}
+
+// bind opens the sockets that the workers inherit.
+func (p *pool) bind(ctx context.Context) error {
+	wanted := p.args.Bind
+	p.args.Bind = nil // what is open
+	for _, address := range wanted {
+		network := "tcp"
+		if name, rest, ok := strings.Cut(address, ":"); ok && (name == "unix" || name == "tcp") {
+			network, address = name, rest
+		}
+		l, err := listenAt(ctx, network, address)
+		if err != nil {
+			p.closeFiles()
+			return invalid("cannot listen at %q for the workers: %v", address, err)
+		}
+		f, err := l.(interface{ File() (*os.File, error) }).File()
+		if u, ok := l.(*net.UnixListener); ok && err == nil {
+			u.SetUnlinkOnClose(false) // the file's copy goes on
+		}
+		_ = l.Close()
+		if err == nil {
+			if err = block(f); err != nil {
+				_ = f.Close()
+			}
+		}
+		if err != nil {
+			p.closeFiles()
+			return invalid("cannot hand over the socket at %q: %v", address, err)
+		}
+		p.files = append(p.files, f)
+		p.args.Bind = append(p.args.Bind, network+":"+l.Addr().String())
+	}
+	return nil
+}
+
+func (p *pool) closeFiles() {
+	for _, f := range p.files {
+		_ = f.Close()
+	}
+	for _, address := range p.args.Bind {
+		if path, ok := strings.CutPrefix(address, "unix:"); ok {
+			_ = os.Remove(path)
+		}
+	}
 }

@@ -298,11 +298,3 @@ func (r *row) roll(ctx context.Context, reason string) ([]string, error) {
 		return nil, ctx.Err()
 	}
 }
-
-// address is what a Ref of a command to the arbiter means.
-func address(r actor.Ref) string {
-	if r.AID != "" {
-		return r.AID
-	}
-	return r.Name
-}

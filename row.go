@@ -32,13 +32,6 @@ type row struct {
 	spent   string                  // why group gave up
 }
 
-// leaver is whose place another one has.
-type leaver struct {
-	from  *slot
-	fell  bool // with the others: all of the row begin again when the last one has ended
-	first bool // it ends before who follows it begins, though there could be two at a time
-}
-
 // tried ends the first start of r: an actor that has died of it leaves nothing behind.
 // If somebody only gave up waiting for it, it goes on.
 func (r *row) tried(i *incarnation) {
