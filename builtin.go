@@ -77,7 +77,7 @@ func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death,
 		return actor.Death{}, wire.Errorf(wire.CodeRefused, "the arbiter is not killed by a message: send it the command stop").NotStarted()
 	}
 	if i.slot != nil && address != i.aid && !i.embryoless() {
-		if before := i.slot.departing(); before != nil {
+		if before := i.slot.namesake(); before != nil {
 			i = before // which is what lives of that name
 		}
 	}

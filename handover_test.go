@@ -193,7 +193,11 @@ func TestStartWaitsForTheOld(t *testing.T) {
 		// Nor does one that follows who was waiting.
 		restart = actor.RestartActor.Start(ctx, actor.Arbiter, actor.To("only"))
 		time.Sleep(lingers / 3)
-		if _, err := arb.Kill(ctx, actor.To("only")); err != nil {
+		in, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To("only"))
+		if err != nil || in.Info.State != "waiting" {
+			t.Fatalf("%+v, %v", in.Info, err)
+		}
+		if _, err := arb.Kill(ctx, actor.Ref{AID: in.Info.AID}); err != nil {
 			t.Error(err)
 		}
 		if name, err := poolWho.Call(ctx, actor.To("only"), actor.None{}); name != "only" || err != nil {

@@ -76,3 +76,16 @@ func (s *slot) departing() *incarnation {
 	}
 	return nil
 }
+
+// namesake returns who had the name of the slot, and has to end before who has it now begins; nil:
+// nobody.
+func (s *slot) namesake() *incarnation {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	for i, l := range s.row.leaving {
+		if l.from.name == s.name && (l.first || l.fell || s.alone()) {
+			return i
+		}
+	}
+	return nil
+}
