@@ -85,3 +85,41 @@ func TestKillOfWhoGivesWay(t *testing.T) {
 		})
 	})
 }
+
+// TestStopOfWhoGivesWay: a stop by hand is within the grace of who stops, also of one that was
+// replaced before, and would have had the time of its callers.
+func TestStopOfWhoGivesWay(t *testing.T) {
+	for _, name := range []string{"only", "web/1"} {
+		t.Run(name, func(t *testing.T) {
+			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+				ctx, cancel := context.WithTimeout(arb.Context(), time.Hour)
+				defer cancel()
+				if name == "only" {
+					arb.Spawn(poolKind, actor.Name(name), actor.Restart(supervise.Policy{}))
+				} else if _, err := arb.Pool(ctx, poolKind, actor.PoolArgs{Name: "web", Workers: 2}); err != nil {
+					t.Fatal(err)
+				}
+				busy := poolSlow.Start(ctx, actor.To(name), 10*time.Minute)
+				time.Sleep(time.Second)
+				restart := actor.RestartActor.Start(ctx, actor.Arbiter, actor.To(name))
+				time.Sleep(time.Second)
+				soon, cancel := context.WithTimeout(ctx, time.Minute)
+				defer cancel()
+				if _, err := actor.StopActor.Call(soon, actor.Arbiter, actor.To(name)); err != nil {
+					t.Errorf("the stop: %v", err)
+				}
+				var down *actor.DownError
+				if _, err := busy.Wait(); !errors.As(err, &down) || down.Cause != actor.CauseHung {
+					t.Errorf("the call it was at: %v", err)
+				}
+				_, _ = restart.Wait()
+				for _, i := range ps(t, ctx) {
+					if i.Name == name && i.State != "stopped" {
+						t.Errorf("%s is %s", name, i.State)
+					}
+				}
+				time.Sleep(10 * time.Minute) // a goroutine is not ended by its actor's end
+			})
+		})
+	}
+}

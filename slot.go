@@ -178,7 +178,6 @@ func (s *slot) hold(reason string) (leaving []*incarnation, last *wire.Death) {
 		last = s.last
 	}
 	r.changed()
-	dismissed := len(leaving)
 	for i, l := range r.leaving {
 		if l.from == s && !slices.Contains(leaving, i) {
 			leaving = append(leaving, i)
@@ -188,7 +187,7 @@ func (s *slot) hold(reason string) (leaving []*incarnation, last *wire.Death) {
 	if last == nil {
 		last = &wire.Death{Cause: wire.CauseStopped, Reason: reason}
 	}
-	for _, i := range leaving[:dismissed] {
+	for _, i := range leaving { // also who had given way: what it has to answer may take others' time
 		i.dismiss(reason)
 	}
 	return leaving, last
