@@ -82,3 +82,42 @@ func TestBindAfterAKill(t *testing.T) {
 		t.Errorf("the file has %q", b)
 	}
 }
+
+// TestPoolAfterAKill: when a pool is killed its names and its ports are free: its processes have ended.
+func TestPoolAfterAKill(t *testing.T) {
+	w := quietWorld(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().String()
+	_ = l.Close()
+	for n := range 5 {
+		_, err := w.arb.Pool(w.ctx, Victim, actor.PoolArgs{Name: "web", Workers: 4, Bind: []string{port}, Worker: actor.SpawnArgs{In: "process"}})
+		if err != nil {
+			t.Fatalf("pool %d: %v", n, err)
+		}
+		var pids []int
+		for _, i := range ps(t, w.ctx) {
+			if i.Name != "web" && i.PID != os.Getpid() {
+				pids = append(pids, i.PID)
+			}
+		}
+		if len(pids) != 4 {
+			t.Fatalf("pool %d has the processes %v", n, pids)
+		}
+		if _, err := w.arb.Kill(w.ctx, actor.To("web")); err != nil {
+			t.Fatal(err)
+		}
+		for _, pid := range pids {
+			if alive(pid) {
+				t.Errorf("pool %d was killed, and its process %d lives", n, pid)
+			}
+		}
+		for _, i := range ps(t, w.ctx) {
+			if strings.HasPrefix(i.Name, "web") {
+				t.Errorf("pool %d was killed, and %s is %s", n, i.Name, i.State)
+			}
+		}
+	}
+}

@@ -274,11 +274,31 @@ func (p *pool) dropUnready(reason string) {
 // ended is called when the monitor has ended, however that came: no worker is left.
 func (p *pool) ended() {
 	p.row.close()
-	for _, i := range p.row.living() {
+	all := p.row.living()
+	for _, i := range all {
 		i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: "its pool has ended"})
+	}
+	if !p.row.arb.isStopping() { // which waits for all at the same time
+		awaitGone(all)
 	}
 	p.row.arb.forgetRow(&p.row)
 	p.closeFiles()
+}
+
+// awaitGone waits for the ends of all, who were killed, and of their processes: until then their names,
+// and the sockets they have inherited, are taken. What the system does not end keeps nobody for long.
+func awaitGone(all []*incarnation) {
+	soon, cancel := context.WithTimeout(context.Background(), exitingWait+burialWait)
+	defer cancel()
+	_ = awaitAll(soon, all)
+	for _, i := range all {
+		if p := i.process.Load(); p != nil {
+			select {
+			case <-p.Exited():
+			case <-soon.Done():
+			}
+		}
+	}
 }
 
 // regroup notes who gets messages now. row.mu is held.

@@ -300,10 +300,7 @@ func together(all []error) error {
 
 // overError is why nothing is started in r any more. mu is held.
 func (r *row) overError() *wire.Error {
-	r.arb.mu.Lock()
-	stopping := r.arb.stopping
-	r.arb.mu.Unlock()
-	if stopping {
+	if r.arb.isStopping() {
 		return wire.Errorf(wire.CodeClosed, "the arbiter is stopping").NotStarted()
 	}
 	return wire.Errorf(wire.CodeRefused, "%q is stopping", r.name).NotStarted()

@@ -138,6 +138,13 @@ func (a *Arbiter) shutDown(ctx context.Context) error {
 	return nil
 }
 
+// isStopping reports whether the arbiter takes nothing any more.
+func (a *Arbiter) isStopping() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stopping
+}
+
 // step reports one of the steps of a stop.
 func (a *Arbiter) step(what string, began time.Time, attrs ...any) {
 	text := what
