@@ -96,6 +96,7 @@ type seat struct {
 	gate    gate      // see replace.go
 	since   time.Time // when it was ready; zero: never; guarded by the incarnation's mu
 	recycle quota     // when it has done enough; likewise
+	fell    bool      // it is to end since all of its row are started again; guarded by row.mu
 }
 
 // milestone is something that happens once. Nothing is made for it until somebody

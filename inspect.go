@@ -433,12 +433,8 @@ func (a *Arbiter) startActor(ctx context.Context, target actor.Ref) (actor.Ref, 
 	if err != nil {
 		return actor.Ref{}, err
 	}
-	over, failed := a.waitFor(ctx, i)
-	if failed != nil {
-		return i.ref(), failed.With(wire.StartedYes)
-	}
-	defer over()
-	return i.ref(), a.awaitReady(ctx, i)
+	i, err = a.awaitIn(ctx, i)
+	return i.ref(), err
 }
 
 // ownArgs returns a copy of args for whoever asks: in the arbiter's process what is answered is

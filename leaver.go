@@ -25,6 +25,7 @@ func (s *slot) fall(wait time.Duration) (fallen []*incarnation) {
 	if i := s.successor; i != nil {
 		s.successor = nil // who waits for it sees that it has ended
 		s.row.leaving[i] = leaver{from: s, fell: true}
+		i.fell = true
 		fallen = append(fallen, i)
 	}
 	switch i := s.current; {
@@ -33,9 +34,21 @@ func (s *slot) fall(wait time.Duration) (fallen []*incarnation) {
 		s.row.leaving[i] = leaver{from: s, fell: true}
 	default:
 		s.giveWay(wait, leaver{fell: true})
+		i.fell = true
 		fallen = append(fallen, i)
 	}
 	return fallen
+}
+
+// inPlaceOf returns who has the slot now, of i, if that fell with the others; nil: nobody, or nobody
+// that is waited for in its place.
+func (s *slot) inPlaceOf(i *incarnation) *incarnation {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	if !i.fell || s.row.over || s.removed || s.held || s.current == i {
+		return nil
+	}
+	return s.current
 }
 
 // giveWay gives name and place of who is in the slot, and has still to end, to a new one,

@@ -99,7 +99,7 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 		a.background(i.begin)
 	}
 	for _, i := range all {
-		if err := a.awaitReady(ctx, i); err != nil {
+		if i, err := a.awaitIn(ctx, i); err != nil {
 			switch {
 			case ctx.Err() != nil:
 				p.abandon("its spawner gave up before its workers were ready")
@@ -368,7 +368,7 @@ func (p *pool) scale(ctx context.Context, args actor.ScaleArgs, why string) (int
 	}
 	defer over()
 	for _, i := range fresh {
-		if err := p.row.arb.awaitReady(ctx, i); err != nil {
+		if _, err := p.row.arb.awaitIn(ctx, i); err != nil {
 			return 0, err
 		}
 	}

@@ -144,12 +144,14 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 		if err != nil {
 			return err
 		}
-		return r.arb.awaitReady(ctx, i)
+		_, err = r.arb.awaitIn(ctx, i)
+		return err
 	case s.alone():
 		next := s.giveWay(0, leaver{})
 		r.mu.Unlock()
 		old.retire(reason) // who waits in the slot begins when it has ended
-		return r.arb.awaitReady(ctx, next)
+		_, err := r.arb.awaitIn(ctx, next)
+		return err
 	}
 	next := s.successor
 	if next == nil {
@@ -163,12 +165,16 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 		return failed.With(wire.StartedYes)
 	}
 	next.begin()
-	failure := r.arb.awaitReady(ctx, next)
+	last, err := r.arb.awaitIn(ctx, next)
 	over()
-	if failure != nil {
-		return failure
+	if err != nil || last != next { // which fell with the others: who is there instead has replaced both
+		return err
 	}
-	old, err := s.promote(next)
+	old, err = s.promote(next)
+	if now := s.inPlaceOf(next); err != nil && now != nil {
+		_, err := r.arb.awaitIn(ctx, now)
+		return err
+	}
 	if err != nil {
 		next.stop(reason)
 		return err

@@ -267,7 +267,7 @@ func (r *row) start(ctx context.Context) error {
 		all.Go(func() {
 			i, err := s.start(ctx)
 			if err == nil {
-				err = r.arb.awaitReady(ctx, i)
+				_, err = r.arb.awaitIn(ctx, i)
 			}
 			failed[n] = err
 		})

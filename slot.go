@@ -251,6 +251,34 @@ func (s *slot) tryStart() (i, end *incarnation, failed *wire.Error) {
 	return i, nil, nil
 }
 
+// awaitIn is awaitReady for i, which is in a slot, and for who follows it there, where it fell with
+// the others of its row before it was ready: nobody wished for that, and it is no start that failed. It
+// returns for whom it has waited last.
+func (a *Arbiter) awaitIn(ctx context.Context, i *incarnation) (*incarnation, error) {
+	for {
+		if !i.readyNow() {
+			over, failed := a.waitFor(ctx, i)
+			if failed != nil {
+				return i, failed.With(wire.StartedYes)
+			}
+			err := a.awaitReady(ctx, i)
+			over()
+			if err != nil && ctx.Err() != nil {
+				return i, err
+			}
+		}
+		err := i.startError()
+		if err == nil {
+			return i, nil
+		}
+		next := i.slot.inPlaceOf(i)
+		if next == nil {
+			return i, err
+		}
+		i = next
+	}
+}
+
 // isEnding reports whether i lives only until its end is known.
 func (i *incarnation) isEnding() bool { return i.leaves() || i.lost.Load() || i.killed() != nil }
 

@@ -1,0 +1,129 @@
+package arbiter_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/arbitertest"
+	"github.com/arbiter-go/arbiter/supervise"
+)
+
+// slowBirth is how long those of a slowKind take to be ready, where they are slow.
+const slowBirth = time.Second
+
+// slowKind is a pool-worker that takes a while to be ready, for those names for which slow says so.
+func slowKind(slow func(name string) bool) *actor.Kind[*poolWorker] {
+	return &actor.Kind[*poolWorker]{Name: "slow-kind", Handlers: poolKind.Handlers, New: func(ctx context.Context) (*poolWorker, error) {
+		if self, _ := actor.Current(ctx); slow(self.Ref().Name) {
+			time.Sleep(slowBirth)
+		}
+		return poolKind.New(ctx)
+	}}
+}
+
+// together is a pool whose workers are started again together.
+func together(workers int) actor.PoolArgs {
+	policy := &supervise.Policy{Strategy: supervise.OneForAll, Jitter: -1}
+	return actor.PoolArgs{Name: "web", Workers: workers, Worker: actor.SpawnArgs{Restart: policy}}
+}
+
+// crash has the worker of that name crash.
+func crash(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	if _, err := poolPanic.Call(ctx, actor.To(name), actor.None{}); !errors.Is(err, actor.ErrDown) {
+		t.Fatalf("the crash of %s: %v", name, err)
+	}
+}
+
+// restarts are how often each of the pool web was started again, all of which run.
+func restarts(t *testing.T, ctx context.Context) (list []int) {
+	t.Helper()
+	for _, i := range ps(t, ctx) {
+		if strings.HasPrefix(i.Name, "web/") {
+			if i.State != "running" {
+				t.Errorf("%s is %s", i.Name, i.State)
+			}
+			list = append(list, i.Restarts)
+		}
+	}
+	return list
+}
+
+// TestOthersFallWhileStarting: who starts, and falls with the others, has not failed: whoever waits
+// for it waits for who follows it, and nothing that works is ended for that.
+func TestOthersFallWhileStarting(t *testing.T) {
+	const soon = slowBirth / 2
+	for what, do := range map[string]func(ctx context.Context) error{
+		"scale": func(ctx context.Context) error {
+			n, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: new(3)})
+			if n != 3 && err == nil {
+				err = errors.New("there are not three")
+			}
+			return err
+		},
+		"restart": func(ctx context.Context) error {
+			done, err := actor.RestartActor.Call(ctx, actor.Arbiter, actor.To("web/2"))
+			if !slices.Equal(done, []string{"web/2"}) && err == nil {
+				err = errors.New("it was not restarted")
+			}
+			return err
+		},
+		"start": func(ctx context.Context) error {
+			if _, err := actor.StopActor.Call(ctx, actor.Arbiter, actor.To("web/2")); err != nil {
+				return err
+			}
+			_, err := actor.StartActor.Call(ctx, actor.Arbiter, actor.To("web/2"))
+			return err
+		},
+		"start of all": func(ctx context.Context) error {
+			if _, err := actor.StopActor.Call(ctx, actor.Arbiter, actor.To("web/2")); err != nil {
+				return err
+			}
+			_, err := actor.StartActor.Call(ctx, actor.Arbiter, actor.To("web"))
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+				ctx := arb.Context()
+				var slow atomic.Bool
+				kind := slowKind(func(string) bool { return slow.Load() })
+				if _, err := arb.Pool(ctx, kind, together(2)); err != nil {
+					t.Fatal(err)
+				}
+				slow.Store(true)
+				result := make(chan error, 1)
+				go func() { result <- do(ctx) }()
+				time.Sleep(soon)
+				crash(t, ctx, "web/1")
+				if err := <-result; err != nil {
+					t.Errorf("%s, while one crashes: %v", what, err)
+				}
+				time.Sleep(10 * time.Second)
+				for n, restarts := range restarts(t, ctx) {
+					if restarts == 0 {
+						t.Errorf("web/%d was not started again with the others", n+1)
+					}
+				}
+			})
+		})
+	}
+	t.Run("the pool", func(t *testing.T) {
+		arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+			ctx := arb.Context()
+			time.AfterFunc(soon, func() { _ = poolPanic.Send(ctx, actor.To("web/1"), actor.None{}) })
+			if _, err := arb.Pool(ctx, slowKind(func(name string) bool { return name == "web/2" }), together(2)); err != nil {
+				t.Errorf("a pool of which one crashes while another starts: %v", err)
+			}
+			if n := restarts(t, ctx); !slices.Equal(n, []int{1, 1}) {
+				t.Errorf("they were started again %v times", n)
+			}
+		})
+	})
+}
