@@ -7,6 +7,7 @@ type leaver struct {
 	from  *slot
 	fell  bool // with the others: all of the row begin again when the last one has ended
 	first bool // it ends before who follows it begins, though there could be two at a time
+	heir  bool // it was to have the place, and never had it
 }
 
 // fellWith has all but one fall, and returns who is to be asked to stop for that. mu is held.
@@ -22,11 +23,8 @@ func (r *row) fellWith(one *slot, wait time.Duration) (fallen []*incarnation) {
 // fall has another incarnation follow who is in the slot, since one of the row has
 // crashed, and returns who is to be asked to stop for that. row.mu is held.
 func (s *slot) fall(wait time.Duration) (fallen []*incarnation) {
-	if i := s.successor; i != nil {
-		s.successor = nil // who waits for it sees that it has ended
-		s.row.leaving[i] = leaver{from: s, fell: true}
-		i.fell = true
-		fallen = append(fallen, i)
+	if s.successor != nil {
+		fallen = append(fallen, s.dropSuccessor(true))
 	}
 	switch i := s.current; {
 	case i == nil || !i.embryoless():
@@ -38,6 +36,16 @@ func (s *slot) fall(wait time.Duration) (fallen []*incarnation) {
 		fallen = append(fallen, i)
 	}
 	return fallen
+}
+
+// dropSuccessor takes the place that it was to have from the successor, which there is, since all fell or
+// nobody is to follow any more. It returns it, which is to be asked to stop. row.mu is held.
+func (s *slot) dropSuccessor(fell bool) *incarnation {
+	i := s.successor
+	s.successor = nil // who waits for it sees that it has ended
+	s.row.leaving[i] = leaver{from: s, fell: fell, heir: true}
+	i.fell = fell
+	return i
 }
 
 // inPlaceOf returns who has the slot now, of i, if that fell with the others; nil: nobody, or nobody

@@ -127,3 +127,44 @@ func TestOthersFallWhileStarting(t *testing.T) {
 		})
 	})
 }
+
+// TestFallsWhileReplaced: who crashes while its successor starts falls with all the others, the
+// successor among them, and it counts.
+func TestFallsWhileReplaced(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		var slow atomic.Bool
+		args := together(3)
+		args.Worker.Restart.MaxCrashes = 2
+		if _, err := arb.Pool(ctx, slowKind(func(string) bool { return slow.Load() }), args); err != nil {
+			t.Fatal(err)
+		}
+		slow.Store(true)
+		restart := actor.RestartActor.Start(ctx, actor.Arbiter, actor.To("web/1"))
+		time.Sleep(slowBirth / 2)
+		crash(t, ctx, "web/1")
+		if _, err := restart.Wait(); err != nil {
+			t.Errorf("the restart: %v", err)
+		}
+		time.Sleep(slowBirth) // the others are ready at the same time
+		if n := restarts(t, ctx); !slices.Equal(n, []int{1, 1, 1}) {
+			t.Errorf("they were started again %v times", n)
+		}
+		in, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To("web/1"))
+		if err != nil || in.Info.Last == nil || in.Info.Last.Cause != actor.CausePanic {
+			t.Errorf("web/1 ended before with %+v, %v", in.Info.Last, err)
+		}
+		// The second one that counts is one too many, and who was to follow is not started for that.
+		restart = actor.RestartActor.Start(ctx, actor.Arbiter, actor.To("web/1"))
+		time.Sleep(slowBirth / 2)
+		crash(t, ctx, "web/1")
+		if _, err := restart.Wait(); err == nil {
+			t.Error("who was given up was restarted")
+		}
+		for _, i := range ps(t, ctx) {
+			if i.Name == "web/1" && i.State != "failed" {
+				t.Errorf("%s is %s", i.Name, i.State)
+			}
+		}
+	})
+}

@@ -35,7 +35,7 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 		s.successor = nil // who waits for it sees that it has ended
 		return v
 	}
-	if s.last == nil || !i.neverBegan() { // or the last to live is what matters
+	if s.last == nil || !i.neverBegan() && !how.heir { // or the last to live in the slot is what matters
 		s.last = d
 	}
 	if s.current != i { // it was replaced, and has finished what it had
@@ -49,13 +49,16 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	switch {
 	case r.over || s.removed || s.held || r.untried && !i.wasReady():
 		s.rest("stopped", d.Reason)
-	case s.successor != nil:
+	case s.successor != nil && !r.fallsWith(i, d):
 		next = s.successor
 		s.successor = nil
 		s.current = next
 		s.restarts++
 	default:
 		v.decision, v.decided = r.group.Ended(s.name, endOf(i, d)), true
+		if s.successor != nil {
+			v.others = append(v.others, s.dropSuccessor(true))
+		}
 		next = s.follow(&v)
 	}
 	r.changed()
@@ -104,6 +107,15 @@ func (s *slot) failedToEnd(v *verdict, i *incarnation, d *wire.Death) {
 	}
 }
 
+// fallsWith reports whether all of r fall with i, which ended with d, whoever was to follow it. mu is held.
+func (r *row) fallsWith(i *incarnation, d *wire.Death) bool {
+	policy, end := r.group.Policy(), endOf(i, d)
+	if policy.Strategy != supervise.OneForAll || end.Asked || end.Final || r.group.GaveUp() {
+		return false
+	}
+	return policy.Restart == supervise.Always || end.Failed && policy.Restart != supervise.Never
+}
+
 // endOf describes an end to who decides.
 func endOf(i *incarnation, d *wire.Death) supervise.End {
 	e := supervise.End{At: time.Now(), Final: d.Final, Asked: i.asked.Load() || d.Cause == wire.CauseKilled}
@@ -133,7 +145,7 @@ func (s *slot) follow(v *verdict) *incarnation {
 		s.rest("failed", s.row.spent)
 		return nil
 	case supervise.StartAll:
-		v.others = s.row.fellWith(s, v.decision.After)
+		v.others = append(v.others, s.row.fellWith(s, v.decision.After)...)
 	}
 	return s.next(v.decision.After)
 }
@@ -155,6 +167,9 @@ func (i *incarnation) carryOut(v verdict) {
 			attrs = append(attrs, "line", line)
 		}
 		a.log.Error("given up", attrs...)
+		for _, other := range v.others {
+			other.dismiss("all of " + s.row.name + " were given up")
+		}
 		s.row.failRest(i.death)
 	default:
 		a.events.add(actor.Event{Type: "restarting", Actor: ref, Kind: i.kind(), Text: fmt.Sprintf("in %v: %s", d.After.Round(time.Millisecond), d.Reason)})
