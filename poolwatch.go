@@ -2,6 +2,7 @@ package arbiter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -161,6 +162,9 @@ func (p *pool) recycleOne() {
 			ctx, cancel := context.WithTimeout(context.Background(), drainTime+2*i.startTimeout())
 			defer cancel()
 			err := i.slot.replace(ctx, "recycled: "+why)
+			if errors.Is(err, errRetired) {
+				return
+			}
 			if first, again := i.slot.recycled(err); first {
 				a.events.add(actor.Event{Type: "recycle_failed", Actor: i.ref(), Kind: i.kind(), Text: err.Error()})
 				a.log.Warn("a worker could not be recycled, and goes on; this is tried again, less and less often", "actor", i.label(), "after", again, "error", err)

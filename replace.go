@@ -167,6 +167,9 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 	next.begin()
 	last, err := r.arb.awaitIn(ctx, next)
 	over()
+	if d := old.howEnded(); err != nil && d != nil && d.Final {
+		return errRetired
+	}
 	if err != nil || last != next { // which fell with the others: who is there instead has replaced both
 		return err
 	}
@@ -188,6 +191,9 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 	}
 	return nil
 }
+
+// errRetired is why who said so is not replaced.
+var errRetired = errors.New("it asked not to be started again while its successor was starting")
 
 // promote gives the slot to its successor, who is ready. It returns whom that has
 // replaced; nil if it has it already, or the old one has ended.
@@ -281,7 +287,7 @@ func (r *row) roll(ctx context.Context, reason string) ([]string, error) {
 			each, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 			err := s.replace(each, reason)
 			cancel()
-			if err != nil && s.absent() {
+			if err != nil && (s.absent() || errors.Is(err, errRetired)) {
 				continue
 			}
 			if err != nil {

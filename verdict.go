@@ -15,7 +15,9 @@ type verdict struct {
 	slot     *slot
 	decision supervise.Decision
 	decided  bool
-	others   []*incarnation // to be stopped, and started again
+	others   []*incarnation // to be stopped, and started again, if anybody is
+	unborn   *incarnation   // who was to follow, and does not, with what it has not begun with
+	embryo   *embryo
 }
 
 // ended takes the end of i, which has been in s, and gives its name to who follows,
@@ -41,6 +43,8 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	if s.current != i { // it was replaced, and has finished what it had
 		if how.first && d.Cause != wire.CauseStopped && !r.over && !s.removed && !s.held {
 			s.failedToEnd(&v, i, d)
+		} else if d.Final && !how.heir {
+			s.retired(&v, i, d, how)
 		}
 		return v
 	}
@@ -49,7 +53,7 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	switch {
 	case r.over || s.removed || s.held || r.untried && !i.wasReady():
 		s.rest("stopped", d.Reason)
-	case s.successor != nil && !r.fallsWith(i, d):
+	case s.successor != nil && !d.Final && !r.fallsWith(i, d):
 		next = s.successor
 		s.successor = nil
 		s.current = next
@@ -57,7 +61,7 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	default:
 		v.decision, v.decided = r.group.Ended(s.name, endOf(i, d)), true
 		if s.successor != nil {
-			v.others = append(v.others, s.dropSuccessor(true))
+			v.others = append(v.others, s.dropSuccessor(v.decision.Action != supervise.Stay))
 		}
 		next = s.follow(&v)
 	}
@@ -105,6 +109,24 @@ func (s *slot) failedToEnd(v *verdict, i *incarnation, d *wire.Death) {
 	default:
 		s.due = time.Now().Add(v.decision.After)
 	}
+}
+
+// retired has nobody follow i, which had given way, and says with d that it is not to be started again: if
+// who was to has waited for that end. row.mu is held.
+func (s *slot) retired(v *verdict, i *incarnation, d *wire.Death, how leaver) {
+	r, next := s.row, s.current
+	if r.over || s.removed || s.held || next == nil || !how.fell && !s.alone() {
+		return
+	}
+	e := next.takeEmbryo()
+	if e == nil {
+		return
+	}
+	v.slot, v.unborn, v.embryo = s, next, e
+	v.decision, v.decided = r.group.Ended(s.name, endOf(i, d)), true
+	s.current = nil
+	s.rest("done", v.decision.Reason)
+	r.changed()
 }
 
 // fallsWith reports whether all of r fall with i, which ended with d, whoever was to follow it. mu is held.
@@ -160,6 +182,12 @@ func (i *incarnation) carryOut(v verdict) {
 	switch d := v.decision; d.Action {
 	case supervise.Stay:
 		a.log.Debug("a supervised actor is not started again", "actor", s.name, "reason", d.Reason)
+		for _, other := range v.others {
+			other.dismiss("nobody is to follow who had the name: " + d.Reason)
+		}
+		if v.unborn != nil {
+			v.unborn.bury(v.embryo, &wire.Death{Cause: wire.CauseStopped, Reason: "who had the name before " + d.Reason})
+		}
 	case supervise.GiveUp:
 		a.events.add(actor.Event{Type: "gave_up", Actor: ref, Kind: i.kind(), Text: d.Reason})
 		attrs := []any{"actor", s.row.name, "reason", d.Reason, "last", i.death.String()}

@@ -1,0 +1,127 @@
+package arbiter_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/arbitertest"
+	"github.com/arbiter-go/arbiter/supervise"
+)
+
+// states are those of the workers of the pool web, by their names.
+func states(t *testing.T, ctx context.Context) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for _, i := range ps(t, ctx) {
+		if strings.HasPrefix(i.Name, "web/") {
+			all[i.Name] = i.State
+		}
+	}
+	return all
+}
+
+// TestRetireWhileReplaced: who retires while its successor starts is followed by nobody; a restart of the
+// pool goes on with the others.
+func TestRetireWhileReplaced(t *testing.T) {
+	slow := slowKind(func(string) bool { return true })
+	for name, restart := range map[string]func(ctx context.Context, result chan error){
+		"restart": func(ctx context.Context, result chan error) {
+			_, err := actor.RestartActor.Call(ctx, actor.Arbiter, actor.To("web/1"))
+			if err == nil || !strings.Contains(err.Error(), "asked not to be started again") {
+				err = errors.Join(errors.New("a restart of who has retired"), err)
+			} else {
+				err = nil
+			}
+			result <- err
+		},
+		"restart of all": func(ctx context.Context, result chan error) {
+			done, err := actor.RestartActor.Call(ctx, actor.Arbiter, actor.To("web"))
+			if !slices.Equal(done, []string{"web/2"}) {
+				err = errors.Join(errors.New("restarted were "+strings.Join(done, ", ")), err)
+			}
+			result <- err
+		},
+		"recycled": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+				ctx := arb.Context()
+				args := actor.PoolArgs{Name: "web", Workers: 2}
+				if restart == nil {
+					args.Recycle = actor.Recycle{Age: 10 * time.Second, Jitter: -1}
+				}
+				if _, err := arb.Pool(ctx, slow, args); err != nil {
+					t.Fatal(err)
+				}
+				result := make(chan error, 1)
+				if restart == nil {
+					time.Sleep(10*time.Second - slowBirth/2)
+					result <- nil
+				} else {
+					go restart(ctx, result)
+					time.Sleep(slowBirth / 2)
+				}
+				if _, err := poolQuit.Call(ctx, actor.To("web/1"), actor.None{}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(3 * slowBirth)
+				if s := states(t, ctx); s["web/1"] != "done" || s["web/2"] != "running" {
+					t.Errorf("after it has retired: %v", s)
+				}
+				if err := <-result; err != nil {
+					t.Error(err)
+				}
+				in, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To("web/1"))
+				if err != nil || in.Info.Last == nil || in.Info.Last.Reason != "enough" {
+					t.Errorf("web/1 ended with %+v, %v", in.Info.Last, err)
+				}
+				events, _ := actor.Events.Call(ctx, actor.Arbiter, actor.EventsArgs{})
+				for _, e := range events {
+					if e.Type == "recycle_failed" {
+						t.Errorf("who retired was not recycled: %s", e.Text)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestRetireAfterGivingWay: nor by one that was to begin after the end of who then says so, in an answer
+// that it still had to give.
+func TestRetireAfterGivingWay(t *testing.T) {
+	last := actor.NewCommand[time.Duration, actor.None]("last")
+	kind := &actor.Kind[*poolWorker]{
+		Name: "one-shot", New: poolKind.New, Handlers: append(slices.Clone(poolKind.Handlers), actor.Handle(last, func(_ *poolWorker, ctx context.Context, d time.Duration) (none actor.None, _ error) {
+			self, _ := actor.Current(ctx)
+			time.Sleep(d)
+			self.Retire("enough")
+			return none, nil
+		})),
+	}
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		arb.Spawn(kind, actor.Name("only"), actor.Restart(supervise.Policy{}))
+		answer := last.Start(ctx, actor.To("only"), 2*time.Second)
+		time.Sleep(time.Second)
+		restart := actor.RestartActor.Start(ctx, actor.Arbiter, actor.To("only"))
+		time.Sleep(time.Second / 2)
+		waits := poolWho.Start(ctx, actor.To("only"), actor.None{})
+		if _, err := answer.Wait(); err != nil {
+			t.Errorf("the answer: %v", err)
+		}
+		if _, err := restart.Wait(); err == nil || !strings.Contains(err.Error(), "asked not to be started again") {
+			t.Errorf("a restart of who has retired: %v", err)
+		}
+		if name, err := waits.Wait(); !errors.Is(err, actor.ErrDown) {
+			t.Errorf("what was sent to who was to follow: %q, %v", name, err)
+		}
+		if name, err := poolWho.Call(ctx, actor.To("only"), actor.None{}); err == nil {
+			t.Errorf("a call to who has retired was answered by %q", name)
+		}
+	})
+}
