@@ -197,8 +197,8 @@ func (s *slot) hold(reason string) (leaving []*incarnation, last *wire.Death) {
 // to come before that is waited for: that of who stops, or which the next one waits
 // for, too. It returns who is in the slot then.
 func (s *slot) start(ctx context.Context) (*incarnation, error) {
-	for {
-		i, end, failed := s.tryStart()
+	for again := false; ; again = true {
+		i, end, failed := s.tryStart(again)
 		if failed != nil {
 			return nil, failed
 		}
@@ -215,13 +215,16 @@ func (s *slot) start(ctx context.Context) (*incarnation, error) {
 }
 
 // tryStart returns who is in the slot, if need be a new one, or whose end has to be
-// waited for.
-func (s *slot) tryStart() (i, end *incarnation, failed *wire.Error) {
+// waited for. Who tries again has waited for one: a stop that came meanwhile holds.
+func (s *slot) tryStart(again bool) (i, end *incarnation, failed *wire.Error) {
 	r := s.row
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over || s.removed {
 		return nil, nil, s.goneError()
+	}
+	if again && s.held {
+		return nil, nil, wire.Errorf(wire.CodeRefused, "%q was stopped while its start waited for the end of the life before", s.name).NotStarted()
 	}
 	s.held = false
 	if r.group.GaveUp() {

@@ -189,7 +189,59 @@ func TestRollOverChanges(t *testing.T) {
 	})
 }
 
-// TestRestartOfWhoIsReplaced: two who ask for the same restart get one, and both wait
+// TestStopHolds: a stop by hand is not undone by a start or a restart that was waiting already, for the end
+// of who had stopped by itself; a start that comes after it still is.
+func TestStopHolds(t *testing.T) {
+	for name, ask := range map[string]func(ctx context.Context) error{
+		"start": func(ctx context.Context) error {
+			_, err := actor.StartActor.Call(ctx, actor.Arbiter, actor.To("web/1"))
+			return err
+		},
+		"restart": func(ctx context.Context) error {
+			_, err := actor.RestartActor.Call(ctx, actor.Arbiter, actor.To("web/1"))
+			return err
+		},
+		"restart of all": func(ctx context.Context) error {
+			_, err := actor.RestartActor.Call(ctx, actor.Arbiter, actor.To("web"))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+				ctx := arb.Context()
+				if _, err := arb.Pool(ctx, lingering, actor.PoolArgs{Name: "web", Workers: 2}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := poolLeave.Call(ctx, actor.To("web/1"), actor.None{}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(lingers / 3)
+				result := make(chan error, 1)
+				go func() { result <- ask(ctx) }()
+				time.Sleep(lingers / 3)
+				if _, err := actor.StopActor.Call(ctx, actor.Arbiter, actor.To("web/1")); err != nil {
+					t.Errorf("stop: %v", err)
+				}
+				switch err := <-result; {
+				case name == "restart of all" && err != nil:
+					t.Errorf("a restart of all, one of which was stopped by hand: %v", err)
+				case name != "restart of all" && !errors.Is(err, actor.ErrRefused):
+					t.Errorf("a %s of who was stopped by hand after that: %v", name, err)
+				}
+				if s := states(t, ctx); s["web/1"] != "stopped" || s["web/2"] != "running" {
+					t.Errorf("after the stop: %v", s)
+				}
+				if _, err := actor.StartActor.Call(ctx, actor.Arbiter, actor.To("web/1")); err != nil {
+					t.Errorf("a start after that: %v", err)
+				}
+				if s := states(t, ctx); s["web/1"] != "running" {
+					t.Errorf("after the start: %v", s)
+				}
+			})
+		})
+	}
+}
+
 // A restart of a supervised actor that was stopped by hand starts it, as that of a slot of a
 // pool does.
 func TestRestartOfTheStopped(t *testing.T) {
@@ -211,6 +263,7 @@ func TestRestartOfTheStopped(t *testing.T) {
 	})
 }
 
+// TestRestartOfWhoIsReplaced: two who ask for the same restart get one, and both wait
 // for it.
 func TestRestartOfWhoIsReplaced(t *testing.T) {
 	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
