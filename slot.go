@@ -198,7 +198,7 @@ func (s *slot) hold(reason string) (leaving []*incarnation, last *wire.Death) {
 // for, too. It returns who is in the slot then.
 func (s *slot) start(ctx context.Context) (*incarnation, error) {
 	for again := false; ; again = true {
-		i, end, failed := s.tryStart(again)
+		i, end, over, failed := s.tryStart(ctx, again)
 		if failed != nil {
 			return nil, failed
 		}
@@ -208,50 +208,58 @@ func (s *slot) start(ctx context.Context) (*incarnation, error) {
 		}
 		select {
 		case <-end.ended.until():
+			over()
 		case <-ctx.Done():
+			over()
 			return nil, ctx.Err()
 		}
 	}
 }
 
 // tryStart returns who is in the slot, if need be a new one, or whose end has to be
-// waited for. Who tries again has waited for one: a stop that came meanwhile holds.
-func (s *slot) tryStart(again bool) (i, end *incarnation, failed *wire.Error) {
+// waited for, until over is called. Who tries again has waited for one: a stop that came meanwhile holds.
+func (s *slot) tryStart(ctx context.Context, again bool) (i, end *incarnation, over func(), failed *wire.Error) {
 	r := s.row
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over || s.removed {
-		return nil, nil, s.goneError()
+		return nil, nil, nil, s.goneError()
 	}
 	if again && s.held {
-		return nil, nil, wire.Errorf(wire.CodeRefused, "%q was stopped while its start waited for the end of the life before", s.name).NotStarted()
+		return nil, nil, nil, wire.Errorf(wire.CodeRefused, "%q was stopped while its start waited for the end of the life before", s.name).NotStarted()
+	}
+	end = s.waitsFor()
+	if end == nil && s.current != nil && s.current.isEnding() {
+		end = s.current
+	}
+	if end != nil { // first: a start that is refused starts nobody later
+		if over, failed = r.arb.waitForEnd(ctx, end); failed != nil {
+			return nil, nil, nil, failed
+		}
 	}
 	s.held = false
 	if r.group.GaveUp() {
 		r.group.Reset()
 	}
 	r.group.Add(s.name)
-	if end := s.waitsFor(); end != nil {
-		return nil, end, nil
+	if end != nil {
+		return nil, end, over, nil
 	}
-	if i = s.current; i != nil {
-		if i.isEnding() {
-			return nil, i, nil
-		}
-		return i, nil, nil
+	if s.current != nil {
+		return s.current, nil, nil, nil
 	}
 	i = s.incarnate()
 	if taken, ok := r.arb.registry.add(i); !ok {
 		r.arb.counts.ended(i)
 		failed := wire.Errorf(wire.CodeExists, "%q belongs to a living actor", taken).NotStarted()
 		i.stillbornUnseen(failed)
-		return nil, nil, failed
+		return nil, nil, nil, failed
 	}
 	s.current, s.status, s.reason = i, "", ""
 	s.due = time.Time{}
 	s.restarts++
 	r.changed()
-	return i, nil, nil
+	return i, nil, nil, nil
 }
 
 // awaitIn is awaitReady for i, which is in a slot, and for who follows it there, where it fell with

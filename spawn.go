@@ -160,18 +160,31 @@ func (a *Arbiter) existing(ctx context.Context, args *actor.SpawnArgs) (ref acto
 			e := wire.Errorf(wire.CodeExists, "%q is a living actor of the kind %q, not %q", args.Name, i.kind(), args.Kind).NotStarted()
 			return ref, e, true
 		}
-		if !i.isEnding() {
-			select {
-			case <-i.ready.until():
-				return i.ref(), i.startError(), true
-			case <-ctx.Done(): // it is somebody else's: who gives up here leaves it alone
-				return ref, ctx.Err(), true
-			}
+		ending := i.isEnding()
+		if !ending && i.readyNow() {
+			return i.ref(), i.startError(), true
 		}
-		select { // who follows it, if anybody does, is who was asked for
-		case <-i.ended.until():
-		case <-ctx.Done():
+		var over func()
+		var failed *wire.Error
+		done := i.ready.until()
+		if ending { // who follows it, if anybody does, is who was asked for
+			done = i.ended.until()
+			over, failed = a.waitForEnd(ctx, i)
+		} else {
+			over, failed = a.waitFor(ctx, i)
+		}
+		if failed != nil {
+			return ref, failed, true
+		}
+		select {
+		case <-done:
+			over()
+		case <-ctx.Done(): // it is somebody else's: who gives up here leaves it alone
+			over()
 			return ref, ctx.Err(), true
+		}
+		if !ending {
+			return i.ref(), i.startError(), true
 		}
 	}
 }

@@ -138,6 +138,15 @@ func (a *Arbiter) ownEnd(ctx context.Context, among func(i *incarnation) bool) *
 	return e.NotStarted()
 }
 
+// waitForEnd is waitFor for who is about to end: its end waits for its handlers, however many it has at a
+// time.
+func (a *Arbiter) waitForEnd(ctx context.Context, i *incarnation) (over func(), failed *wire.Error) {
+	if failed = a.ownEnd(ctx, func(from *incarnation) bool { return from == i }); failed != nil {
+		return nil, failed
+	}
+	return a.waitFor(ctx, i)
+}
+
 // cycle is the error of a call that would have closed a circle.
 func cycle(path []string) *wire.Error {
 	text := "the wait could never end: "
