@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { Actor, ArbiterError, FrameReader, Float, UUID, Violation, appError, closeFrame, current, dumps, frame, loads } from './arbiter.mjs'
+import { Actor, ArbiterError, FrameReader, Float, MAX_MESSAGE, UUID, Violation, appError, closeFrame, current, dumps, frame, loads } from './arbiter.mjs'
 import { Peer, against, connected, drained } from './peer.mjs'
 
 const golden = name => JSON.parse(readFileSync(new URL(`../conformance/testdata/${name}`, import.meta.url), 'utf8'))
@@ -108,6 +108,12 @@ test('depth', () => {
     }
   }
   assert.throws(() => loads('['.repeat(1e6)), SyntaxError)
+})
+
+test('bytes may be as large as a message', () => {
+  const text = 'A'.repeat(MAX_MESSAGE)
+  for (const [end, size] of [['', 0], ['QQ==', 1], ['QUE=', 2]]) assert.equal(loads(`{"$bytes":"${text}${end}"}`).length, MAX_MESSAGE / 4 * 3 + size)
+  for (const end of ['=', '==', '====', 'A===', 'AA=A', 'AAA', 'AAA-']) assert.throws(() => loads(`{"$bytes":"${text}${end}"}`), { code: 'invalid' }, end)
 })
 
 // Arguments
