@@ -493,6 +493,20 @@ func init() {
 		put(arb.Spawn(ctx, Victim, actor.Process(), actor.Budget(800*time.Millisecond)))
 		if path := os.Getenv("TEST_PYTHON"); path != "" {
 			put(arb.SpawnProgram(ctx, path, []string{"testdata/worker.py"}))
+			put(arb.SpawnProgram(ctx, path, []string{"-c", `
+import sys
+sys.path.insert(0, "sdk/python")
+import arbiter
+me = arbiter.Actor("python")
+@me.command
+async def double(n: int) -> int:
+    return 2 * n
+me.run()`}))
+		}
+		if path := os.Getenv("TEST_NODE"); path != "" {
+			put(arb.SpawnProgram(ctx, path, []string{"--input-type=module", "-e", `
+import { Actor } from './sdk/node/arbiter.mjs'
+new Actor('node').command('double', { n: 'int' }, ({ n }) => 2 * n).run()`}))
 		}
 		fmt.Println(arb.Addresses()[0])
 		in := bufio.NewScanner(os.Stdin)
@@ -570,6 +584,9 @@ func TestPausedArbiter(t *testing.T) {
 	var env []string
 	if path, err := exec.LookPath("python3"); err == nil {
 		env = append(env, "TEST_PYTHON="+path)
+	}
+	if path, err := exec.LookPath("node"); err == nil {
+		env = append(env, "TEST_NODE="+path)
 	}
 	other := actElsewhere(t, "paused", env...)
 	cmd, in, line := other.cmd, other.in, other.line

@@ -35,6 +35,7 @@ type dialogue struct {
 	Settings map[string]any `json:"settings"` // from birth
 	Grace    int64          `json:"grace"`    // milliseconds
 	Silence  int            `json:"silence"`  // milliseconds
+	TCP      bool           `json:"tcp"`      // as from elsewhere; otherwise by a unix socket
 	Steps    []step         `json:"steps"`
 }
 
@@ -49,6 +50,7 @@ type step struct {
 	Raw       string  `json:"raw"`     // bytes, in hexadecimal
 	Ping      *string `json:"ping"`    // a ping
 	HangUp    bool    `json:"hang_up"` // the end, without a word
+	Beats     int     `json:"beats"`   // nothing, until so many heartbeats have come
 	Signal    string  `json:"signal"`  // to the worker's process
 	Expect    any     `json:"expect"`  // the next message but heartbeats; see like
 	Pong      *string `json:"pong"`    // the next frame
@@ -121,14 +123,18 @@ func talk(t *testing.T, w worker, d dialogue) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	listener, err := net.Listen("unix", filepath.Join(dir, "s"))
+	network, address := "unix", filepath.Join(dir, "s")
+	if d.TCP {
+		network, address = "tcp", "127.0.0.1:0"
+	}
+	listener, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
 	k := &talking{T: t, names: map[string]any{}, frames: make(chan received, 1024), exited: make(chan error, 1)}
 	k.cmd = exec.Command(w.run[0], append(w.run[1:len(w.run):len(w.run)], variant)...)
-	k.cmd.Env = append(os.Environ(), "ARBITER_ADDR=unix:"+listener.Addr().String(), "ARBITER_TOKEN=t0k3n", "ARBITER_FD=")
+	k.cmd.Env = append(os.Environ(), "ARBITER_ADDR="+network+":"+listener.Addr().String(), "ARBITER_TOKEN=t0k3n", "ARBITER_FD=")
 	var stdout bytes.Buffer
 	k.cmd.Stdout, k.cmd.Stderr = &stdout, &k.stderr
 	if err := k.cmd.Start(); err != nil {
@@ -144,7 +150,7 @@ func talk(t *testing.T, w worker, d dialogue) {
 			t.Errorf("on its standard output: %q", stdout.String())
 		}
 	}()
-	_ = listener.(*net.UnixListener).SetDeadline(time.Now().Add(patience))
+	_ = listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(patience))
 	if k.conn, err = listener.Accept(); err != nil {
 		t.Fatalf("the worker did not connect: %v", err)
 	}
@@ -327,6 +333,12 @@ func (k *talking) step(s step) {
 		k.write(frame(0x89, []byte(*s.Ping)))
 	case s.HangUp:
 		k.conn.Close()
+	case s.Beats > 0:
+		for range s.Beats {
+			if m := k.parse(k.next(0x1)); m["command"] != "notify" {
+				k.Fatalf("instead of a heartbeat: %v", m)
+			}
+		}
 	case s.Signal != "":
 		if err := k.cmd.Process.Signal(map[string]os.Signal{"TERM": syscall.SIGTERM}[s.Signal]); err != nil {
 			k.Fatal(err)

@@ -855,6 +855,8 @@ class Life {
   async handshake (address, token) {
     const { kind, mode, wants, commands } = this.actor
     token = await this.connect(address, token)
+    // One on the same machine may be stopped for as long as it likes, and its silence means nothing: it is gone when the connection is.
+    this.local = this.socket.remoteAddress === undefined
     const welcome = new Promise((resolve, reject) => { this.welcome = { resolve, reject } })
     this.post({
       command: 'hello', kind, version: VERSION, mode, pid: process.pid, language: LANGUAGE, token: token || undefined, ...wants,
@@ -1369,7 +1371,7 @@ class Life {
       const now = performance.now()
       if (now - last > 2 * this.beat) this.heard = now // this program was stopped, or busy: nobody else's fault
       last = now
-      if (now - this.heard > this.silence) this.close(`the arbiter was silent for ${Math.round(now - this.heard)} ms`)
+      if (now - this.heard > this.silence && !this.local) this.close(`the arbiter was silent for ${Math.round(now - this.heard)} ms`)
       else if (!this.onlyCalls && this.state !== 'starting') this.notify()
     }, this.beat)
   }

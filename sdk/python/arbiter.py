@@ -1238,6 +1238,8 @@ class _Life(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        # One on the same machine may be stopped for as long as it likes, and its silence means nothing: it is gone when the connection is.
+        self._local = transport.get_extra_info("socket").family == getattr(socket, "AF_UNIX", None)
 
     def pause_writing(self) -> None:
         self._room.clear()
@@ -1750,7 +1752,7 @@ class _Life(asyncio.Protocol):
             if now - last > 2 * self._beat:
                 self._heard = now  # this program was stopped, or starved: nobody else's fault
             last = now
-            if now - self._heard > self._silence:
+            if now - self._heard > self._silence and not self._local:
                 self._close(f"the arbiter was silent for {now - self._heard:.1f} s")
             elif not self.only_calls and self.state != "starting":
                 self._notify()
