@@ -1036,6 +1036,37 @@ def _inherited() -> Optional[socket.socket]:
         return None
 
 
+# Forks. A child that is made by one, as those of multiprocessing are, has the signal handlers of its parent, and the descriptor by which
+# they wake the parent's event loop: a SIGTERM for the child would stop the actor, and not end the child. So it lets go of both, and a
+# signal that comes before it has waits.
+
+_held: Dict[signal.Signals, Any] = {}  # the signals that ask an actor to stop, and what they did before
+_forking = threading.local()
+
+
+def _before_fork() -> None:
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _held)
+
+
+def _after_fork() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _in_child() -> None:
+    try:
+        if _held:
+            signal.set_wakeup_fd(-1)
+        for sig, before in _held.items():
+            signal.signal(sig, before)
+        _held.clear()  # from here on they are the child's own
+    finally:
+        _after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
+
+
 def _stop_on_signals(life: "_Life") -> Callable[[], None]:
     undo: List[Callable[[], Any]] = []
 
@@ -1048,8 +1079,10 @@ def _stop_on_signals(life: "_Life") -> Callable[[], None]:
 
     for sig in (signal.SIGTERM, signal.SIGINT):
         try:
+            before = signal.getsignal(sig)
             life.loop.add_signal_handler(sig, stop, sig)
-            undo.append(lambda sig=sig: life.loop.remove_signal_handler(sig))
+            _held.setdefault(sig, signal.SIG_DFL if before is None else before)
+            undo.append(lambda sig=sig: (_held.pop(sig, None), life.loop.remove_signal_handler(sig)))
         except (NotImplementedError, ValueError, RuntimeError):  # Windows, or not the main thread
             pass
     return lambda: [u() for u in undo] and None
