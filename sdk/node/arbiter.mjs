@@ -812,6 +812,8 @@ function builtins (actor) {
 
 // One life: the connection, the calls under way in both directions, the inbox
 
+let keptToken = '' // of the environment: not for this program's own children, but for each time that it joins
+
 class Life {
   constructor (actor, onlyCalls) {
     Object.assign(this, { actor, onlyCalls, ref: { aid: '', name: '' }, state: 'starting', lost: '', max: MAX_MESSAGE, acks: 0 })
@@ -882,8 +884,9 @@ class Life {
     }
     if (!address) {
       address = env.ARBITER_ADDR ?? ''
-      token ||= env.ARBITER_TOKEN
+      keptToken = env.ARBITER_TOKEN || keptToken
       delete env.ARBITER_TOKEN
+      token ||= keptToken
     }
     if (!address) {
       throw Object.assign(new ArbiterError('closed', 'there is no arbiter to join: start this program by one (arbiter run --messages -- node worker.mjs), ' +

@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { Actor, ArbiterError, FrameReader, Float, MAX_MESSAGE, UUID, Violation, appError, closeFrame, current, dumps, frame, loads } from './arbiter.mjs'
+import { Actor, ArbiterError, FrameReader, Float, MAX_MESSAGE, UUID, Violation, appError, closeFrame, connect, current, dumps, frame, loads } from './arbiter.mjs'
 import { Peer, against, connected, drained } from './peer.mjs'
 
 const golden = name => JSON.parse(readFileSync(new URL(`../conformance/testdata/${name}`, import.meta.url), 'utf8'))
@@ -212,6 +212,29 @@ test('refused, or nobody there', async () => {
   }, address => assert.rejects(new Actor('x').serve({ address, signals: false }), { code: 'refused' }))
   await assert.rejects(new Actor('x').serve({ address: 'unix:/nowhere/at/all', signals: false }), { code: 'closed' })
   await assert.rejects(new Actor('x').serve({ address: 'nowhere', signals: false }), { code: 'closed' })
+})
+
+test('who joins again has the token of the environment again', async t => {
+  t.after(() => { delete process.env.ARBITER_ADDR })
+  const hellos = []
+  const refuses = async p => {
+    hellos.push(await p.next())
+    p.say({ command: 'error', error: { code: 'refused', message: 'too early' } })
+    await drained(p)
+  }
+  const joins = options => address => {
+    process.env.ARBITER_ADDR = address
+    return assert.rejects(connect(options), { code: 'refused' })
+  }
+  process.env.ARBITER_TOKEN = 'secret'
+  await against(refuses, joins())
+  assert.equal('ARBITER_TOKEN' in process.env, false)
+  await against(refuses, joins())
+  await against(refuses, joins({ token: 'own' }))
+  process.env.ARBITER_TOKEN = 'new'
+  await against(refuses, joins())
+  await against(refuses, address => assert.rejects(connect({ address }), { code: 'refused' }))
+  assert.deepEqual(hellos.map(h => h.token), ['secret', 'secret', 'own', 'new', undefined])
 })
 
 test('a handler has its request, and what it calls has its parent', async () => {

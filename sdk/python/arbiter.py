@@ -1022,6 +1022,16 @@ class _NoAddress(Closed):
     pass
 
 
+_token = ""
+
+
+def _token_of_environment() -> str:
+    """It is not for this program's own children, but for each time that it joins."""
+    global _token
+    _token = os.environ.pop("ARBITER_TOKEN", "") or _token
+    return _token
+
+
 def _inherited() -> Optional[socket.socket]:
     """Returns the connection the arbiter handed over; None if there is none, or something on the way has closed it. It is not for
     this program's own children."""
@@ -1226,7 +1236,8 @@ class _Life(asyncio.Protocol):
                 await self.loop.create_connection(lambda: self, sock=sock)
                 return ""
         if not address:
-            address, token = os.environ.get("ARBITER_ADDR", ""), token or os.environ.pop("ARBITER_TOKEN", "")
+            address, kept = os.environ.get("ARBITER_ADDR", ""), _token_of_environment()
+            token = token or kept
         if not address:
             raise _NoAddress("there is no arbiter to join: start this program by one (arbiter run --messages -- python3 worker.py), "
                              "or say where it is in ARBITER_ADDR, as unix:/path or tcp:host:port", started=False)
