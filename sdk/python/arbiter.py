@@ -842,7 +842,7 @@ class _Sync:
     def __init__(self, actor: "Actor") -> None:
         self._actor = actor
 
-    def _wait(self, f: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+    def _wait(self, f: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
         async def run() -> Any:
             return await f(*args, **kwargs)
 
@@ -851,10 +851,10 @@ class _Sync:
             raise RuntimeError("sync would stop the event loop here: await the actor's own method")
         return asyncio.run_coroutine_threadsafe(run(), loop).result()
 
-    def call(self, target: Target, command: str, *args: Any, **kwargs: Any) -> Any:
+    def call(self, target: Target, command: str, /, *args: Any, **kwargs: Any) -> Any:
         return self._wait(self._actor.call, target, command, *args, **kwargs)
 
-    def send(self, target: Target, command: str, *args: Any, **kwargs: Any) -> None:
+    def send(self, target: Target, command: str, /, *args: Any, **kwargs: Any) -> None:
         self._wait(self._actor.send, target, command, *args, **kwargs)
 
     def spawn(self, kind: str = "", **options: Any) -> Ref:

@@ -444,6 +444,34 @@ class Lives(Talks):
         self.assertNotEqual(threads, [threading.get_ident()])
         self.assertEqual((asked["parent"], asked["timeout"] <= 20000), ("7", True))
 
+    async def test_arguments_of_any_name(self):
+        names = {"self": 1, "target": 2, "command": 3, "f": 4, "args": 5, "kwargs": 6, "timeout": 7}
+        actor = arbiter.Actor("x")
+
+        @actor.command
+        def from_a_thread() -> None:
+            actor.sync.send("log", "line", **names)
+            actor.sync.call("tally", "add", **names)
+
+        @actor.command
+        async def from_the_loop() -> None:
+            await actor.send("log", "line", **names)
+            await actor.call("tally", "add", **names)
+
+        def talk(p: Peer) -> None:
+            p.welcome()
+            for command in ("from_a_thread", "from_the_loop"):
+                p.say(command=command, target="me-1", ack="1")
+                sent, called = p.next(), p.next()
+                self.assertEqual((sent["target"], sent["kwargs"], called["target"], called["kwargs"]), ("log", names, "tally", names))
+                p.say(command="callback", ack=called["ack"])
+                self.assertEqual(p.next()["ack"], "1")
+            p.say(command="stop")
+            while p.next():
+                pass
+
+        await self.served(actor, talk)
+
     async def test_a_thread_keeps_its_turn_beyond_its_deadline(self):
         actor, go, order = arbiter.Actor("x"), threading.Event(), []
 
