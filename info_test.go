@@ -76,6 +76,39 @@ func TestInfoWaitsForAHandler(t *testing.T) {
 	})
 }
 
+// TestInfoThatCannotBeTold: an actor whose Info says what has no image on the wire, or what nobody
+// could read, starts all the same, gives its signs of life, and spoils no list.
+func TestInfoThatCannotBeTold(t *testing.T) {
+	for what, say := range map[string]any{
+		`field ["it"]: func() has no image on the wire`: func() {},
+		`invalid map key type`:                          map[[2]int]string{{1, 2}: "a pair"},
+	} {
+		inMemory(t, func(t *testing.T, a *arbitertest.Arbiter) {
+			kind := &actor.Kind[actor.None]{Name: "odd", Info: func(actor.None) map[string]any { return map[string]any{"it": say, "other": 1} }}
+			m := a.Join(kind, actor.JoinOptions{})
+			for _, s := range []actor.Ref{a.Spawn(kind), joinedAs(t, m)} {
+				time.Sleep(time.Minute)
+				info, err := actor.GetInfo.Call(m.Context(context.Background()), s, actor.None{})
+				if text := fmt.Sprint(info.Extra["error"]); err != nil || info.State != "running" || !strings.Contains(text, what) || len(info.Extra) != 1 {
+					t.Errorf("%+v, %v, want something with %q", info, err, what)
+				}
+			}
+			list, err := actor.Ps.Call(m.Context(context.Background()), actor.Arbiter, actor.None{})
+			if err != nil || len(list) != 3 {
+				t.Errorf("%d are listed, %v", len(list), err)
+			}
+			for _, i := range list {
+				if text := fmt.Sprint(i.Extra["error"]); i.Kind == "odd" && !strings.Contains(text, what) || i.State != "running" {
+					t.Errorf("ps: %+v", i)
+				}
+			}
+			if !strings.Contains(a.Log(), "what the info hook says cannot be told") {
+				t.Errorf("the log: %s", a.Log())
+			}
+		})
+	}
+}
+
 // TestListOfTheStuck: they are waited for together.
 func TestListOfTheStuck(t *testing.T) {
 	inMemory(t, func(t *testing.T, a *arbitertest.Arbiter) {

@@ -49,7 +49,10 @@ type Kind[S any] struct {
 	// also while a handler runs, so it may only read what is safe to read then, on a goroutine
 	// of its own: one call at a time, which is for all who ask meanwhile. Who asks is told an
 	// error instead when it has not returned after 250 ms, as when it waits for a lock that a
-	// handler has. A stop waits until it has returned, within the actor's grace.
+	// handler has. A stop waits until it has returned, within the actor's grace. What it says
+	// is encoded, since it goes with each heartbeat of an actor that joined and in each list:
+	// a value without an image on the wire is told as an error, too, and logged; of more than
+	// 64 KiB only who asks the actor itself is told.
 	Info func(s S) map[string]any
 
 	// Handlers answer the commands. Each command once.

@@ -104,7 +104,7 @@ func (j *joined) Beat(c *peer.Conn) {
 	}
 	body, err := wire.Encode(wire.CodecCBOR, nil, infoOfCell(j.cell, patience))
 	if err != nil {
-		return // a struct of plain fields always has an image
+		return // Inquire has seen to it that what the kind's Info says has an image, as the rest always has
 	}
 	c.TellTaken()
 	if c.Post(peer.Control, &wire.Message{Kind: wire.KindNotify, Codec: wire.CodecCBOR, Body: body}, peer.Charge{}) == nil {
