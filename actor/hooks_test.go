@@ -52,6 +52,25 @@ var waysToBlow = map[string]string{
 	"text": "text", "error": "an error's text", "nil": "nil", "goexit": "runtime.Goexit", "index": "index out of range",
 }
 
+// frail is an error that is not to be asked whether it is another.
+type frail struct{ text string }
+
+func (f *frail) Error() string { return f.text }
+func (f *frail) As(any) bool   { panic("no target is as good") }
+
+// An actor that starts is not stopped by a wish for the case that it could not.
+func TestDoNotRestartNothing(t *testing.T) {
+	if err := actor.DoNotRestart(nil); err != nil {
+		t.Errorf("%T, want nil", err)
+	}
+	arbitertest.Run(t, func(t *testing.T, a *arbitertest.Arbiter) {
+		kind := &actor.Kind[none]{Name: "sound", Started: func(none, context.Context) error { return actor.DoNotRestart(nil) }}
+		if _, err := actor.Ping.Call(a.Context(), a.Spawn(kind), none{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // An actor that cannot start is told of to its spawner, leaves its name free, and
 // its stop hook does not run: there is nothing to stop.
 func TestStartFails(t *testing.T) {
@@ -65,6 +84,12 @@ func TestStartFails(t *testing.T) {
 		"Started errs": {func(k *actor.Kind[none]) {
 			k.Started = func(none, context.Context) error { return errors.New("no network") }
 		}, "no network"},
+		"an error that is a nil pointer": {func(k *actor.Kind[none]) {
+			k.New = func(context.Context) (none, error) { var lost *frail; return none{}, lost }
+		}, "*actor_test.frail, cannot be asked: panic: runtime error: invalid memory address or nil pointer dereference; is it a nil pointer"},
+		"an error whose As panics": {func(k *actor.Kind[none]) {
+			k.Started = func(none, context.Context) error { return &frail{"all is lost"} }
+		}, "*actor_test.frail, cannot be asked: panic: no target is as good"},
 	}
 	for how, text := range waysToBlow {
 		starts["New blows "+how] = struct {

@@ -56,8 +56,13 @@ func (s Self) Stop(reason string) { s.must().Stop(reason, 0) }
 func (s Self) Retire(reason string) { s.must().Retire(reason) }
 
 // DoNotRestart wraps an error of Kind.New or Kind.Started: the actor could not
-// start, and its supervisor is asked not to try again.
-func DoNotRestart(err error) error { return finalError{err} }
+// start, and its supervisor is asked not to try again. Of nil it makes nil.
+func DoNotRestart(err error) error {
+	if err == nil {
+		return nil
+	}
+	return finalError{err}
+}
 
 type finalError struct{ error }
 

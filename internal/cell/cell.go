@@ -185,13 +185,13 @@ func (c *Cell) start(d *desk) {
 	returned := false
 	defer func() {
 		if !returned {
-			c.unstarted(r, errors.New("it called runtime.Goexit"))
+			c.unstarted(r, &wire.Death{Cause: wire.CauseStart, Reason: "it called runtime.Goexit"})
 		}
 	}()
-	err := c.construct(r.turn)
+	failed := c.construct(r.turn)
 	returned = true
-	if err != nil {
-		c.unstarted(r, err)
+	if failed != nil {
+		c.unstarted(r, failed)
 		return
 	}
 	c.finish(r)
@@ -213,20 +213,36 @@ func (c *Cell) start(d *desk) {
 }
 
 // unstarted is the end of an actor that could not start.
-func (c *Cell) unstarted(r *Request, err error) {
+func (c *Cell) unstarted(r *Request, d *wire.Death) {
 	c.finish(r)
-	c.host.Ready(c, err)
-	var final interface{ Final() bool }
-	c.Kill(&wire.Death{Cause: wire.CauseStart, Reason: err.Error(), Final: errors.As(err, &final) && final.Final()})
+	c.host.Ready(c, errors.New(d.Reason))
+	c.Kill(d)
 }
 
-func (c *Cell) construct(t *Turn) (err error) {
+// construct makes the state, or says how that failed. What the user's functions return is looked
+// at here, too: the methods of an error are the user's as well, and may panic.
+func (c *Cell) construct(t *Turn) (failed *wire.Death) {
+	var err error
 	defer func() {
-		if p := recover(); p != nil {
-			c.log.Error("panic while starting", "actor", c.String(), "panic", p, "stack", stackOfPanic())
-			err = fmt.Errorf("panic: %v", p)
+		p := recover()
+		if p == nil {
+			return
+		}
+		c.log.Error("panic while starting", "actor", c.String(), "panic", p, "stack", stackOfPanic())
+		failed = &wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("panic: %v", p)}
+		if err != nil {
+			failed.Reason = fmt.Sprintf("the error it could not start with, of the type %T, cannot be asked: panic: %v; is it a nil pointer, and was nil meant?", err, p)
 		}
 	}()
+	if err = c.construction(t); err == nil {
+		return nil
+	}
+	var final interface{ Final() bool }
+	return &wire.Death{Cause: wire.CauseStart, Reason: err.Error(), Final: errors.As(err, &final) && final.Final()}
+}
+
+// construction runs the constructor and the start hook.
+func (c *Cell) construction(t *Turn) error {
 	if c.spec.New != nil {
 		user, err := c.spec.New(t)
 		if err != nil {
