@@ -75,7 +75,7 @@ type Options struct {
 	Quotas Quotas
 	// OnSpawn, if not nil, sees what is to be spawned, by whom, before it is checked:
 	// it may change it, or refuse it with an error. For a pool it is called once, with
-	// what each worker will be. It is called from many goroutines.
+	// what each worker will be. It is called from many goroutines. A panic is logged, and refuses.
 	OnSpawn func(by actor.Ref, args *actor.SpawnArgs) error
 	// PIDFile is a file to write the process id to, as long as the arbiter lives. One
 	// that names a living process is refused, one left by a dead one is replaced.

@@ -15,11 +15,18 @@ import (
 	"github.com/arbiter-go/arbiter/supervise"
 )
 
-// onSpawn asks the hook of the options.
-func (a *Arbiter) onSpawn(by *incarnation, args *actor.SpawnArgs) *wire.Error {
+// onSpawn asks the hook of the options. One that panics refuses: it would end the arbiter, whose
+// handler asks, and with it all actors.
+func (a *Arbiter) onSpawn(by *incarnation, args *actor.SpawnArgs) (failed *wire.Error) {
 	if a.options.OnSpawn == nil {
 		return nil
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			a.log.Error("panic in Options.OnSpawn", "by", by.label(), "kind", args.Kind, "name", args.Name, "panic", p, "stack", cell.StackOfPanic())
+			failed = wire.Errorf(wire.CodeRefused, "Options.OnSpawn of the arbiter has panicked: %v; its stack is in the arbiter's log", p).NotStarted()
+		}
+	}()
 	if err := a.options.OnSpawn(by.ref(), args); err != nil {
 		return wire.Errorf(wire.CodeRefused, "%v", err).NotStarted()
 	}

@@ -228,7 +228,7 @@ func (c *Cell) construct(t *Turn) (failed *wire.Death) {
 		if p == nil {
 			return
 		}
-		c.log.Error("panic while starting", "actor", c.String(), "panic", p, "stack", stackOfPanic())
+		c.log.Error("panic while starting", "actor", c.String(), "panic", p, "stack", StackOfPanic())
 		failed = &wire.Death{Cause: wire.CauseStart, Reason: fmt.Sprintf("panic: %v", p)}
 		if err != nil {
 			failed.Reason = fmt.Sprintf("the error it could not start with, of the type %T, cannot be asked: panic: %v; is it a nil pointer, and was nil meant?", err, p)

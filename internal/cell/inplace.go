@@ -49,7 +49,7 @@ func (c *Cell) inPlace(r *Request) {
 func (c *Cell) quick(t *Turn, r *Request) (v Value, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error("panic in a command answered in place", "actor", c.String(), "command", r.Command, "panic", p, "stack", stackOfPanic())
+			c.log.Error("panic in a command answered in place", "actor", c.String(), "command", r.Command, "panic", p, "stack", StackOfPanic())
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()

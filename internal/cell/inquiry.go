@@ -46,7 +46,7 @@ func (c *Cell) inquire(q *Inquiry, user any) {
 	extra := map[string]any{"error": "the info hook called runtime.Goexit"}
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error("panic in the info hook", "actor", c.String(), "panic", p, "stack", stackOfPanic())
+			c.log.Error("panic in the info hook", "actor", c.String(), "panic", p, "stack", StackOfPanic())
 			extra = map[string]any{"error": fmt.Sprintf("panic: %v", p)}
 		}
 		c.mu.Lock()

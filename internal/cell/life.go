@@ -163,7 +163,7 @@ func (c *Cell) stopping(user any) (err error) {
 	defer c.finish(r)
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error("panic in the stop hook", "actor", c.String(), "panic", p, "stack", stackOfPanic())
+			c.log.Error("panic in the stop hook", "actor", c.String(), "panic", p, "stack", StackOfPanic())
 			err = fmt.Errorf("%v", p)
 		}
 	}()

@@ -302,7 +302,7 @@ func (c *Cell) handle(r *Request, late, more bool, stage *atomic.Uint32) (alive 
 		if p == nil {
 			p = "the handler called runtime.Goexit"
 		}
-		c.log.Error("panic in a handler", "actor", c.String(), "command", r.Command, "panic", p, "stack", stackOfPanic())
+		c.log.Error("panic in a handler", "actor", c.String(), "command", r.Command, "panic", p, "stack", StackOfPanic())
 		c.Kill(&wire.Death{Cause: wire.CausePanic, Reason: fmt.Sprint(p)})
 	}()
 	if r.do != nil {

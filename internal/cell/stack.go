@@ -11,10 +11,10 @@ const (
 	maxFrames = 48 // of a panic, with those of who panics and of what runs handlers
 )
 
-// stackOfPanic returns where the panic, or the runtime.Goexit, came from that a deferred
+// StackOfPanic returns where the panic, or the runtime.Goexit, came from that a deferred
 // function has just noticed, which calls it: the user's functions, innermost first, on one line,
 // since it goes into a log. What runs handlers is left out, unless it is from there.
-func stackOfPanic() string {
+func StackOfPanic() string {
 	const skipped = 3 // runtime.Callers, this one, and the deferred function
 	var callers [maxFrames]uintptr
 	frames := runtime.CallersFrames(callers[:runtime.Callers(skipped, callers[:])])

@@ -11,7 +11,7 @@ func TestStackOfOwnPanic(t *testing.T) {
 	func() {
 		defer func() {
 			_ = recover()
-			stack = stackOfPanic()
+			stack = StackOfPanic()
 		}()
 		panics()
 	}()
