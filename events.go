@@ -86,13 +86,24 @@ func (e *events) about(aid, name string, n int) []actor.Event {
 // maxEventWait bounds how long a request for events waits.
 const maxEventWait = time.Minute
 
+// eventWait returns how long to wait for who asks to wait that long, and is to have the answer
+// before its time is up.
+func eventWait(ctx context.Context, wait time.Duration) time.Duration {
+	wait = min(wait, maxEventWait)
+	if end, ok := ctx.Deadline(); ok {
+		left := time.Until(end)
+		wait = min(wait, left-min(left/10, time.Second))
+	}
+	return wait
+}
+
 // wait answers the command events.
 func (e *events) wait(ctx context.Context, a actor.EventsArgs) ([]actor.Event, error) {
 	list, news := e.since(a.Since)
 	if len(list) > 0 || a.Wait <= 0 {
 		return list, nil
 	}
-	timer := time.NewTimer(min(a.Wait, maxEventWait))
+	timer := time.NewTimer(eventWait(ctx, a.Wait))
 	defer timer.Stop()
 	select {
 	case <-news:

@@ -163,7 +163,7 @@ func (j *journal) wait(ctx context.Context, args actor.LogsArgs) (actor.LogLines
 	if len(out.Lines) > 0 || args.Wait <= 0 {
 		return out, nil
 	}
-	timer := time.NewTimer(min(args.Wait, maxEventWait))
+	timer := time.NewTimer(eventWait(ctx, args.Wait))
 	defer timer.Stop()
 	for {
 		select {

@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -29,6 +30,8 @@ func (a *Arbiter) Spawn(ctx context.Context, kind actor.Behaviour, options ...ac
 		o(args)
 	}
 	if s, ok := cell.ScopeOf(ctx); ok && s.Turn != nil {
+		ctx, cancel := a.toStart(ctx, args)
+		defer cancel()
 		return actor.SpawnActor.Call(a.Context(ctx), actor.Arbiter, *args) // a handler gives up its turn while it waits, where it can
 	}
 	if err := ctx.Err(); err != nil {
@@ -53,8 +56,19 @@ func (a *Arbiter) Spawn(ctx context.Context, kind actor.Behaviour, options ...ac
 // SpawnProgram starts a program of any kind and language as an actor: see
 // actor.Exec, and actor.Silent for one that does not know of it.
 func (a *Arbiter) SpawnProgram(ctx context.Context, program string, args []string, options ...actor.SpawnOption) (actor.Ref, error) {
-	options = append([]actor.SpawnOption{actor.Exec(program, args...)}, options...)
-	return actor.Spawn(a.Context(ctx), "", options...)
+	var spawn actor.SpawnArgs
+	actor.Exec(program, args...)(&spawn)
+	for _, o := range options {
+		o(&spawn)
+	}
+	ctx, cancel := a.toStart(ctx, &spawn)
+	defer cancel()
+	return actor.SpawnActor.Call(a.Context(ctx), actor.Arbiter, spawn)
+}
+
+// toStart returns ctx for a call that waits for the start of what args say.
+func (a *Arbiter) toStart(ctx context.Context, args *actor.SpawnArgs) (context.Context, context.CancelFunc) {
+	return cell.ToStart(ctx, cmp.Or(args.StartTimeout, a.options.StartTimeout))
 }
 
 // Pool starts a pool of actors of kind: see actor.PoolArgs, of which Worker.Kind is
@@ -66,7 +80,9 @@ func (a *Arbiter) Pool(ctx context.Context, kind actor.Behaviour, args actor.Poo
 		}
 		args.Worker.Kind = kind.KindName()
 	}
-	return actor.Pool(a.Context(ctx), args)
+	ctx, cancel := a.toStart(ctx, &args.Worker)
+	defer cancel()
+	return actor.SpawnPool.Call(a.Context(ctx), actor.Arbiter, args)
 }
 
 // spawn answers the command spawn, of parent's.

@@ -19,10 +19,11 @@ var (
 
 // EventsArgs ask for what came after the event number Since (0: as far back as the
 // arbiter remembers). If there is nothing, the answer waits up to Wait for
-// something to happen; it may be empty.
+// something to happen; it may be empty. Where the caller's time is up before that, as
+// after the 30 s of a ctx without a deadline, it comes shortly before.
 type EventsArgs struct {
 	Since uint64        `cbor:"since" json:"since"`
-	Wait  time.Duration `cbor:"wait,omitempty" json:"wait,omitempty"` // nanoseconds
+	Wait  time.Duration `cbor:"wait,omitempty" json:"wait,omitempty"` // nanoseconds; at most a minute
 }
 
 // Event is something that happened to an actor. Of those that only call, such as the

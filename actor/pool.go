@@ -3,6 +3,8 @@ package actor
 import (
 	"context"
 	"time"
+
+	"github.com/arbiter-go/arbiter/internal/cell"
 )
 
 // SpawnPool starts a pool and answers when all its workers are ready. Only the
@@ -56,8 +58,12 @@ type Recycle struct {
 
 // Pool has the arbiter start a pool, from anywhere ctx has a sender. It returns
 // when all workers are ready, or with the error of the first that could not start,
-// and no pool.
-func Pool(ctx context.Context, args PoolArgs) (Ref, error) { return SpawnPool.Call(ctx, Arbiter, args) }
+// and no pool. All start at the same time; how long it waits for them is as with Spawn.
+func Pool(ctx context.Context, args PoolArgs) (Ref, error) {
+	ctx, cancel := cell.ToStart(ctx, args.Worker.StartTimeout)
+	defer cancel()
+	return SpawnPool.Call(ctx, Arbiter, args)
+}
 
 // Commands about actors and pools that only the arbiter answers.
 var (
@@ -131,7 +137,7 @@ type Slot struct {
 
 // LogsArgs ask for lines printed after the line number Since; of one actor, slot or
 // pool, or with an empty Target of all. Without Since the last Last lines are
-// answered. If there is nothing, the answer waits up to Wait.
+// answered. If there is nothing, the answer waits up to Wait: see EventsArgs.
 type LogsArgs struct {
 	Target string        `cbor:"target,omitempty" json:"target,omitempty"`
 	Since  uint64        `cbor:"since,omitempty" json:"since,omitempty"`

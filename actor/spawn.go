@@ -5,6 +5,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/supervise"
 )
 
@@ -39,7 +40,9 @@ type SpawnArgs struct {
 	// Restart has the actor started again when it ends, under the same name. nil:
 	// never.
 	Restart *supervise.Policy `cbor:"restart,omitempty" json:"restart,omitempty"`
-	// StartTimeout is how long it may take to be ready; default: the arbiter's.
+	// StartTimeout is how long it may take to be ready; default: the arbiter's. Who calls a
+	// command that waits for it, such as SpawnActor or StartActor, is told after 30 s that the
+	// time is up, unless ctx says otherwise; Spawn and Pool see to that themselves.
 	StartTimeout time.Duration `cbor:"startTimeout,omitempty" json:"startTimeout,omitempty"`
 	// Heartbeat and HeartbeatTimeout are as the arbiter's, for this actor.
 	Heartbeat        time.Duration `cbor:"heartbeat,omitempty" json:"heartbeat,omitempty"`
@@ -146,11 +149,15 @@ func Grace(d time.Duration) SpawnOption { return func(a *SpawnArgs) { a.Grace = 
 func Bound(b Bounds) SpawnOption { return func(a *SpawnArgs) { a.Bounds = &b } }
 
 // Spawn has the arbiter start an actor of a kind it knows, by name, from anywhere
-// ctx has a sender. It returns when the actor is ready. With Exec, kind may be "".
+// ctx has a sender. It returns when the actor is ready. With Exec, kind may be "". If ctx has no
+// deadline it waits for as long as StartTimeout and 5 s more, or 35 s: where the arbiter's own
+// StartTimeout is longer than that, and this actor has none, give ctx one.
 func Spawn(ctx context.Context, kind string, options ...SpawnOption) (Ref, error) {
 	a := SpawnArgs{Kind: kind}
 	for _, o := range options {
 		o(&a)
 	}
+	ctx, cancel := cell.ToStart(ctx, a.StartTimeout)
+	defer cancel()
 	return SpawnActor.Call(ctx, Arbiter, a)
 }

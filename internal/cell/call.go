@@ -3,6 +3,7 @@ package cell
 import (
 	"context"
 	"errors"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +12,16 @@ import (
 
 // DefaultTimeout is how long a call waits when its context has no deadline.
 const DefaultTimeout = 30 * time.Second
+
+// ToStart returns ctx for a call that waits for a start which may take so long. One that has no
+// deadline is given one beyond that: whoever waits is to be told why the start has failed.
+func ToStart(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	const longest = math.MaxUint32 * time.Millisecond // what a message can say
+	return context.WithTimeout(ctx, min(max(limit, DefaultTimeout), longest)+5*time.Second)
+}
 
 // Host carries what an actor sends, and is told of what it did.
 //
