@@ -52,6 +52,8 @@ type Member struct {
 	commons cell.Commons
 
 	connected atomic.Pointer[joined] // set once
+	quit      context.Context        // ends when it is closed: connecting heeds it
+	hangUp    context.CancelFunc
 
 	mu         sync.Mutex // guards what follows
 	connecting chan struct{}
@@ -98,6 +100,7 @@ func NewMember(address string, kind Behaviour, options JoinOptions) *Member {
 	}
 	m := &Member{address: address, kind: kind, options: options, log: options.Logger, done: make(chan struct{}), lost: make(chan struct{})}
 	m.buffers.New = func() any { return new([]byte) }
+	m.quit, m.hangUp = context.WithCancel(context.Background())
 	return m
 }
 
@@ -111,10 +114,13 @@ func Serve(ctx context.Context, address string, kind Behaviour, options JoinOpti
 
 // Serve connects, if no call has, and waits until the actor has ended: nil if it
 // was asked to stop or ctx ended, else why. When ctx ends the actor stops as if it
-// had been asked to.
+// had been asked to; a member that has not joined by then never does.
 func (m *Member) Serve(ctx context.Context) error {
 	j, err := m.join(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			return m.Close()
+		}
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { j.cell.Stop("its program is ending", 0) })
@@ -152,9 +158,9 @@ func (m *Member) Err() error {
 	return m.err
 }
 
-// Close ends the member: an actor that runs is stopped, within its grace. It
-// returns when all its goroutines have ended. It may be called at any time, also
-// before the first call and more than once.
+// Close ends the member: an actor that runs is stopped, within its grace; connecting is
+// given up. It returns when all its goroutines have ended. It may be called at any time,
+// also before the first call and more than once.
 func (m *Member) Close() error {
 	m.mu.Lock()
 	if !m.closed {
@@ -166,6 +172,7 @@ func (m *Member) Close() error {
 	}
 	connecting := m.connecting
 	m.mu.Unlock()
+	m.hangUp()
 	<-connecting
 	if j := m.connected.Load(); j != nil {
 		j.cell.Stop("its program closed it", 0)
@@ -206,16 +213,23 @@ func (m *Member) join(ctx context.Context) (*joined, error) {
 func (m *Member) connect(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, m.options.Timeout)
 	defer cancel()
+	hungUp := context.AfterFunc(m.quit, cancel)
 	j, err := m.handshake(ctx)
+	if !hungUp() { // it has failed by that, or is cut off: nobody has joined
+		if err == nil {
+			j.conn.Close(peer.ErrClosed)
+		}
+		j, err = nil, nil
+	}
 	m.mu.Lock()
-	if err == nil {
+	if j != nil {
 		m.connected.Store(j)
 	}
 	m.err = err
 	closed := m.closed
 	m.mu.Unlock()
 	close(m.connecting)
-	if err != nil {
+	if j == nil {
 		close(m.done)
 		return
 	}
