@@ -10,7 +10,8 @@
 //		})
 //	}
 //
-// A test fails if its arbiter leaves a goroutine behind, if a one-way message
+// A test fails if its arbiter leaves a goroutine behind (of tests that run at the same time, by
+// t.Parallel, the last one does), if a one-way message
 // became a dead letter and nobody asked for it with DeadLetters, or if an actor
 // broke a rule that nothing enforces.
 package arbitertest
@@ -26,7 +27,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
@@ -45,9 +45,12 @@ type Arbiter struct {
 	read uint64 // the number of the last dead letter the test has asked for
 }
 
-// hook is the one package variable: Main runs before every test of a program, and
-// what it returns belongs to the program.
-var hook *arbiter.ChildHook
+// hook and living are package variables, since they are the program's: Main runs before every
+// test of it, and of its goroutines nobody knows whose test they are of.
+var (
+	hook   *arbiter.ChildHook
+	living tests
+)
 
 // Main is for TestMain, in packages whose tests put actors in processes of their
 // own. In such a process it runs the actor, one of kinds; otherwise the tests, and
@@ -62,6 +65,9 @@ func Main(m *testing.M, kinds ...actor.Behaviour) {
 // that outlives the test is synctest's to tell, which panics with its stack ("deadlock:
 // main bubble goroutine has exited"), and so ends the whole test program.
 func Run(t *testing.T, f func(t *testing.T, a *Arbiter), kinds ...actor.Behaviour) {
+	t.Helper()
+	living.begin(false)
+	defer living.end(t)
 	synctest.Test(t, func(t *testing.T) {
 		f(t, start(t, kinds))
 	})
@@ -71,11 +77,9 @@ func Run(t *testing.T, f func(t *testing.T, a *Arbiter), kinds ...actor.Behaviou
 // of their own. It is stopped, and looked through, when the test ends.
 func New(t testing.TB, kinds ...actor.Behaviour) *Arbiter {
 	t.Helper()
-	before := stacks()
+	living.begin(true)
+	t.Cleanup(func() { living.end(t) }) // cleanups run last first
 	a := start(t, kinds)
-	// Cleanups run last first: this one after the arbiter was stopped would be too
-	// early, so it is part of the same.
-	a.t.Cleanup(func() { leaked(t, before) })
 	t.Cleanup(a.finish)
 	return a
 }
@@ -109,24 +113,24 @@ func isBubble(t testing.TB) bool {
 
 // finish stops the arbiter and looks at what it leaves.
 func (a *Arbiter) finish() {
-	letters, err := actor.DeadLetters.Call(a.ctx, actor.Arbiter, actor.None{})
-	if err == nil {
-		a.mu.Lock()
-		read := a.read
-		a.mu.Unlock()
-		for _, l := range letters {
-			if l.Seq <= read {
-				continue
-			}
-			a.t.Errorf("a dead letter nobody asked for: %s from %q to %q: %s", l.Command, l.Sender, l.Target, l.Reason)
-		}
-	}
 	if err := a.Stop(context.Background()); err != nil {
 		a.t.Errorf("the arbiter did not stop by itself: %v", err)
 	}
 	if a.t.Failed() {
 		a.t.Logf("the arbiter's log:\n%s", a.log)
 	}
+}
+
+// Stop stops the arbiter, as its own Stop does, before the test ends: nobody is told of dead
+// letters afterwards, so they are looked at first.
+func (a *Arbiter) Stop(ctx context.Context) error {
+	letters, err := a.letters()
+	if err == nil {
+		for _, l := range letters {
+			a.t.Errorf("a dead letter nobody asked for: %s from %q to %q: %s", l.Command, l.Sender, l.Target, l.Reason)
+		}
+	}
+	return a.Arbiter.Stop(ctx)
 }
 
 // Context returns a context in which the arbiter is the sender.
@@ -137,9 +141,17 @@ func (a *Arbiter) Spawn(kind actor.Behaviour, options ...actor.SpawnOption) acto
 	a.t.Helper()
 	ref, err := a.Arbiter.Spawn(a.ctx, kind, options...)
 	if err != nil {
-		a.t.Fatalf("spawn %s: %v", kind.KindName(), err)
+		a.t.Fatalf("spawn %s: %v", nameOf(kind), err)
 	}
 	return ref
+}
+
+// nameOf is the name of a kind, also of one that is missing.
+func nameOf(kind actor.Behaviour) string {
+	if kind == nil {
+		return "nil"
+	}
+	return kind.KindName()
 }
 
 // Join has an actor of kind join over a connection in memory, as one from another
@@ -158,10 +170,11 @@ func (a *Arbiter) Join(kind actor.Behaviour, options actor.JoinOptions) *actor.M
 	m := actor.NewMember("", kind, options.Over(ours))
 	a.t.Cleanup(func() {
 		_ = m.Close()
+		_ = ours.Close() // of which a member of no kind takes no notice
 		<-served
 	})
 	if _, err := m.Ref(a.ctx); err != nil {
-		a.t.Fatalf("join %s: %v", kind.KindName(), err)
+		a.t.Fatalf("join %s: %v", nameOf(kind), err)
 	}
 	return m
 }
@@ -170,9 +183,18 @@ func (a *Arbiter) Join(kind actor.Behaviour, options actor.JoinOptions) *actor.M
 // last called. Those it returns do not fail the test.
 func (a *Arbiter) DeadLetters() []actor.DeadLetter {
 	a.t.Helper()
-	letters, err := actor.DeadLetters.Call(a.ctx, actor.Arbiter, actor.None{})
+	fresh, err := a.letters()
 	if err != nil {
 		a.t.Fatalf("dead letters: %v", err)
+	}
+	return fresh
+}
+
+// letters returns the dead letters that nobody has been told of, once.
+func (a *Arbiter) letters() ([]actor.DeadLetter, error) {
+	letters, err := actor.DeadLetters.Call(a.ctx, actor.Arbiter, actor.None{})
+	if err != nil {
+		return nil, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -180,7 +202,7 @@ func (a *Arbiter) DeadLetters() []actor.DeadLetter {
 	if n := len(fresh); n > 0 {
 		a.read = fresh[n-1].Seq
 	}
-	return fresh
+	return fresh, nil
 }
 
 // Log returns what the arbiter and its actors have logged so far.
@@ -202,43 +224,4 @@ func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
-}
-
-// stacks returns the goroutines there are, by their headline number.
-func stacks() map[string]bool {
-	seen := make(map[string]bool)
-	for _, g := range allStacks() {
-		id, _, _ := strings.Cut(g, " [")
-		seen[id] = true
-	}
-	return seen
-}
-
-func allStacks() []string {
-	buf := make([]byte, 1<<20)
-	return strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
-}
-
-// leakWait is how long goroutines may take to end after the arbiter has.
-const leakWait = 5 * time.Second
-
-// leaked fails t if goroutines of this module are left that were not there before.
-func leaked(t testing.TB, before map[string]bool) {
-	t.Helper()
-	var left []string
-	for end := time.Now().Add(leakWait); time.Now().Before(end); {
-		left = left[:0]
-		for _, g := range allStacks() {
-			id, _, _ := strings.Cut(g, " [")
-			if !before[id] && strings.Contains(g, "github.com/arbiter-go/arbiter") && !strings.Contains(g, "arbitertest.leaked") &&
-				!strings.Contains(g, "testing.tRunner") {
-				left = append(left, g)
-			}
-		}
-		if len(left) == 0 {
-			return
-		}
-		<-time.After(time.Millisecond)
-	}
-	t.Errorf("%d goroutines were left behind:\n%s", len(left), strings.Join(left, "\n\n"))
 }

@@ -3,6 +3,8 @@ package arbitertest_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -129,11 +131,17 @@ type recorder struct {
 	cleanups []func()
 }
 
-func (r *recorder) Helper()                        {}
-func (r *recorder) Failed() bool                   { return len(r.failures) > 0 }
-func (r *recorder) Logf(string, ...any)            {}
-func (r *recorder) Cleanup(f func())               { r.cleanups = append(r.cleanups, f) }
-func (r *recorder) Errorf(format string, _ ...any) { r.failures = append(r.failures, format) }
+func (r *recorder) Helper()             {}
+func (r *recorder) Failed() bool        { return len(r.failures) > 0 }
+func (r *recorder) Logf(string, ...any) {}
+func (r *recorder) Cleanup(f func())    { r.cleanups = append(r.cleanups, f) }
+func (r *recorder) Errorf(format string, args ...any) {
+	r.failures = append(r.failures, fmt.Sprintf(format, args...))
+}
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
 
 func (r *recorder) finish() {
 	for i := len(r.cleanups) - 1; i >= 0; i-- {
