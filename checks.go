@@ -53,6 +53,9 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 	if _, err := boundsOf(args.Bounds); err != nil {
 		return nil, err
 	}
+	if err := a.checkExtra(args); err != nil {
+		return nil, err
+	}
 	switch args.In {
 	case "goroutine", "process":
 		if len(args.Run) > 0 || args.Silent {
@@ -83,6 +86,25 @@ func (a *Arbiter) checkSpawn(args *actor.SpawnArgs) (*cell.Spec, *wire.Error) {
 		return spec, nil
 	}
 	return spec, a.checkChild(spec.Kind)
+}
+
+// checkExtra refuses settings of which some, or all, would not be there when the actor begins.
+func (a *Arbiter) checkExtra(args *actor.SpawnArgs) *wire.Error {
+	if n := len(args.Extra); n > cell.MaxConfig {
+		return invalid("extra has %d settings, and an actor holds %d: put some of them together in one", n, cell.MaxConfig)
+	}
+	if args.In == "goroutine" && !a.options.Strict {
+		return nil // they stay here, whatever they are
+	}
+	const most = wire.MaxHello - 4<<10 // the welcome says other things, too
+	size, err := wire.CheckImage(args.Extra)
+	switch {
+	case err != nil:
+		return wire.Errorf(wire.CodeNotEncodable, "extra cannot be handed to another process: %v", err).NotStarted()
+	case size > most:
+		return invalid("extra takes %d bytes, and may take %d: send the actor what is large when it is ready", size, most)
+	}
+	return nil
 }
 
 // longest is the longest time there is, 49 days: what the handshake can say. Whoever wants no

@@ -77,3 +77,69 @@ func TestOnSpawnPanics(t *testing.T) {
 		}
 	})
 }
+
+// TestExtraThatWouldBeLost: settings that an actor would not have are refused, with which and how
+// many; a goroutine may have what never leaves the process.
+func TestExtraThatWouldBeLost(t *testing.T) {
+	many := make(map[string]any)
+	for n := range 1025 {
+		many[strings.Repeat("n", n)] = n
+	}
+	large := map[string]any{"x": strings.Repeat("x", 70000)}
+	held := map[string]any{"fine": 1, "odd": func() {}}
+	pair := map[string]any{"pair": map[[2]int]int{{1, 2}: 3}}
+	spawns := map[string]func(ctx context.Context, a *arbiter.Arbiter, extra map[string]any) error{
+		"process": func(ctx context.Context, a *arbiter.Arbiter, extra map[string]any) error {
+			_, err := a.Spawn(ctx, poolKind, actor.Process(), actor.Extra(extra))
+			return err
+		},
+		"program": func(ctx context.Context, a *arbiter.Arbiter, extra map[string]any) error {
+			_, err := a.SpawnProgram(ctx, "true", nil, actor.Extra(extra))
+			return err
+		},
+		"pool": func(ctx context.Context, a *arbiter.Arbiter, extra map[string]any) error {
+			_, err := a.Pool(ctx, poolKind, actor.PoolArgs{Name: "pool", Worker: actor.SpawnArgs{In: "process", Extra: extra}})
+			return err
+		},
+		"goroutine": func(ctx context.Context, a *arbiter.Arbiter, extra map[string]any) error {
+			_, err := a.Spawn(ctx, poolKind, actor.Extra(extra))
+			return err
+		},
+	}
+	for _, strict := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			a, err := arbiter.Start(context.Background(), arbiter.Options{Kinds: []actor.Behaviour{poolKind}, Logger: quiet, Strict: strict})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx := a.Context(context.Background())
+			for place, spawn := range spawns {
+				for _, c := range []struct {
+					extra map[string]any
+					code  *actor.Error
+					says  string
+				}{
+					{many, actor.ErrInvalid, "extra has 1025 settings, and an actor holds 1024"},
+					{large, actor.ErrInvalid, "extra takes 70008 bytes, and may take 61440"},
+					{held, actor.ErrNotEncodable, `["odd"]: func() has no image`},
+					{pair, actor.ErrNotEncodable, "map"},
+				} {
+					err := spawn(ctx, a, c.extra)
+					if place == "goroutine" && !strict && len(c.extra) < 1025 {
+						if err != nil {
+							t.Errorf("%s: %v", place, err)
+						}
+						continue
+					}
+					var e *actor.Error
+					if !errors.Is(err, c.code) && !(strict && errors.Is(err, actor.ErrInvalid)) || !errors.As(err, &e) || e.Started != actor.StartedNo || !strings.Contains(err.Error(), c.says) {
+						t.Errorf("%s, strict %v: %v, want something with %q", place, strict, err, c.says)
+					}
+				}
+			}
+			if err := a.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

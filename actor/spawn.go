@@ -26,7 +26,9 @@ type SpawnArgs struct {
 	In string `cbor:"in,omitempty" json:"in,omitempty"`
 	// GetOrCreate has a living actor of that Name and Kind returned, if there is one.
 	GetOrCreate bool `cbor:"getOrCreate,omitempty" json:"getOrCreate,omitempty"`
-	// Extra are settings the actor has from birth: see Self.Config.
+	// Extra are settings the actor has from birth, 1,024 at most: see Self.Config. Outside of
+	// the arbiter's process it gets them encoded: each must have an image on the wire, and
+	// all together 60 KiB at most.
 	Extra map[string]any `cbor:"extra,omitempty" json:"extra,omitempty"`
 
 	Run []string `cbor:"run,omitempty" json:"run,omitempty"` // the program and its arguments
@@ -115,7 +117,7 @@ func Env(env ...string) SpawnOption {
 	return func(a *SpawnArgs) { a.Env = append(a.Env, env...) }
 }
 
-// Extra gives the actor settings from birth: see Self.Config.
+// Extra gives the actor settings from birth: see SpawnArgs and Self.Config.
 func Extra(settings map[string]any) SpawnOption {
 	return func(a *SpawnArgs) {
 		if a.Extra == nil {

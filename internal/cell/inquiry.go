@@ -60,25 +60,12 @@ func (c *Cell) inquire(q *Inquiry, user any) {
 		}
 	}()
 	said := c.spec.Info(user)
-	if err := tellable(said); err != nil {
+	// It would take with it what it is part of: a heartbeat, or a list of all actors.
+	if _, err := wire.CheckImage(said); err != nil {
 		c.log.Error("what the info hook says cannot be told", "actor", c.String(), "error", err)
 		said = map[string]any{"error": "what the info hook says cannot be told: " + err.Error()}
 	}
 	extra = said
-}
-
-// tellable returns why extra could not be read at the other end of a connection. It would take
-// with it what it is part of: a heartbeat, or a list of all actors.
-func tellable(extra map[string]any) error {
-	if len(extra) == 0 {
-		return nil
-	}
-	image, err := wire.Encode(wire.CodecCBOR, nil, extra)
-	if err != nil {
-		return err
-	}
-	var read map[string]any
-	return wire.Decode(wire.CodecCBOR, image, &read) // a key that no map of Go could have is read by nobody
 }
 
 // Answer returns what the hook says, nil for a nil q. It is waited for no longer than patience,

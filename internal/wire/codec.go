@@ -145,6 +145,20 @@ func encodeItem(c Codec, dst []byte, v any) ([]byte, error) {
 	return dst, fault
 }
 
+// CheckImage returns how many bytes v takes on the wire, or why it could not be read at the other
+// end of a connection: what is encoded may have a key that no map of Go can have.
+func CheckImage(v map[string]any) (size int, err error) {
+	if len(v) == 0 {
+		return 0, nil
+	}
+	image, err := Encode(CodecCBOR, nil, v)
+	if err != nil {
+		return 0, err
+	}
+	var read map[string]any
+	return len(image), Decode(CodecCBOR, image, &read)
+}
+
 // faultOf finds the field for which encoding v failed with err.
 func faultOf(c Codec, v any, err error) *FieldError {
 	if !planOf(c, reflect.TypeOf(v)).marshals { // else err is all there is to say
