@@ -1,10 +1,8 @@
 package peer
 
 import (
-	"errors"
 	"log/slog"
 	"math/bits"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -174,69 +172,4 @@ func (p *Pulsar) odd(count *atomic.Uint64, what string, attrs ...any) {
 	}
 	attrs = append(attrs, "actor", p.aid, "from", p.t.Info().Remote)
 	p.options.Logger.Warn("pulsar: "+what, attrs...)
-}
-
-// question is a request of the other end that waits for its answer.
-type question struct {
-	ack  string
-	kind questionKind
-	aid  string // of who was asked to be spawned, or killed
-	name string
-}
-
-// questionKind says what is to be made of the answer.
-type questionKind uint8
-
-const (
-	plainQuestion questionKind = iota
-	spawnQuestion              // an ActorProxy
-	killQuestion               // "killed AID"
-)
-
-// maxQuestions is how many requests of one pulsar peer may be in flight.
-const maxQuestions = 1 << 17
-
-// questions are those in flight, by the id their Conn knows them by. An ack is
-// answered once, so two with the same one are one.
-type questions struct {
-	mu     sync.Mutex
-	serial uint64
-	open   map[uint64]question
-	acks   map[string]struct{}
-}
-
-var (
-	errAckTwice      = errors.New("its ack is that of another request in flight")
-	errManyQuestions = errors.New("too many requests are in flight")
-)
-
-// add notes q and returns its id.
-func (s *questions) add(q question) (uint64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open == nil {
-		s.open, s.acks = make(map[uint64]question), make(map[string]struct{})
-	}
-	if _, twice := s.acks[q.ack]; twice {
-		return 0, errAckTwice
-	}
-	if len(s.open) >= maxQuestions {
-		return 0, errManyQuestions
-	}
-	s.serial++
-	s.open[s.serial] = q
-	s.acks[q.ack] = struct{}{}
-	return s.serial, nil
-}
-
-// take takes a question out: whoever has it answers it.
-func (s *questions) take(id uint64) (question, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, ok := s.open[id]
-	if ok {
-		delete(s.open, id)
-		delete(s.acks, q.ack)
-	}
-	return q, ok
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -282,40 +281,6 @@ func (p *Pulsar) fail(id uint64, e *wire.Error) {
 	p.give(&m)
 }
 
-// An ack of ours is the id of the call, after a letter that says in which codec the
-// result is wanted.
-const (
-	pickleAck = 'p'
-	cborAck   = 'c'
-	notifyAck = 'n' // of a notify; nobody waits for its answer …
-
-	firstNotify = "n0" // … but for the first one's
-)
-
-func appendAck(dst []byte, id uint64, c wire.Codec) []byte {
-	letter := byte(cborAck)
-	if c == wire.CodecPickle {
-		letter = pickleAck
-	}
-	return strconv.AppendUint(append(dst, letter), id, 10)
-}
-
-func parseAck(ack string) (id uint64, c wire.Codec, ok bool) {
-	if len(ack) < 2 || len(ack) > 20 || ack[1] == '0' {
-		return 0, 0, false
-	}
-	switch ack[0] {
-	case pickleAck:
-		c = wire.CodecPickle
-	case cborAck:
-		c = wire.CodecCBOR
-	default:
-		return 0, 0, false
-	}
-	id, err := strconv.ParseUint(ack[1:], 10, 64)
-	return id, c, err == nil && id <= wire.MaxID
-}
-
 // request takes a request of the other end.
 func (p *Pulsar) request(r *wire.PulsarMessage) {
 	m := wire.Message{
@@ -413,40 +378,6 @@ func (p *Pulsar) fill(m *wire.Message, r *wire.PulsarMessage, q *question) *wire
 	q.aid, q.name = "", ""
 	p.odd(&p.counts.refused, "a message that goes nowhere", "command", r.Command, "target", r.Target, "error", err)
 	return wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedNo)
-}
-
-// spawnArgs are what the arbiter's spawn is asked for: see actor.SpawnArgs.
-type spawnArgs struct {
-	In   string   `cbor:"in"`
-	Kind string   `cbor:"kind,omitempty"`
-	Name string   `cbor:"name,omitempty"`
-	AID  string   `cbor:"aid,omitempty"`
-	Env  []string `cbor:"env,omitempty"`
-}
-
-// EnvPulsarParams is where a program that is spawned for a pulsar actor finds with
-// what: the keyword arguments of spawn as a pickle in base64.
-const EnvPulsarParams = "ARBITER_PULSAR_PARAMS"
-
-// spawn asks for a new actor, with the aid its spawner has chosen.
-func (p *Pulsar) spawn(m *wire.Message, r *wire.PulsarMessage, q *question) error {
-	q.kind = spawnQuestion
-	a := spawnArgs{In: "pulsar"}
-	a.AID, _ = r.Text(-1, "aid")
-	q.aid = a.AID
-	if q.name, _ = r.Text(-1, "name"); q.name == "" {
-		q.name = "actor"
-	} else if wire.ValidName(q.name) == nil && !forArbiter(q.name) {
-		a.Kind, a.Name = q.name, q.name
-	}
-	params, err := r.Params()
-	if err != nil {
-		return err
-	}
-	a.Env = []string{EnvPulsarParams + "=" + params}
-	m.Codec = wire.CodecCBOR
-	m.Body, err = wire.Encode(wire.CodecCBOR, nil, &a)
-	return err
 }
 
 // charge takes the room of m, or says that there is none: the account is the Conn's own,
