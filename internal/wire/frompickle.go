@@ -178,11 +178,39 @@ func (p *python) append(dst []byte, v pickle.Value, depth int) ([]byte, error) {
 	case *pickle.Global:
 		return nil, noImage("%s.%s of Python, which only another actor of pulsar can use", v.Module, v.Name)
 	case *pickle.Object:
+		if r := proxyOf(v); r != nil {
+			return p.ref(dst, r)
+		}
 		return nil, noImage("an object of Python (%s), which only another actor of pulsar can use", className(v))
 	case *pickle.Complex:
 		return nil, noImage("a complex number")
 	}
 	return nil, noImage("a %T of Python", v)
+}
+
+// proxyOf returns whom o names if it is an ActorProxy as an actor pickles one that it holds:
+// NEWOBJ, and its attributes. A *pickle.Ref is one as pulsar's own arbiter does.
+func proxyOf(o *pickle.Object) *pickle.Ref {
+	class, ok1 := o.Class.(*pickle.Global)
+	state, ok2 := o.State.(*pickle.Dict)
+	if !ok1 || !ok2 || !o.New || class.Module != "pulsar.async.proxy" || class.Name != "ActorProxy" {
+		return nil
+	}
+	var r pickle.Ref
+	for _, p := range state.Pairs {
+		text, ok := p.Value.(pickle.Str)
+		switch key, _ := p.Key.(pickle.Str); {
+		case !ok:
+		case key == "aid":
+			r.AID = string(text)
+		case key == "name":
+			r.Name = string(text)
+		}
+	}
+	if r.AID == "" {
+		return nil
+	}
+	return &r
 }
 
 // className names the class of o, as far as it is known.

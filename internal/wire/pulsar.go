@@ -204,12 +204,27 @@ func skipPut(b []byte) []byte {
 }
 
 // Text returns the positional argument n (-1: none) or the keyword argument key, if it
-// is text.
+// is text, or the aid of an ActorProxy, which pulsar takes for one.
 func (m *PulsarMessage) Text(n int, key string) (string, bool) {
-	if m.values() != nil {
-		return "", false
+	switch v := m.argument(n, key).(type) {
+	case pickle.Str:
+		return string(v), true
+	case *pickle.Ref:
+		return v.AID, true
+	case *pickle.Object:
+		if r := proxyOf(v); r != nil {
+			return r.AID, true
+		}
 	}
-	var v pickle.Value
+	return "", false
+}
+
+// argument returns the positional argument n (-1: none) or the keyword argument key; nil if
+// there is neither.
+func (m *PulsarMessage) argument(n int, key string) (v pickle.Value) {
+	if m.values() != nil {
+		return nil
+	}
 	if n >= 0 && n < len(m.args.Items) {
 		v = m.args.Items[n]
 	}
@@ -218,8 +233,7 @@ func (m *PulsarMessage) Text(n int, key string) (string, bool) {
 			v = p.Value
 		}
 	}
-	s, ok := v.(pickle.Str)
-	return string(s), ok
+	return v
 }
 
 // maxParams is how many bytes Params may have: an environment holds no more.

@@ -304,6 +304,53 @@ func TestPythonNoImage(t *testing.T) {
 	}
 }
 
+// TestPulsarProxyHeld is an ActorProxy as CPython pickles one that an actor holds: as an object
+// of its class, where the arbiter's is made by a function. Its configuration is one as well.
+func TestPulsarProxyHeld(t *testing.T) {
+	text := func(s string) string { return textOpcode(s) }
+	held := "cpulsar.async.proxy\nActorProxy\n)\x81}(" + text("aid") + text("a3") + text("name") + text("x") +
+		text("cfg") + "cpulsar.utils.config\nConfig\n)\x81}" + text("settings") + "}sb" + text("address") + text("127.0.0.1") + "K\x01\x86ub"
+	whole := func(args string) []byte {
+		return []byte("\x80\x02}q\x00(" + text("command") + text("kill_actor") + text("sender") + text("a1") + text("target") + text("arbiter") +
+			text("args") + args + text("kwargs") + "}u.")
+	}
+	m, err := ParsePulsar(whole(held + "]" + held + "a\x86"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if aid, ok := m.Text(0, "aid"); aid != "a3" || !ok {
+		t.Errorf("pulsar takes it for its aid, and its aid is %q", aid)
+	}
+	b, err := m.AppendArgs(nil, CodecCBOR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args, _, err := SplitArgs(CodecCBOR, b)
+	if err != nil || len(args) != 2 {
+		t.Fatalf("%d arguments, %v", len(args), err)
+	}
+	ref := map[string]any{"aid": "a3", "name": "x"}
+	for i, want := range []any{ref, []any{ref}} {
+		var v any
+		if err := Decode(CodecCBOR, args[i], &v); err != nil || !reflect.DeepEqual(v, want) {
+			t.Errorf("it is %v, %v; want %v", v, err, want)
+		}
+	}
+	// One that only looks like it is an object like any other.
+	for what, other := range map[string]string{
+		"another class":  strings.Replace(held, "ActorProxy", "ActorProxyMonitor", 1),
+		"no aid":         strings.Replace(held, text("aid"), text("aix"), 1),
+		"an aid of None": strings.Replace(held, text("a3"), "N", 1),
+	} {
+		if m, err = ParsePulsar(whole(other + "\x85")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.AppendArgs(nil, CodecCBOR); err == nil || !strings.Contains(err.Error(), "an object of Python") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // TestPulsarRefused is what is no message.
 func TestPulsarRefused(t *testing.T) {
 	whole := func(pairs ...pickle.Pair) []byte {
