@@ -496,6 +496,46 @@ func TestPulsarHostile(t *testing.T) {
 	}
 }
 
+// TestPulsarTooLarge: pulsar knows no limit. What is over ours is answered, its sender lives, and
+// so does what it is asked.
+func TestPulsarTooLarge(t *testing.T) {
+	large := strings.Repeat("x", 16<<20)
+	both(t, func(t *testing.T, v version) {
+		w := pulsarWorld(t)
+		alpha := dialPulsar(t, w.address("pulsar:"), v, "alpha001")
+		alpha.answer = func(s *standin, m map[string]any) []byte {
+			if m["command"] == "much" {
+				return with(t, pong(s, map[string]any{"command": "ping", "ack": m["ack"]}), "pong", large)
+			}
+			return pong(s, m)
+		}
+		alpha.notify()
+		alpha.callback()
+		beta := w.standin(v, "beta0002")
+
+		alpha.send(with(t, v.frame(t, "route_kwargs_up_echo"), "kw", large)) // to beta0002
+		if r := alpha.callback(); r != nil {
+			t.Errorf("it is answered %v", r)
+		}
+		alpha.send(with(t, v.frame(t, "route_fireforget_up_fireforget"), "fireforget", large)) // nobody waits
+		var e *actor.Error
+		if _, err := actor.Call[any](w.ctx, "alpha001", "much"); !errors.Is(err, actor.ErrTooLarge) || !errors.As(err, &e) || e.Started != actor.StartedYes {
+			t.Errorf("a result that is too large: %v", err)
+		}
+		alpha.next()
+		alpha.send(v.frame(t, "route_ping_up_ping"))
+		if r := alpha.callback(); r != "pong" {
+			t.Errorf("after all of that: %v", r)
+		}
+		if m := beta.next(); m["command"] != "ping" {
+			t.Errorf("beta got %v", m)
+		}
+		if n := count(w.info("alpha001"), "undecodable"); n != 3 {
+			t.Errorf("%d undecodable, want 3", n)
+		}
+	})
+}
+
 // TestPulsarPickleOfOthers has a native peer hand in a pickle.
 func TestPulsarPickleOfOthers(t *testing.T) {
 	w := pulsarWorld(t)
@@ -585,6 +625,7 @@ func TestPulsarBind(t *testing.T) {
 
 // TestPulsarArbiter has an actor of Go join a real arbiter of pulsar, as captured.
 func TestPulsarArbiter(t *testing.T) {
+	large := strings.Repeat("x", 16<<20)
 	both(t, func(t *testing.T, v version) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -607,6 +648,9 @@ func TestPulsarArbiter(t *testing.T) {
 				f := v.frame(t, "handshake_process_down_cb")
 				if m["command"] != "notify" {
 					f = v.frame(t, "ping_from_actor_down_cb")
+				}
+				if m["command"] == "much" {
+					return with(t, f, ackIn(f), ack, "pong", large)
 				}
 				return with(t, f, ackIn(f), ack)
 			}}
@@ -634,6 +678,14 @@ func TestPulsarArbiter(t *testing.T) {
 		}
 		if r := ask(with(t, double, "addcmd", "dubble")); r != nil {
 			t.Errorf("an unknown command: %v", r)
+		}
+		if r := ask(with(t, v.frame(t, "route_kwargs_up_echo"), "kw", large, "beta0002", "alpha001")); r != nil {
+			t.Errorf("more than is taken: %v", r)
+		}
+		if _, err := actor.Call[any](m.Context(ctx), "alpha001", "much"); !errors.Is(err, actor.ErrTooLarge) {
+			t.Errorf("a result of more than is taken: %v", err)
+		}
+		for arb.next()["command"] != "much" { // a heartbeat
 		}
 		s, err := actor.Call[string](m.Context(ctx), "alpha001", "ping")
 		if err != nil || s != "pong" {

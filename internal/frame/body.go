@@ -198,3 +198,33 @@ func incomplete(b []byte) int {
 	}
 	return 0
 }
+
+// PassLarge has Next read past a binary message of one frame that is over the limit, which it
+// refuses otherwise. It then returns Continuation, which nothing else is, and no more of the
+// payload than its first and its last ends bytes. It is for readers that take neither masks nor
+// fragments.
+func (r *Reader) PassLarge(ends int) { r.ends = ends }
+
+// pass reads past the payload of the frame whose header has n bytes, and returns both its ends.
+func (r *Reader) pass(h *Header, n int) ([]byte, error) {
+	r.start += n
+	kept := make([]byte, 0, 2*r.ends)
+	for left := h.Length; left > 0; {
+		if r.start == r.end {
+			if err := r.fill(1); err != nil {
+				return nil, cut(err)
+			}
+		}
+		b := r.buf[r.start : r.start+int(min(left, uint64(r.end-r.start)))]
+		r.start += len(b)
+		left -= uint64(len(b))
+		head := min(len(b), max(0, r.ends-len(kept)))
+		kept = append(kept, b[:head]...)
+		tail := b[max(head, len(b)-r.ends):]
+		if over := len(kept) + len(tail) - cap(kept); over > 0 { // of the tail so far
+			kept = append(kept[:r.ends], kept[r.ends+over:]...)
+		}
+		kept = append(kept, tail...)
+	}
+	return kept, nil
+}

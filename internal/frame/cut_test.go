@@ -3,6 +3,7 @@ package frame
 import (
 	"bytes"
 	"errors"
+	"io"
 	"testing"
 	"testing/iotest"
 )
@@ -65,4 +66,62 @@ func TestCut(t *testing.T) {
 	if !errors.Is(err, errMemory) {
 		t.Errorf("who does not take it without its end is told %v, want %v", err, errMemory)
 	}
+}
+
+// TestPassLarge: a message over the limit is read past, both its ends are told, and what comes
+// after it is read as if nothing had been.
+func TestPassLarge(t *testing.T) {
+	const limit, ends = 1000, 100
+	long := make([]byte, 300<<10)
+	for i := range long {
+		long[i] = byte(i * i >> 3)
+	}
+	sizes := []int{5, limit, limit + 1, 5, len(long), 70 << 10, 0, 2000, 5}
+	var stream []byte
+	for _, size := range sizes {
+		stream = AppendFrame(stream, Binary, long[:size])
+	}
+	for name, source := range map[string]func(io.Reader) io.Reader{
+		"whole": func(r io.Reader) io.Reader { return r }, "in halves": iotest.HalfReader, "by the byte": iotest.OneByteReader, "with its end": iotest.DataErrReader,
+	} {
+		memory := &ration{}
+		r := NewReader(source(bytes.NewReader(stream)), Options{Limit: limit})
+		r.PassLarge(ends)
+		r.SetMemory(memory)
+		for _, size := range sizes {
+			op, b, err := r.Next()
+			wantOp, want := Binary, long[:size]
+			if size > limit {
+				wantOp, want = Continuation, append(append([]byte{}, long[:ends]...), long[size-ends:size]...)
+			}
+			if err != nil || op != wantOp || !bytes.Equal(b, want) {
+				t.Fatalf("%s: of %d bytes came %v, %d bytes, %v", name, size, op, len(b), err)
+			}
+		}
+		if op, _, err := r.Next(); err != io.EOF {
+			t.Errorf("%s: after the last %v, %v", name, op, err)
+		}
+	}
+	for name, c := range map[string]struct {
+		frame []byte
+		want  error
+	}{
+		"cut":         {AppendFrame(nil, Binary, long)[:200<<10], io.ErrUnexpectedEOF},
+		"cut at once": {AppendFrame(nil, Binary, long)[:10], io.ErrUnexpectedEOF},
+		"text":        {AppendFrame(nil, Text, long), errTooBig(uint64(len(long)), limit)},
+		"a fragment":  {changed(AppendFrame(nil, Binary, long), 0, bitFin), errFragments},
+		"masked":      {changed(AppendFrame(nil, Binary, long), 1, 0x80), errMasked},
+	} {
+		r := NewReader(bytes.NewReader(c.frame), Options{Limit: limit})
+		r.PassLarge(ends)
+		if op, _, err := r.Next(); err == nil || err.Error() != c.want.Error() {
+			t.Errorf("%s: %v, %v, want %v", name, op, err, c.want)
+		}
+	}
+}
+
+// changed returns b with the bits of its byte at a place turned over.
+func changed(b []byte, at int, bits byte) []byte {
+	b[at] ^= bits
+	return b
 }

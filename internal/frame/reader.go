@@ -105,6 +105,7 @@ type Reader struct {
 	place     func([]byte, int) ([]byte, error)
 	memory    Memory // nil: nobody counts
 	cut       bool
+	ends      int      // of a message that is passed over; 0: it is refused
 	buffers   *Buffers // nil: it has one of its own
 	patient   Patient  // src, if it is one and there are buffers
 
@@ -254,6 +255,10 @@ func (r *Reader) next() (Opcode, []byte, error) {
 			continue
 		}
 		if err := r.check(&h); err != nil {
+			if r.ends > 0 && h.Opcode == Binary && h.Fin && !h.Masked && h.Length > uint64(r.limit) {
+				payload, err := r.pass(&h, n)
+				return Continuation, payload, err
+			}
 			return 0, nil, err
 		}
 		if r.place != nil && h.Opcode == Binary && h.Fin && !h.Masked && h.Length >= placeFrom {

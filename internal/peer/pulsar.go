@@ -116,14 +116,14 @@ func NewPulsar(t Transport, o PulsarOptions) *Pulsar {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	limit := o.MaxMessage
-	if o.AID == "" {
-		limit = min(limit, maxStranger) // until Await knows who it is
-	}
-	return &Pulsar{
+	p := &Pulsar{
 		t: t, options: o, aid: o.AID,
-		frames: frame.NewReader(t, frame.Options{Masking: frame.Unmasked, Limit: limit}),
+		frames: frame.NewReader(t, frame.Options{Masking: frame.Unmasked, Limit: min(o.MaxMessage, maxStranger)}),
 	}
+	if o.AID != "" { // or Await knows who it is
+		p.known()
+	}
+	return p
 }
 
 // Bind says which Conn p is the transport of.

@@ -20,11 +20,10 @@ import (
 // nowhere. The error is that of the socket: Close ends Await.
 func (p *Pulsar) Await(admit func(aid string) bool) error {
 	for range maxStrange {
-		payload, err := p.next()
+		m, err := p.next()
 		if err != nil {
 			return err
 		}
-		m := p.parse(payload)
 		switch {
 		case m == nil:
 		case m.Callback:
@@ -38,7 +37,7 @@ func (p *Pulsar) Await(admit func(aid string) bool) error {
 			p.answerNow(m.Ack, c, body)
 		default:
 			p.aid = m.Sender
-			p.frames.SetLimit(p.options.MaxMessage)
+			p.known()
 			return p.greet(m)
 		}
 		if err := p.push(); err != nil {
@@ -84,8 +83,20 @@ func clock() (wire.Codec, []byte) {
 	return wire.CodecCBOR, body
 }
 
-// next returns the next message of the socket.
-func (p *Pulsar) next() ([]byte, error) {
+// known has the other end's messages read: pulsar knows no limit, so one that is over ours does
+// not end the connection.
+func (p *Pulsar) known() {
+	p.frames.SetLimit(p.options.MaxMessage)
+	p.frames.PassLarge(maxEnds)
+}
+
+// maxEnds is how much is kept of either end of a message that is too large: its command stands
+// in one, and its ack in the other.
+const maxEnds = 512
+
+// next returns the next message of the socket, which is valid until the one after it is read; nil
+// for one that cannot be read.
+func (p *Pulsar) next() (*wire.PulsarMessage, error) {
 	for {
 		op, payload, err := p.frames.Next()
 		switch {
@@ -96,7 +107,10 @@ func (p *Pulsar) next() ([]byte, error) {
 		}
 		switch {
 		case op == frame.Binary:
-			return payload, nil
+			return p.parse(payload), nil
+		case op == frame.Continuation:
+			p.unread(payload, wire.CodeTooLarge, wire.CodeTooLarge, fmt.Errorf("it has more than %d bytes", p.options.MaxMessage))
+			return nil, nil
 		case op == frame.Close:
 			return nil, io.EOF
 		}
@@ -128,8 +142,7 @@ const maxStrange = 1000
 
 var errStrange = wire.Errorf(wire.CodeProtocol, "it has said %d things, and not who it is", maxStrange)
 
-// parse reads one message, which is valid until the next one is read; nil if it cannot be read: then its ack, if that much can
-// be found, is answered, and whoever waits for it is told.
+// parse reads one message; nil if it cannot be read.
 func (p *Pulsar) parse(payload []byte) *wire.PulsarMessage {
 	var m *wire.PulsarMessage
 	var err error
@@ -141,16 +154,24 @@ func (p *Pulsar) parse(payload []byte) *wire.PulsarMessage {
 	if err == nil {
 		return m
 	}
-	p.odd(&p.counts.undecodable, "a message that cannot be read", "bytes", len(payload), "error", err)
+	p.unread(payload, wire.CodeNotEncodable, wire.CodeInvalid, err)
+	return nil
+}
+
+// unread sees to a message that is not read, because of err; payload has both its ends. Its ack,
+// if that much can be found, is answered, and whoever waits for its result is told: with one code
+// or the other.
+func (p *Pulsar) unread(payload []byte, result, request wire.Code, err error) {
+	p.odd(&p.counts.undecodable, "a message that cannot be read", "error", err)
 	if p.aimless() != nil {
-		return nil
+		return
 	}
 	ack, callback, ok := wire.PulsarAck(payload)
 	switch {
 	case !ok:
 	case callback:
 		if id, _, ok := parseAck(ack); ok && p.conn != nil {
-			e := wire.Errorf(wire.CodeNotEncodable, "its result cannot be read: %v", err)
+			e := wire.Errorf(result, "its result cannot be read: %v", err)
 			e.Started = wire.StartedYes
 			p.fail(id, e)
 		}
@@ -158,10 +179,9 @@ func (p *Pulsar) parse(payload []byte) *wire.PulsarMessage {
 		p.answerNow(ack, wire.CodecNone, nil)
 	default:
 		if id, e := p.asked.add(question{ack: ack}); e == nil {
-			p.refuse(id, wire.Errorf(wire.CodeInvalid, "it cannot be read: %v", err))
+			p.refuse(id, wire.Errorf(request, "it cannot be read: %v", err))
 		}
 	}
-	return nil
 }
 
 // Read gives the native frames that the other end's messages mean.
@@ -189,12 +209,12 @@ func (p *Pulsar) Read(b []byte) (int, error) {
 
 // take takes one message.
 func (p *Pulsar) take() {
-	payload, err := p.next()
+	m, err := p.next()
 	if err != nil {
 		p.end(err)
 		return
 	}
-	switch m := p.parse(payload); {
+	switch {
 	case m == nil:
 	case m.Callback:
 		p.callback(m)
