@@ -43,10 +43,12 @@ func (d *dead) remember(i *incarnation) {
 }
 
 // maxEpitaph is how many bytes of what somebody said last are remembered, and maxReason
-// how many of why a letter was returned: there are a thousand of either.
+// how many of why a letter was returned: there are a thousand of either. maxName is how many
+// of a name that somebody said.
 const (
 	maxEpitaph = 8 << 10
 	maxReason  = 1 << 10
+	maxName    = 255
 )
 
 // inShort is d with no more than is to be remembered: the last lines are those that say why.
@@ -154,7 +156,10 @@ func (a *Arbiter) undelivered(sender, target string, e *wire.Error) {
 	if e.Target == "" {
 		e.Target = target
 	}
-	l := actor.DeadLetter{Time: time.Now(), Sender: sender, Target: e.Target, Command: e.Command, Code: actor.Code(e.Code), Reason: wire.Tell(e.Error(), maxReason)}
+	l := actor.DeadLetter{
+		Time: time.Now(), Sender: wire.Tell(sender, maxName), Target: wire.Tell(e.Target, maxName), Command: wire.Tell(e.Command, maxName),
+		Code: actor.Code(e.Code), Reason: wire.Tell(e.Error(), maxReason),
+	}
 	a.dead.letter(l)
 	a.events.add(actor.Event{Type: "dead_letter", Text: l.Command + " to " + l.Target + ": " + l.Reason})
 	if now := l.Time.Unix(); a.dead.logged.Swap(now) != now { // a line a second at most

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"time"
+	"unicode/utf8"
 
 	"github.com/arbiter-go/arbiter/internal/cell"
 	"github.com/arbiter-go/arbiter/internal/peer"
@@ -142,6 +143,10 @@ func (s *session) request(m *wire.Message) {
 	}
 	if m.Codec == wire.CodecPickle && !s.inc.pulsar {
 		s.refuse(m, charge, errNotPulsar())
+		return
+	}
+	if !utf8.Valid(m.Command) || !utf8.Valid(m.Target) {
+		s.refuse(m, charge, invalid("the target or the command is not UTF-8"))
 		return
 	}
 	l := s.link(m.Target)

@@ -2,6 +2,7 @@ package cell
 
 import (
 	"time"
+	"unicode/utf8"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
@@ -52,6 +53,9 @@ func (s Scope) Message(m *wire.Message, target, command string, v Value, deadlin
 		}
 	}
 	m.Ext, m.Body = buf[:n:n], buf[n:]
+	if !utf8.Valid(m.Command) || !utf8.Valid(m.Target) {
+		return buf, wire.Errorf(wire.CodeInvalid, "the target or the command is not UTF-8").NotStarted()
+	}
 	if !m.Fits() {
 		return buf, wire.Errorf(wire.CodeInvalid, "the target or the command is longer than 255 bytes").NotStarted()
 	}

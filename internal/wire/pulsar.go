@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/arbiter-go/arbiter/internal/pickle"
 )
@@ -123,6 +124,9 @@ func (m *PulsarMessage) set(key string, v pickle.Value) error {
 	if to != nil {
 		var s pickle.Str
 		s, ok = v.(pickle.Str)
+		if !utf8.ValidString(string(s)) {
+			return invalid("a message whose %s has %s", key, errSurrogate)
+		}
 		*to = string(s)
 		if _, none := v.(pickle.None); none && key == "ack" {
 			ok = true

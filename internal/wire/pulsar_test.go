@@ -378,6 +378,8 @@ func TestPulsarRefused(t *testing.T) {
 		"a command twice":   whole(command, sender, target, args, kwargs, pair("command", pickle.Str("run"))),
 		"an unknown twice":  whole(command, sender, target, args, kwargs, pair("x", pickle.None{}), pair("x", pickle.None{})),
 		"bytes as a key":    whole(command, sender, target, args, kwargs, pickle.Pair{Key: pickle.Bytes("ack"), Value: pickle.Str("i")}),
+		"half a pair":       whole(command, sender, pair("target", pickle.Str("\xed\xa0\x80")), args, kwargs),
+		"in its command":    whole(pair("command", pickle.Str("\xed\xa0\x80")), sender, target, args, kwargs),
 		"a number as ack":   whole(command, sender, target, args, kwargs, pair("ack", pickle.Int(1))),
 		"a long ack":        whole(command, sender, target, args, kwargs, pair("ack", pickle.Str(strings.Repeat("i", 256)))),
 		"a list as args":    whole(command, sender, target, pair("args", &pickle.List{}), kwargs),

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"math"
+	"unicode/utf8"
 
 	"github.com/arbiter-go/arbiter/internal/pickle"
 )
@@ -84,6 +85,9 @@ func (m *PulsarMessage) fill(p *pickle.Plain) bool {
 				return false
 			}
 			if *to != string(b) {
+				if !utf8.Valid(b) {
+					return false
+				}
 				*to = string(b)
 			}
 		}
