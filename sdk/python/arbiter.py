@@ -984,12 +984,18 @@ class Actor:
         sys.exit(0)
 
     async def serve(self, address: str = "", token: str = "", signals: bool = True) -> Death:
-        """Joins, and returns when the actor has ended. signals: SIGTERM and SIGINT ask it to stop."""
+        """Joins, and returns when the actor has ended. signals: SIGTERM and SIGINT ask it to stop. So does cancelling it: it waits for
+        the end then too, but if it is canceled once more."""
         life = self._begin(calls=False)
         undo = _stop_on_signals(life) if signals else None
         try:
             await life.join(address, token)
-            return await life.ended
+            try:
+                return await asyncio.shield(life.ended)
+            except asyncio.CancelledError:
+                life.stop("nobody serves it any more")
+                await asyncio.shield(life.ended)
+                raise
         finally:
             if undo:
                 undo()
@@ -1015,7 +1021,7 @@ async def connect(address: str = "", *, token: str = "", kind: str = "python", n
         yield actor
     finally:
         life.stop("its program has what it wanted")
-        await life.ended
+        await asyncio.shield(life.ended)
 
 
 class _NoAddress(Closed):
@@ -1175,6 +1181,7 @@ class _Life(asyncio.Protocol):
         self._room.set()
         self._born = self._heard = time.monotonic()
         self._lost: Optional[str] = None  # why the connection has ended
+        self._parted = False  # it has said goodbye
         self._gone = asyncio.Event()
         # The inbox and the turns.
         self._inbox: "collections.deque[Tuple[Request, _Command]]" = collections.deque()
@@ -1193,13 +1200,18 @@ class _Life(asyncio.Protocol):
 
     async def join(self, address: str, token: str) -> None:
         """Connects, says hello and is welcomed, within 10 s."""
-        try:
-            await asyncio.wait_for(self._handshake(address, token), 10)
-        except (OSError, ValueError, asyncio.TimeoutError) as e:
+        t = self._task(self._handshake(address, token))
+        try:  # without wait_for, which may overlook before 3.12 that it was canceled
+            await asyncio.wait({t}, timeout=10)
+            if not t.done():
+                raise asyncio.TimeoutError
+            t.result()
+        except BaseException as e:  # also where who waits for it gives up
+            t.cancel()
+            self._lost = self._lost or "it never joined"
             self._drop()
-            raise Closed(f"cannot join the arbiter: {e or 'no answer within 10 s'}", started=False) from e
-        except ArbiterError:
-            self._drop()
+            if isinstance(e, (OSError, ValueError, OverflowError, asyncio.TimeoutError)):  # Overflow: a port that is none
+                raise Closed(f"cannot join the arbiter: {e or 'no answer within 10 s'}", started=False) from e
             raise
         self._task(self._beats())
         self._task(self._start())
@@ -1851,7 +1863,7 @@ class _Life(asyncio.Protocol):
         if self.state in ("stopping", "closed"):
             return
         self.state, self._stopped = "stopping", reason
-        self._task(self._wind_down(self._grace, Death("stopped", reason)))
+        self._wind(self._grace, Death("stopped", reason))
 
     def _abandon(self, why: str) -> None:
         """Nobody is left to hear it: what runs is canceled, what waits dropped, and the stop hook has a moment."""
@@ -1861,7 +1873,11 @@ class _Life(asyncio.Protocol):
             self._unwanted(r, "closed")
         self._look_idle()
         self.state, self._stopped = "stopping", why
-        self._task(self._wind_down(LOST_GRACE, Death("connection", why)))
+        self._wind(LOST_GRACE, Death("connection", why))
+
+    def _wind(self, grace: float, death: Death) -> None:
+        t = self._task(self._wind_down(grace, death))
+        t.add_done_callback(lambda t: self._end(death) if t.cancelled() else None)  # with all tasks, where the program ends
 
     async def _wind_down(self, grace: float, death: Death) -> None:
         """Handles what was accepted, runs the stop hook, and ends."""
@@ -1902,7 +1918,20 @@ class _Life(asyncio.Protocol):
         for r in list(self._working):
             self._unwanted(r, "closed")
         if not self.ended.done():
-            self._task(self._leave(death))
+            self._task(self._leave(death)).add_done_callback(lambda _: self._left(death))
+
+    def _left(self, death: Death) -> None:
+        self._part(death)  # where it was canceled before it had
+        if self._transport:
+            self._transport.abort()
+        if not self.ended.done():
+            self.ended.set_result(death)
+
+    def _part(self, death: Death) -> None:
+        if not self._parted and self._lost is None:
+            self._parted = True
+            self._post({"command": "goodbye", "death": death.image()})
+            self._write(close_frame(1000, death.cause))
 
     def _unwritten(self) -> int:
         return self._transport.get_write_buffer_size() if self._transport else 0
@@ -1910,9 +1939,8 @@ class _Life(asyncio.Protocol):
     async def _leave(self, death: Death) -> None:
         """Says goodbye, behind the last answers, and waits until the other end has hung up: as long as they get on their way, and for
         a moment then."""
-        self._post({"command": "goodbye", "death": death.image()})
+        self._part(death)
         if self._lost is None:
-            self._write(close_frame(1000, death.cause))
             unwritten = self._unwritten()
             while not self._gone.is_set():
                 with contextlib.suppress(asyncio.TimeoutError):
@@ -1923,10 +1951,6 @@ class _Life(asyncio.Protocol):
         self._close("the actor has ended")
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._gone.wait(), LOST_GRACE)
-        if self._transport:
-            self._transport.abort()
-        if not self.ended.done():
-            self.ended.set_result(death)
 
 
 def _as_answer(e: BaseException) -> ArbiterError:
