@@ -24,22 +24,27 @@ if ($ENV{ARBITER_FD}) {
     $sock or die "cannot join the arbiter: $!\n";
 }
 
-# 2. Frames. Ours are whole; theirs may be in fragments, with pings between them.
+# 2. Frames. Ours are whole; theirs may be in fragments, with pings between them. SIGTERM ends the wait for a frame,
+# and nothing else: what is under way is done first. EINTR says that it came in between.
+our ($waiting, $term) = (0, 0);
 sub put {
     my ($opcode, $bytes) = @_;
     my $n = length $bytes;
     my $frame = pack('C', 0x80 | $opcode) . ($n < 126 ? pack 'C', $n : $n < 65536 ? pack 'Cn', 126, $n : pack 'CQ>', 127, $n) . $bytes;
-    while (length $frame) { substr $frame, 0, (syswrite $sock, $frame or exit 1), '' }
+    while (length $frame) { substr $frame, 0, (syswrite $sock, $frame or $!{EINTR} ? 0 : exit 1), '' }
 }
 sub take {
     my ($n, $bytes) = (shift, '');
-    while (length $bytes < $n) { sysread $sock, $bytes, $n - length $bytes, length $bytes or exit 1 }    # the arbiter is gone
+    while (length $bytes < $n) {
+        my $came = sysread $sock, $bytes, $n - length $bytes, length $bytes;
+        exit 1 if defined $came ? !$came : !$!{EINTR};    # the arbiter is gone
+    }
     return $bytes;
 }
 sub next_message {
     my $text = '';
     for (;;) {
-        my ($first, $n) = unpack 'CC', take(2);
+        my ($first, $n) = do { local $waiting = 1; leave('signal SIGTERM') if $term; unpack 'CC', take(2) };
         $n = $n == 126 ? unpack 'n', take(2) : $n == 127 ? unpack 'Q>', take(8) : $n;
         my ($opcode, $bytes) = ($first & 0x0F, take($n));
         if    ($opcode == 9) { put(10, $bytes) }
@@ -56,11 +61,16 @@ my $welcome = next_message();
 if ($welcome->{command} ne 'welcome') { warn "refused: $welcome->{error}{message}\n"; exit 1 }
 
 # 4. The commands every actor has, and the end.
-sub leave { say_to({ command => 'goodbye', death => { cause => 'stopped', reason => $_[0] } }); put(8, pack 'n', 1000); exit 0 }
-$SIG{TERM} = sub { leave('signal SIGTERM') };
+sub leave {
+    $SIG{TERM} = 'IGNORE';
+    say_to({ command => 'goodbye', death => { cause => 'stopped', reason => $_[0] } });
+    put(8, pack 'n', 1000);
+    exit 0;
+}
+$SIG{TERM} = sub { $term = 1; leave('signal SIGTERM') if $waiting };
 $commands{ping}     = sub { 'pong' };
 $commands{echo}     = sub { $_[0] };
-$commands{stop}     = sub { leave('asked to') };
+$commands{stop}     = sub { };    # once it is answered
 $commands{commands} = sub { [map { { name => $_, ack => JSON::PP::true } } sort keys %commands] };
 $commands{info}     = sub { +{ %$welcome{'aid', 'name'}, kind => 'perl-worker', mode => 'serial', state => 'running', pid => $$ + 0 } };
 
@@ -86,4 +96,5 @@ for (;;) {
         %answer = (error => { code => 'unknown_command', message => "no command $m->{command}", started => JSON::PP::false });
     }
     say_to({ command => 'callback', ack => $m->{ack}, %answer }) if defined $m->{ack};
+    leave('asked to') if $m->{command} eq 'stop';
 }
