@@ -1344,11 +1344,16 @@ class Life {
 
   send (m) {
     this.post(m)
-    if (this.socket.writableLength < this.max) return
-    return new Promise(resolve => {
-      this.socket.once('drain', resolve)
-      this.socket.once('close', resolve)
+    if (this.socket.writableLength < this.max || !this.socket.writableNeedDrain) return // without that no drain would follow
+    this.room ??= new Promise(resolve => { // one for all who wait
+      const go = () => {
+        this.socket.off('drain', go).off('close', go)
+        this.room = undefined
+        resolve()
+      }
+      this.socket.on('drain', go).on('close', go)
     })
+    return this.room
   }
 
   async watch (target) {

@@ -186,6 +186,35 @@ test('the arbiter is gone', async () => {
   })
 })
 
+test('who waits for room leaves nothing behind', { timeout: 60_000 }, async () => {
+  for (const max of [1000, 100_000]) {
+    let go
+    const rested = new Promise(resolve => { go = resolve })
+    let came = 0
+    await connected(async p => {
+      await p.welcome({ max_message: max })
+      p.socket.pause()
+      await rested
+      p.socket.resume()
+      for (let m = await p.next(); m.command === 'add'; m = await p.next()) came++
+    }, async me => {
+      const { socket } = me.life
+      const listeners = () => socket.listenerCount('drain') + socket.listenerCount('close')
+      const before = listeners()
+      const text = 'x'.repeat(max * 0.9)
+      const sent = []
+      while (socket.writableLength < 10 * max) sent.push(me.send('tally', 'add', [text]))
+      await Promise.resolve()
+      assert.ok(listeners() <= before + 2, 'all wait together')
+      go()
+      await Promise.all(sent)
+      assert.equal(listeners(), before)
+      await me.send('tally', 'add')
+    })
+    assert.ok(came > 10)
+  }
+})
+
 test('errors keep their code', async () => {
   const errors = [
     { code: 'down', message: 'exited', started: true, death: { cause: 'exit', code: 3 } },
