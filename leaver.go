@@ -85,13 +85,13 @@ func (s *slot) waitsFor() *incarnation {
 	return nil
 }
 
-// departing returns who has said goodbye, and has to end before who is in the slot begins; nil:
-// nobody.
-func (s *slot) departing() *incarnation {
+// before returns who has to end before next begins, which has lost its place in the slot, and has something
+// to answer; nil: nobody. Of two that have lost it and not begun neither waits for the other.
+func (s *slot) before(next *incarnation) *incarnation {
 	s.row.mu.Lock()
 	defer s.row.mu.Unlock()
 	for i, l := range s.row.leaving {
-		if l.first && l.from.name == s.name {
+		if i != next && i.embryoless() && (l.fell || l.from.name == s.name && (l.first || s.alone())) {
 			return i
 		}
 	}

@@ -168,3 +168,64 @@ func TestFallsWhileReplaced(t *testing.T) {
 		}
 	})
 }
+
+// TestFallenShrink: nor does who has to begin, to answer what it was sent, though there is no place for it
+// any more, before the last of the lives before has ended; and who has a place waits for those, too, whose
+// places are gone.
+func TestFallenShrink(t *testing.T) {
+	for _, left := range []int{1, 0} {
+		arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) { fallenShrink(t, arb, left) })
+	}
+}
+
+// fallenShrink has a pool fall, and shrink to so many workers meanwhile.
+func fallenShrink(t *testing.T, arb *arbitertest.Arbiter, left int) {
+	ctx := arb.Context()
+	var living atomic.Int32 // of the first lives
+	var fallen atomic.Bool
+	kind := &actor.Kind[*poolWorker]{Name: "trio", Handlers: lingering.Handlers, New: func(ctx context.Context) (*poolWorker, error) {
+		w, err := poolKind.New(ctx)
+		if !fallen.Load() {
+			living.Add(1)
+			w.notes = []string{"first"}
+		} else if n := living.Load(); n > 0 {
+			t.Errorf("%s begins while %d of the lives before go on", w.name, n)
+		}
+		return w, err
+	}, Stopping: func(w *poolWorker, _ context.Context) {
+		if len(w.notes) > 0 {
+			if time.Sleep(lingers); w.name == "web/4" {
+				time.Sleep(lingers / 3) // it is the last
+			}
+			living.Add(-1)
+		}
+	}}
+	if _, err := arb.Pool(ctx, kind, together(4)); err != nil {
+		t.Fatal(err)
+	}
+	fallen.Store(true)
+	if _, err := poolLeave.Call(ctx, actor.To("web/4"), actor.None{}); err != nil { // it leaves by itself, and falls all the same
+		t.Fatal(err)
+	}
+	time.Sleep(lingers / 6)
+	crash(t, ctx, "web/1")
+	living.Add(-1) // who panics runs no hook
+	time.Sleep(lingers / 3)
+	var calls []*actor.Pending[string]
+	for _, name := range []string{"web/1", "web/2", "web/3"} {
+		calls = append(calls, poolWho.Start(ctx, actor.To(name), actor.None{}))
+	}
+	time.Sleep(lingers / 6)
+	if _, err := actor.ScalePool.Call(ctx, actor.Arbiter, actor.ScaleArgs{Pool: "web", Workers: new(left)}); err != nil {
+		t.Errorf("scale: %v", err)
+	}
+	for _, call := range calls {
+		if _, err := call.Wait(); err != nil {
+			t.Errorf("a call that was there before: %v", err)
+		}
+	}
+	time.Sleep(10 * time.Second)
+	if n := len(restarts(t, ctx)); n != left {
+		t.Errorf("%d workers, want %d", n, left)
+	}
+}

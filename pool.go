@@ -447,7 +447,9 @@ func (p *pool) shrink() (leaving []*incarnation) {
 		}
 		for _, i := range [...]*incarnation{s.current, s.successor} {
 			if i != nil {
-				r.leaving[i] = leaver{from: s}
+				how := r.leaving[i] // or the others would wait no longer for one that fell with them
+				how.from = s
+				r.leaving[i] = how
 				leaving = append(leaving, i)
 			}
 		}

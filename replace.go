@@ -111,7 +111,7 @@ func (i *incarnation) retire(reason string) {
 	i.gate.closed.Store(true)
 	began := i.arb.background(func() {
 		if i.busy() { // if it has not begun: what it was given waits for that
-			for before := i.slot.departing(); before != nil && !i.embryoless(); before = i.slot.departing() {
+			for before := i.slot.before(i); before != nil && !i.embryoless(); before = i.slot.before(i) {
 				<-before.ended.until()
 			}
 			i.begin()
