@@ -66,12 +66,19 @@ func (e *embryo) discard(i *incarnation, err error) {
 
 // begin begins i's life: it starts its goroutine, or its process. Once.
 func (i *incarnation) begin() {
-	e := i.takeEmbryo()
-	if e == nil {
+	i.mu.Lock()
+	e := i.embryo
+	i.embryo = nil
+	if e == nil || i.over {
+		i.mu.Unlock()
+		if e != nil { // a message had its cell stop before it began
+			e.discard(i, errors.New("it has ended"))
+		}
 		return
 	}
 	i.state.CompareAndSwap(int32(cell.Initial), int32(cell.Starting))
-	i.arb.events.add(actor.Event{Type: "spawned", Actor: i.ref(), Kind: i.kind()})
+	i.arb.events.add(actor.Event{Type: "spawned", Actor: i.ref(), Kind: i.kind()}) // here, or its end could be told first
+	i.mu.Unlock()
 	if i.cell != nil {
 		i.cell.Start()
 		runtime.Gosched() // most constructors are over then, and need no timer, nor who waits for them a channel
