@@ -70,6 +70,27 @@ func (a *Arbiter) admit(i *incarnation) *wire.Error {
 	return wire.Errorf(wire.CodeClosed, "the arbiter is stopping").NotStarted()
 }
 
+// takenBy says of failed, if that is since one of the addresses is taken, what there is to do where nobody
+// lives who has it.
+func (a *Arbiter) takenBy(failed *wire.Error, addresses ...string) *wire.Error {
+	if failed.Code != wire.CodeExists {
+		return failed
+	}
+	for _, address := range addresses {
+		s := a.slotNamed(address)
+		if s == nil || s.row.pool != nil {
+			continue
+		}
+		s.row.mu.Lock()
+		empty, status := s.current == nil, map[string]string{"stopped": "was stopped", "failed": "was given up"}[s.status]
+		s.row.mu.Unlock()
+		if empty && status != "" {
+			return wire.Errorf(wire.CodeExists, "%q belongs to a supervised actor that %s: start it again, or kill it, which frees the name", address, status).NotStarted()
+		}
+	}
+	return failed
+}
+
 var (
 	errTaken    = errors.New("the name is taken")
 	errStopping = errors.New("the arbiter is stopping")

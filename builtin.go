@@ -70,8 +70,21 @@ func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death,
 		address = target.Name
 	}
 	i := a.resolve([]byte(address))
+	reason := "asked to"
+	if from, ok := actor.Caller(ctx); ok {
+		reason = "asked to by " + from.String()
+	}
+	death := &wire.Death{Cause: wire.CauseKilled, Reason: reason}
 	if i == nil {
-		return actor.Death{}, a.unknownActor(address)
+		s := a.slotNamed(address)
+		if s == nil || s.row.pool != nil {
+			return actor.Death{}, a.unknownActor(address)
+		}
+		d, err := s.free(ctx, death)
+		if err != nil {
+			return actor.Death{}, err
+		}
+		return actorDeath(d), nil
 	}
 	if i == a.self {
 		return actor.Death{}, wire.Errorf(wire.CodeRefused, "the arbiter is not killed by a message: send it the command stop").NotStarted()
@@ -81,11 +94,7 @@ func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death,
 			i = before // which is what lives of that name
 		}
 	}
-	reason := "asked to"
-	if from, ok := actor.Caller(ctx); ok {
-		reason = "asked to by " + from.String()
-	}
-	i.kill(&wire.Death{Cause: wire.CauseKilled, Reason: reason})
+	i.kill(death)
 	select {
 	case <-i.ended.until():
 	case <-ctx.Done():

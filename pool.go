@@ -83,7 +83,7 @@ func (a *Arbiter) spawnPool(ctx context.Context, args actor.PoolArgs) (actor.Ref
 	p.row.mu.Unlock()
 	if failed := a.enlistRow(&p.row); failed != nil {
 		p.closeFiles()
-		return actor.Ref{}, failed
+		return actor.Ref{}, a.takenBy(failed, args.Name)
 	}
 	// After its row: who can stop it finds all its workers.
 	if failed := a.enlist(p.monitor); failed != nil {

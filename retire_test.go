@@ -125,3 +125,125 @@ func TestRetireAfterGivingWay(t *testing.T) {
 		}
 	})
 }
+
+// TestNameOfTheEnded: the name of a supervised actor that has ended for good is free, whatever it ended of,
+// and nothing of it is left.
+func TestNameOfTheEnded(t *testing.T) {
+	for how, test := range map[string]struct {
+		policy supervise.Policy
+		end    actor.Command[actor.None, actor.None]
+	}{
+		"it retires":                       {supervise.Policy{Restart: supervise.Always}, poolQuit},
+		"it stops, and has not failed":     {supervise.Policy{}, poolLeave},
+		"it crashes, and restart is never": {supervise.Policy{Restart: supervise.Never}, poolPanic},
+	} {
+		t.Run(how, func(t *testing.T) {
+			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+				ctx := arb.Context()
+				spawn := func(o ...actor.SpawnOption) actor.Ref {
+					return arb.Spawn(lingering, append(o, actor.Restart(test.policy))...)
+				}
+				end := func(of actor.Ref) {
+					_, _ = test.end.Call(ctx, of, actor.None{})
+				}
+				first := spawn(actor.Name("only"))
+				end(first)
+				second := spawn(actor.GetOrCreate("only")) // which waits for its end
+				if second.AID == first.AID {
+					t.Error("who had ended was got")
+				}
+				if name, err := poolWho.Call(ctx, actor.To("only"), actor.None{}); name != "only" || err != nil {
+					t.Errorf("a call: %q, %v", name, err)
+				}
+				end(second)
+				time.Sleep(2 * lingers)
+				if name, err := poolWho.Call(ctx, actor.To("only"), actor.None{}); err == nil {
+					t.Errorf("a call to who has ended: %q", name)
+				}
+				for _, i := range ps(t, ctx) {
+					if i.Name == "only" {
+						t.Errorf("it has ended for good, and is listed as %s", i.State)
+					}
+				}
+				in, err := actor.InspectActor.Call(ctx, actor.Arbiter, actor.To("only"))
+				if err != nil || in.Death == nil {
+					t.Errorf("how it ended: %+v, %v", in.Death, err)
+				}
+				spawn(actor.Name("only"))
+			})
+		})
+	}
+}
+
+// TestNameOfTheStopped: who was stopped by hand, or given up, keeps its name, to be started; whoever wants
+// that name is told so, and a kill frees it.
+func TestNameOfTheStopped(t *testing.T) {
+	for how, end := range map[string]func(ctx context.Context) error{
+		"was stopped": func(ctx context.Context) error {
+			_, err := actor.StopActor.Call(ctx, actor.Arbiter, actor.To("only"))
+			return err
+		},
+		"was given up": func(ctx context.Context) error {
+			if _, err := poolPanic.Call(ctx, actor.To("only"), actor.None{}); !errors.Is(err, actor.ErrDown) {
+				return err
+			}
+			return nil
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+				ctx := arb.Context()
+				arb.Spawn(poolKind, actor.Name("only"), actor.Restart(supervise.Policy{MaxCrashes: 1}))
+				for range 2 {
+					if err := end(ctx); err != nil {
+						t.Fatal(err)
+					}
+					for _, option := range []actor.SpawnOption{actor.Name("only"), actor.GetOrCreate("only"), actor.AID("only")} {
+						_, err := arb.Arbiter.Spawn(ctx, poolKind, option)
+						if !errors.Is(err, actor.ErrExists) || !strings.Contains(err.Error(), how+": start it again, or kill it") {
+							t.Errorf("another of its name: %v", err)
+						}
+					}
+					if _, err := actor.StartActor.Call(ctx, actor.Arbiter, actor.To("only")); err != nil {
+						t.Errorf("its start: %v", err)
+					}
+				}
+				if err := end(ctx); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := arb.Kill(ctx, actor.To("only")); err != nil {
+					t.Errorf("a kill of who is not there: %v", err)
+				}
+				arb.Spawn(poolKind, actor.Name("only"))
+			})
+		})
+	}
+}
+
+// TestStartOfTheEnding: a start that waits for the end of who stops by itself keeps its name for who follows;
+// one that gives up leaves it free.
+func TestStartOfTheEnding(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx := arb.Context()
+		old := arb.Spawn(lingering, actor.Name("only"), actor.Restart(supervise.Policy{}))
+		leave := func() {
+			if _, err := poolLeave.Call(ctx, actor.To("only"), actor.None{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		leave()
+		ref, err := actor.StartActor.Call(ctx, actor.Arbiter, actor.To("only"))
+		if err != nil {
+			t.Errorf("start: %v, %v", ref, err)
+		}
+		runsAnew(t, ctx, "only", old.AID)
+		leave()
+		soon, cancel := context.WithTimeout(ctx, lingers/3)
+		defer cancel()
+		if _, err := actor.StartActor.Call(soon, actor.Arbiter, actor.To("only")); !errors.Is(err, actor.ErrDeadline) {
+			t.Errorf("a start that gives up: %v", err)
+		}
+		time.Sleep(lingers)
+		arb.Spawn(poolKind, actor.Name("only"))
+	})
+}

@@ -130,6 +130,13 @@ func (i *incarnation) stillbornUnseen(err *wire.Error) {
 	}
 }
 
+// dissolve gives up the name of r, of a single actor, which has ended for good: it is as free as that of
+// any other who has ended. mu is held.
+func (r *row) dissolve() {
+	r.over = true
+	r.arb.forgetRow(r)
+}
+
 func (a *Arbiter) forgetRow(r *row) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -302,6 +309,9 @@ func together(all []error) error {
 func (r *row) overError() *wire.Error {
 	if r.arb.isStopping() {
 		return wire.Errorf(wire.CodeClosed, "the arbiter is stopping").NotStarted()
+	}
+	if r.pool == nil {
+		return wire.Errorf(wire.CodeRefused, "%q has ended for good: spawn it again", r.name).NotStarted()
 	}
 	return wire.Errorf(wire.CodeRefused, "%q is stopping", r.name).NotStarted()
 }

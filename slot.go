@@ -1,6 +1,7 @@
 package arbiter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -35,6 +36,7 @@ type slot struct {
 	last      *wire.Death // how the one before ended
 	held      bool        // stopped by hand: nobody follows
 	removed   bool        // the row has lost it
+	starters  int         // how many starts wait for an end
 	failing   failing     // tries to recycle who is in it
 	status    string      // why there is nobody: "stopped", "failed", "done"
 	reason    string      // in words
@@ -211,9 +213,48 @@ func (s *slot) start(ctx context.Context) (*incarnation, error) {
 			over()
 		case <-ctx.Done():
 			over()
+			s.giveUpStart()
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// giveUpStart is called by who does not wait for an end any more to start somebody.
+func (s *slot) giveUpStart() {
+	s.row.mu.Lock()
+	defer s.row.mu.Unlock()
+	s.starters--
+	s.settle()
+}
+
+// settle gives up the name of a single actor that has ended for good. One that was stopped by hand, or given
+// up, keeps it, to be started, and so does one that somebody is about to start. row.mu is held.
+func (s *slot) settle() {
+	if s.row.pool == nil && s.current == nil && s.status == "done" && s.starters == 0 {
+		s.row.dissolve()
+	}
+}
+
+// free ends who is left of a single actor, of whom nobody has the name, and gives the name up if there is
+// nobody. It returns how the last one ended.
+func (s *slot) free(ctx context.Context, d *wire.Death) (*wire.Death, error) {
+	all := s.row.living()
+	s.row.mu.Lock()
+	if len(all) == 0 && s.current == nil {
+		s.row.dissolve()
+	}
+	last := s.last
+	s.row.mu.Unlock()
+	for _, i := range all {
+		i.kill(d)
+	}
+	if err := awaitAll(ctx, all); err != nil {
+		return nil, err
+	}
+	if len(all) > 0 {
+		last = all[0].death
+	}
+	return cmp.Or(last, d), nil
 }
 
 // tryStart returns who is in the slot, if need be a new one, or whose end has to be
@@ -222,6 +263,9 @@ func (s *slot) tryStart(ctx context.Context, again bool) (i, end *incarnation, o
 	r := s.row
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if again {
+		s.starters--
+	}
 	if r.over || s.removed {
 		return nil, nil, nil, s.goneError()
 	}
@@ -234,6 +278,7 @@ func (s *slot) tryStart(ctx context.Context, again bool) (i, end *incarnation, o
 	}
 	if end != nil { // first: a start that is refused starts nobody later
 		if over, failed = r.arb.waitForEnd(ctx, end); failed != nil {
+			s.settle()
 			return nil, nil, nil, failed
 		}
 	}
@@ -243,6 +288,7 @@ func (s *slot) tryStart(ctx context.Context, again bool) (i, end *incarnation, o
 	}
 	r.group.Add(s.name)
 	if end != nil {
+		s.starters++
 		return nil, end, over, nil
 	}
 	if s.current != nil {

@@ -129,7 +129,7 @@ func (a *Arbiter) spawnAs(ctx context.Context, parent *incarnation, spec *cell.S
 				return ref, err
 			}
 		}
-		return actor.Ref{}, failed
+		return actor.Ref{}, a.takenBy(failed, args.Name, args.AID)
 	}
 	over := func() {}
 	if parent != a.self {

@@ -126,6 +126,7 @@ func (s *slot) retired(v *verdict, i *incarnation, d *wire.Death, how leaver) {
 	v.decision, v.decided = r.group.Ended(s.name, endOf(i, d)), true
 	s.current = nil
 	s.rest("done", v.decision.Reason)
+	s.settle()
 	r.changed()
 }
 
@@ -160,6 +161,7 @@ func (s *slot) follow(v *verdict) *incarnation {
 			s.rest("failed", s.row.spent)
 		} else {
 			s.rest("done", v.decision.Reason)
+			s.settle()
 		}
 		return nil
 	case supervise.GiveUp:

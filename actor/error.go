@@ -39,7 +39,7 @@ const (
 	Down Code = Code(wire.CodeDown)
 	// Cycle: the wait could never end. Error.Path says who waits for whom.
 	Cycle Code = Code(wire.CodeCycle)
-	// Exists: the aid or name belongs to a living actor.
+	// Exists: the aid or name belongs to a living actor, or to a supervised one that may be started.
 	Exists Code = Code(wire.CodeExists)
 	// Version: the two ends speak different versions.
 	Version Code = Code(wire.CodeVersion)

@@ -51,8 +51,9 @@ func (s Self) String() string {
 // what it has accepted, this handler included, and runs its hook.
 func (s Self) Stop(reason string) { s.must().Stop(reason, 0) }
 
-// Retire is Stop, and asks whoever supervises the actor not to start it again. See
-// also DoNotRestart.
+// Retire is Stop, and asks whoever supervises the actor not to start it again, also where a
+// successor is being started. The name of an actor that is in no pool is free then. See also
+// DoNotRestart.
 func (s Self) Retire(reason string) { s.must().Retire(reason) }
 
 // DoNotRestart wraps an error of Kind.New or Kind.Started: the actor could not

@@ -77,7 +77,8 @@ type Bounds struct {
 // A SpawnOption says how to spawn.
 type SpawnOption func(*SpawnArgs)
 
-// Name gives the new actor a name, unique among the living.
+// Name gives the new actor a name, unique among the living. A supervised actor that was stopped by
+// command, or given up, keeps its own, until a kill of that name.
 func Name(name string) SpawnOption { return func(a *SpawnArgs) { a.Name = name } }
 
 // AID chooses the new actor's aid. A living one is refused with Exists, and one that could
@@ -85,7 +86,9 @@ func Name(name string) SpawnOption { return func(a *SpawnArgs) { a.Name = name }
 func AID(aid string) SpawnOption { return func(a *SpawnArgs) { a.AID = aid } }
 
 // GetOrCreate has Spawn return the living actor of that name, if there is one and
-// it is of the same kind, instead of failing with Exists.
+// it is of the same kind, instead of failing with Exists. One that stops is waited for: who follows it, or
+// else a new one, is returned. The name of a supervised actor that was stopped by command, or given up, is
+// taken all the same: start it, or kill it.
 func GetOrCreate(name string) SpawnOption {
 	return func(a *SpawnArgs) { a.Name, a.GetOrCreate = name, true }
 }
@@ -127,7 +130,8 @@ func Extra(settings map[string]any) SpawnOption {
 	}
 }
 
-// Restart has the actor started again when it ends, as policy says.
+// Restart has the actor started again when it ends, as policy says. When it has ended for good its name is
+// free. Such an actor needs a name.
 func Restart(policy supervise.Policy) SpawnOption {
 	return func(a *SpawnArgs) { a.Restart = &policy }
 }

@@ -14,7 +14,8 @@ func (a *app) killCommand() *cobra.Command {
 		Use: "kill TARGET", Short: "end an actor at once", Args: a.arguments(1, 1),
 		Long: `Ends an actor at once, and its process, if it has one of its own, with SIGKILL.
 Those who wait for its answers are told. A worker of a pool, and a supervised actor,
-is started again; a pool is not, and its workers end with it.`,
+is started again; a pool is not, and its workers end with it. Of a supervised actor that
+was stopped, or given up, it frees the name.`,
 		Example:           `  $0 kill web/2`,
 		ValidArgsFunction: a.completeName(everybody),
 		RunE: func(cmd *cobra.Command, args []string) error {
