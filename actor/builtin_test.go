@@ -244,6 +244,8 @@ func TestKindIsChecked(t *testing.T) {
 		"no method on":   {&actor.Kind[none]{Name: "k", Handlers: []actor.Handler[none]{actor.On[none](Block, nil)}}, `answers "block" is nil`},
 		"no function":    {&actor.Kind[none]{Name: "k", Functions: []actor.Function{actor.Func[none, none]("f", nil)}}, `function "f" is nil`},
 		"endless task":   {&actor.Kind[none]{Name: "k", Periodic: []actor.Task[none]{{Do: func(none, context.Context) {}}}}, "interval"},
+		"negative inbox": {&actor.Kind[none]{Name: "k", Inbox: actor.Limits{Messages: -1}}, "Inbox has -1 messages and 0 bytes"},
+		"negative bytes": {&actor.Kind[none]{Name: "k", Inbox: actor.Limits{Bytes: -1}}, "Inbox has 0 messages and -1 bytes"},
 		"task of no use": {&actor.Kind[none]{Name: "k", Periodic: []actor.Task[none]{{Every: time.Second}}}, "nothing to do"},
 	} {
 		t.Run(name, func(t *testing.T) {
