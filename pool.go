@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"os"
 	"slices"
 	"sync"
@@ -159,8 +160,8 @@ func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
 	if max(args.Workers, args.Max) > maxWorkers {
 		return nil, invalid("a pool has at most %d workers", maxWorkers)
 	}
-	if r := args.Recycle; r.Memory < 0 || r.Jitter > 1 {
-		return nil, invalid("recycle: memory must not be negative, and jitter at most 1")
+	if r := args.Recycle; r.Memory < 0 || r.Jitter > 1 || math.IsNaN(r.Jitter) {
+		return nil, invalid("recycle: memory is %d, and must not be negative; jitter is %v, and a number up to 1", r.Memory, r.Jitter)
 	}
 	if watched := args.Max > 0 || args.Recycle != (actor.Recycle{}); watched && w.Heartbeat == 0 {
 		w.Heartbeat = watchEvery(args)
@@ -168,6 +169,9 @@ func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
 	spec, failed := a.checkSpawn(w)
 	if failed == nil && w.In == "goroutine" && len(args.Bind)+len(args.WorkerEnv) > 0 {
 		failed = invalid("goroutines inherit no sockets and have no environment of their own: put the workers in processes")
+	}
+	if failed == nil && w.In == "goroutine" && args.Recycle.Memory > 0 {
+		failed = invalid("recycle.memory: goroutines have no memory of their own that could be measured: put the workers in processes")
 	}
 	return spec, failed
 }

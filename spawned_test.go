@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -74,6 +75,25 @@ func TestOnSpawnPanics(t *testing.T) {
 		}
 		if n := strings.Count(log.String(), `msg="panic in Options.OnSpawn"`); n != 3 || !strings.Contains(log.String(), `stack="github.com/arbiter-go/arbiter_test.TestOnSpawnPanics`) {
 			t.Errorf("%d panics are logged:\n%s", n, log.String())
+		}
+	})
+}
+
+// TestRecycleThatWouldNot: bounds that nobody could reach, or keep to, are refused.
+func TestRecycleThatWouldNot(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, a *arbitertest.Arbiter) {
+		for want, r := range map[string]actor.Recycle{
+			"jitter is NaN":  {Messages: 100, Jitter: math.NaN()},
+			"jitter is +Inf": {Messages: 100, Jitter: math.Inf(1)},
+			"memory is -1":   {Memory: -1},
+			"recycle.memory: goroutines have no memory of their own": {Memory: 1 << 30},
+		} {
+			if _, err := a.Pool(a.Context(), poolKind, actor.PoolArgs{Name: "pool", Recycle: r}); !errors.Is(err, actor.ErrInvalid) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%+v: %v, want something with %q", r, err, want)
+			}
+		}
+		if _, err := a.Pool(a.Context(), poolKind, actor.PoolArgs{Name: "pool", Recycle: actor.Recycle{Messages: 100, Jitter: math.Inf(-1)}}); err != nil {
+			t.Errorf("without jitter: %v", err)
 		}
 	})
 }

@@ -50,7 +50,7 @@ type PoolArgs struct {
 type Recycle struct {
 	Messages uint64        `cbor:"messages,omitempty" json:"messages,omitempty"` // handlers started
 	Age      time.Duration `cbor:"age,omitempty" json:"age,omitempty"`
-	Memory   int64         `cbor:"memory,omitempty" json:"memory,omitempty"` // bytes resident
+	Memory   int64         `cbor:"memory,omitempty" json:"memory,omitempty"` // bytes resident, of a process: goroutines have none of their own
 	// Jitter is the part by which each worker's own bounds differ at random, so that
 	// they are not all replaced at once. Default 0.1; negative: none.
 	Jitter float64 `cbor:"jitter,omitempty" json:"jitter,omitempty"`
