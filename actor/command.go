@@ -158,8 +158,12 @@ func (c Command[In, Out]) TrySend(ctx context.Context, target Ref, in In) error 
 	return nil
 }
 
-// Wait waits for the outcome. It returns the same however often it is called.
+// Wait waits for the outcome. It returns the same however often it is called. The zero
+// Pending, which nobody has started, has an error.
 func (p *Pending[Out]) Wait() (out Out, err error) {
+	if p.ctx == nil {
+		return out, &Error{Code: Invalid, Message: "this Pending is of no call: Command.Start makes one", Started: StartedNo}
+	}
 	v, e := p.call.Wait(p.ctx)
 	if e != nil {
 		return out, errorOf(e, p.call.Target, p.label, p.call.Command)
@@ -181,7 +185,12 @@ func result[Out any](v cell.Value, label, command string) (Out, error) {
 }
 
 // Done is closed when the outcome is there.
-func (p *Pending[Out]) Done() <-chan struct{} { return p.call.Done() }
+func (p *Pending[Out]) Done() <-chan struct{} {
+	if p.ctx == nil {
+		return closedChannel()
+	}
+	return p.call.Done()
+}
 
 // Cancel gives the call up: its Wait returns Canceled, and the handler's context
 // ends if it has begun.

@@ -198,6 +198,9 @@ type DownError struct {
 
 // Error returns what happened, to whom, and the last thing it said.
 func (e *DownError) Error() string {
+	if e.Err == nil { // somebody has made it by hand
+		return e.Death.String()
+	}
 	var b strings.Builder
 	b.WriteString("call ")
 	if e.Err.Command != "" {
@@ -228,7 +231,12 @@ func (e *DownError) Error() string {
 }
 
 // Unwrap returns Err.
-func (e *DownError) Unwrap() error { return e.Err }
+func (e *DownError) Unwrap() error {
+	if e.Err == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // errorOf returns e as users see it: command was sent to address, whom they know as
 // label.

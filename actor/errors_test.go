@@ -302,6 +302,8 @@ func TestErrorTexts(t *testing.T) {
 		{&actor.Error{Code: actor.Invalid, Message: "no"}, "no"},
 		{&actor.Error{Code: actor.Invalid, Message: "no", Target: "tally", Command: "add"}, `call add on "tally": no`},
 		{&actor.Error{Code: actor.Invalid, Target: "tally"}, `call on "tally": invalid`},
+		{&actor.DownError{}, (&actor.Death{}).String()},
+		{&actor.DownError{Death: actor.Death{Cause: actor.CauseKilled}}, "was killed"},
 		{down(actor.StartedUnknown, actor.Death{Cause: actor.CauseKilled}), `call add on "tally": was killed`},
 		{down(actor.StartedYes, actor.Death{Cause: actor.CausePanic, Reason: "boom"}), `call add on "tally": panicked: boom, while handling it`},
 		{down(actor.StartedNo, actor.Death{Cause: actor.CauseStopped, Reason: "it has no workers"}), `call add on "tally": stopped: it has no workers, before the handler started`},
@@ -317,6 +319,9 @@ func TestErrorTexts(t *testing.T) {
 		if got := r.String(); got != what || r.IsZero() != (what == "") {
 			t.Errorf("%q, want %q", got, what)
 		}
+	}
+	if errors.Is(&actor.DownError{}, actor.ErrDown) { // which has no code, and no text of a call
+		t.Error("the zero DownError is down")
 	}
 	if errors.Is(actor.NewError("a", "x"), actor.NewError("b", "x")) || !errors.Is(actor.NewError("a", "x"), actor.NewError("a", "y")) || !errors.Is(actor.NewError("a", "x"), actor.ErrApp) {
 		t.Error("errors of the handler's own are told apart by their code")

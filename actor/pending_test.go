@@ -441,3 +441,15 @@ func TestNoSender(t *testing.T) {
 		t.Error("there is a caller")
 	}
 }
+
+// A Pending that nobody has started is over, with an error.
+func TestZeroPending(t *testing.T) {
+	var p actor.Pending[int]
+	p.Cancel()
+	<-p.Done()
+	n, err := p.Wait()
+	want(t, "wait", err, actor.ErrInvalid, actor.StartedNo, "Command.Start")
+	if n != 0 {
+		t.Errorf("its result is %d", n)
+	}
+}
