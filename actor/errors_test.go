@@ -274,12 +274,9 @@ func TestClosedMember(t *testing.T) {
 			t.Error("a call in flight of a member that is closed has a result")
 		}
 		began := time.Now()
-		if _, err := actor.Ping.Call(ctx, blocks, none{}); err == nil {
-			t.Error("a member that is closed calls")
-		}
-		if err := actor.Send(ctx, blocks, "ping"); err == nil {
-			t.Error("a member that is closed sends")
-		}
+		_, err := actor.Ping.Call(ctx, blocks, none{})
+		want(t, "a call", err, actor.ErrClosed, actor.StartedNo, "the connection is closed", `"ping" was not sent`)
+		want(t, "a send", actor.Send(ctx, blocks, "ping"), actor.ErrClosed, actor.StartedNo, "the connection is closed")
 		if took := time.Since(began); took != 0 {
 			t.Errorf("it took %v to say so", took)
 		}

@@ -265,8 +265,11 @@ func (c *Conn) reproach(e *wire.Error) {
 	c.lingerFor(reproachTime)
 }
 
-// lost is how a call fails whose connection has ended.
+// lost is how a call fails whose connection has ended, before or after it was made.
 func (c *Conn) lost(n Note, err error) *wire.Error {
+	if n.Sent == 0 {
+		return wire.Errorf(wire.CodeClosed, "the connection is closed (%v): %q was not sent", err, n.Command).NotStarted()
+	}
 	e := wire.Errorf(wire.CodeClosed, "the connection is gone (%v) while %q was in flight", err, n.Command)
 	if !c.Written(n.Sent) {
 		e.Started = wire.StartedNo
