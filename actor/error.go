@@ -103,7 +103,10 @@ func (e *Error) Error() string {
 	if text == "" {
 		text = string(e.Code)
 	}
-	if e.Target == "" {
+	switch {
+	case e.Target == "" && e.Command != "" && e.Code == UnknownActor: // a Ref that is zero
+		return "call " + e.Command + " on nobody: " + text
+	case e.Target == "":
 		return text
 	}
 	var b strings.Builder

@@ -81,3 +81,24 @@ func TestSpawnWhileStopping(t *testing.T) {
 		}
 	})
 }
+
+// A Ref that is zero names nobody, and whoever uses it is told so with what it was for.
+func TestZeroRef(t *testing.T) {
+	everywhere(t, func(w *world) {
+		var zero actor.Ref
+		_, called := Block.Call(w.ctx, zero, none{})
+		_, started := Block.Start(w.ctx, zero, none{}).Wait()
+		_, dynamic := actor.Call[int](w.ctx, "", "block")
+		for what, err := range map[string]error{
+			"a call": called, "a call started": started, "a call by name": dynamic,
+			"a send": Block.Send(w.ctx, zero, none{}), "a send by name": actor.TrySend(w.ctx, "", "block"),
+		} {
+			want(w.t, what, err, actor.ErrUnknownActor, actor.StartedNo, "call block on nobody: the Ref is zero", "actor.To")
+		}
+		_, err := actor.Watch(w.ctx, zero, func(context.Context, actor.Ended) {})
+		want(w.t, "a watch", err, actor.ErrUnknownActor, actor.StartedNo, "call watch on nobody: the Ref is zero")
+		if letters := w.DeadLetters(); len(letters) != 0 {
+			w.t.Errorf("dead letters: %v", letters)
+		}
+	})
+}

@@ -31,6 +31,9 @@ func Watch(ctx context.Context, target Ref, f func(ctx context.Context, e Ended)
 	if !ok {
 		return Watching{}, &Error{Code: Refused, Target: to, Message: "nobody watches in this context: use the ctx a handler is given, or one made by Arbiter.Context or Member.Context", Started: StartedNo}
 	}
+	if to == "" {
+		return Watching{}, errorOf(cell.ToNobody(), "", "", "watch")
+	}
 	w := &cell.Watch{Target: to}
 	w.Down = func(d *cell.Down) {
 		e := Ended{Ref: Ref{AID: d.AID, Name: d.Name}, Death: deathOf(&d.Death)}

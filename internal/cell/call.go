@@ -158,6 +158,10 @@ func (c *Call) Begin(ctx context.Context) {
 func (c *Call) begin(ctx context.Context, s Scope) {
 	c.host = s.Host
 	c.Deadline = deadlineOf(ctx)
+	if c.Target == "" {
+		c.Failed(0, ToNobody())
+		return
+	}
 	if err := ctx.Err(); err != nil {
 		c.Failed(0, c.ctxError(err).NotStarted())
 		return
@@ -211,6 +215,9 @@ func senderIn(ctx context.Context, target, command string) (Scope, *wire.Error) 
 	if !ok {
 		return s, noScope(target, command)
 	}
+	if target == "" {
+		return s, ToNobody()
+	}
 	if err := ctx.Err(); err != nil {
 		return s, ContextError(err, target, command).NotStarted()
 	}
@@ -222,6 +229,11 @@ func noScope(target, command string) *wire.Error {
 		Code: wire.CodeRefused, Target: target, Command: command,
 		Message: "nobody sends in this context: use the ctx a handler is given, or one made by Arbiter.Context or Member.Context",
 	}).NotStarted()
+}
+
+// ToNobody is how what has no target fails: the arbiter could only say that there is no actor "".
+func ToNobody() *wire.Error {
+	return wire.Errorf(wire.CodeUnknownActor, "the Ref is zero, or the name empty: use the Ref that Spawn or Self.Ref returns, or actor.To with a name").NotStarted()
 }
 
 // deadlineOf is when a call made in ctx is over: ctx's deadline, else the default.
