@@ -340,7 +340,7 @@ func (j *joined) failWatches() {
 	j.watches = nil
 	j.mu.Unlock()
 	for _, w := range watches {
-		w.Down(&cell.Down{AID: w.Target, Death: wire.Death{Cause: wire.CauseConnection, Reason: "the connection to the arbiter is gone"}})
+		w.Down(&cell.Down{Death: wire.Death{Cause: wire.CauseConnection, Reason: "the connection to the arbiter is gone"}})
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"github.com/arbiter-go/arbiter/internal/cell"
 )
 
-// Ended is the end of a watched actor.
+// Ended is the end of a watched actor. With CauseConnection it may be that of the watcher's own
+// connection to the arbiter, of which its reason says so: of the watched one nothing is known then,
+// and Ref is what Watch was given.
 type Ended struct {
 	Ref Ref
 	Death
@@ -37,6 +39,9 @@ func Watch(ctx context.Context, target Ref, f func(ctx context.Context, e Ended)
 	w := &cell.Watch{Target: to}
 	w.Down = func(d *cell.Down) {
 		e := Ended{Ref: Ref{AID: d.AID, Name: d.Name}, Death: deathOf(&d.Death)}
+		if d.AID == "" {
+			e.Ref = target
+		}
 		if s.Cell != nil {
 			s.Cell.Post(func(ctx context.Context, _ any) { f(ctx, e) })
 			return

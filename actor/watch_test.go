@@ -3,11 +3,14 @@ package actor_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/arbitertest"
+	"github.com/arbiter-go/arbiter/internal/peer"
 )
 
 var (
@@ -238,5 +241,32 @@ func TestWatchByName(t *testing.T) {
 		if len(ended) != 0 {
 			w.t.Errorf("the second was not watched: %+v", <-ended)
 		}
+	})
+}
+
+// Who watches over a connection that is lost is told so, of whom it watches: by the Ref it has
+// given, since of the actor nothing is known.
+func TestWatcherIsCutOff(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, a *arbitertest.Arbiter) {
+		it := a.Spawn(&actor.Kind[none]{Name: "watched"}, actor.Name("it"))
+		ours, theirs := peer.Pipe()
+		go a.ServeConn(theirs)
+		m := actor.NewMember("", &actor.Kind[none]{Name: "watcher"}, actor.JoinOptions{Logger: slog.New(slog.DiscardHandler)}.Over(ours))
+		ctx := m.Context(context.Background())
+		told := make(map[actor.Ref]chan actor.Ended)
+		for _, ref := range []actor.Ref{it, it.ByName(), {AID: it.AID}} {
+			c := make(chan actor.Ended, 2)
+			told[ref] = c
+			if _, err := actor.Watch(ctx, ref, func(_ context.Context, e actor.Ended) { c <- e }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = theirs.Close()
+		for ref, c := range told {
+			if e := <-c; e.Ref != ref || e.Cause != actor.CauseConnection || e.Reason != "the connection to the arbiter is gone" {
+				t.Errorf("%v: %+v", ref, e)
+			}
+		}
+		_ = m.Close()
 	})
 }

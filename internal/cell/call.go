@@ -69,7 +69,7 @@ type Watch struct {
 
 // Down is the end of a watched actor.
 type Down struct {
-	AID, Name string
+	AID, Name string // empty if all that has ended is the way to it
 	Death     wire.Death
 }
 
