@@ -151,7 +151,7 @@ func TestMain(m *testing.M) {
 	}
 	playScene()
 	endEarly()
-	child = arbiter.Child(append(sceneKinds(), Subject, Weaver, Broken, Ordered, Victim, One, Witness, Letbox, Reader, Clerk, Soaker, Keeper, Parent, LooseParent, Clinger)...)
+	child = arbiter.Child(append(sceneKinds(), Subject, Weaver, Broken, Ordered, Victim, One, Witness, Letbox, Reader, Clerk, Soaker, Keeper, Parent, LooseParent, Clinger, Lodger)...)
 	actAs()
 	_ = os.Setenv(envRun, strconv.Itoa(os.Getpid()))
 	code := m.Run()
