@@ -71,7 +71,8 @@ func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death,
 	}
 	i := a.resolve([]byte(address))
 	reason := "asked to"
-	if from, ok := actor.Caller(ctx); ok {
+	from, ok := actor.Caller(ctx)
+	if ok {
 		reason = "asked to by " + from.String()
 	}
 	death := &wire.Death{Cause: wire.CauseKilled, Reason: reason}
@@ -94,7 +95,11 @@ func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death,
 			i = before // which is what lives of that name
 		}
 	}
-	i.kill(death)
+	if by := a.registry.get(from.AID); by != nil && by.pulsar {
+		i.stop(reason) // which is what pulsar's means: its hooks run, and who does not end goes on
+	} else {
+		i.kill(death)
+	}
 	select {
 	case <-i.ended.until():
 	case <-ctx.Done():

@@ -137,6 +137,8 @@ type standin struct {
 	mu      sync.Mutex
 	raw     [][]byte // what came, as it came; guarded by mu
 	answer  func(s *standin, m map[string]any) []byte
+
+	stubborn bool // a stop is not the end of it: its hooks take long
 }
 
 // pong answers as captured actors answer ping, and what else is asked for by name.
@@ -295,7 +297,7 @@ func (s *standin) read() error {
 			return fmt.Errorf("args are a %T", m["args"])
 		}
 		s.said <- m
-		if m["command"] == "stop" {
+		if m["command"] == "stop" && !s.stubborn {
 			return fmt.Errorf("it was asked to stop")
 		}
 		if answer := s.answer(s, m); answer != nil && ack != "" {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
@@ -17,6 +18,7 @@ type question struct {
 	kind questionKind
 	aid  string // of who was asked to be spawned, or killed
 	name string
+	wait time.Duration // how long its asker waits; 0: as for all
 }
 
 // questionKind says what is to be made of the answer.

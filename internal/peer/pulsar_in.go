@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -336,8 +337,8 @@ func (p *Pulsar) request(r *wire.PulsarMessage) {
 		p.refuse(m.ID, refused)
 		return
 	}
-	if p.options.Timeout > 0 && m.ID != 0 {
-		m.Millis = uint32(min(p.options.Timeout.Milliseconds(), 1<<32-1))
+	if wait := cmp.Or(q.wait, p.options.Timeout); wait > 0 && m.ID != 0 {
+		m.Millis = uint32(min(max(wait.Milliseconds(), 1), 1<<32-1))
 	}
 	p.give(&m)
 	p.keep(m.Body)
@@ -375,6 +376,7 @@ func (p *Pulsar) fill(m *wire.Message, r *wire.PulsarMessage, q *question) *wire
 	case !p.joins() && forArbiter(r.Target) && r.Command == "kill_actor":
 		q.kind = killQuestion
 		q.aid, _ = r.Text(0, "aid")
+		q.wait = killWait(r)
 		m.Codec = wire.CodecCBOR
 		m.Body, err = wire.Encode(wire.CodecCBOR, nil, map[string]any{"aid": q.aid})
 	case p.joins():
@@ -398,6 +400,15 @@ func (p *Pulsar) fill(m *wire.Message, r *wire.PulsarMessage, q *question) *wire
 	q.aid, q.name = "", ""
 	p.odd(&p.counts.refused, "a message that goes nowhere", "command", r.Command, "target", r.Target, "error", err)
 	return wire.AsError(err, wire.CodeNotEncodable).With(wire.StartedNo)
+}
+
+// killWait is how long the kill_actor r waits for the end; 0: as long as all that is asked.
+// pulsar's waits for 5 s if it is not told.
+func killWait(r *wire.PulsarMessage) time.Duration {
+	if d, ok := r.Seconds(1, "timeout"); ok {
+		return d
+	}
+	return 5 * time.Second
 }
 
 // charge takes the room of m, or says that there is none: the account is the Conn's own,

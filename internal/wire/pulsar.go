@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/arbiter-go/arbiter/internal/pickle"
@@ -221,6 +222,25 @@ func (m *PulsarMessage) Text(n int, key string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// Seconds returns the positional argument n (-1: none) or the keyword argument key, if it is a
+// number of seconds, or None: 0.
+func (m *PulsarMessage) Seconds(n int, key string) (time.Duration, bool) {
+	var s float64
+	switch v := m.argument(n, key).(type) {
+	case pickle.None:
+	case pickle.Int:
+		s = float64(v)
+	case pickle.Float:
+		s = float64(v)
+	default:
+		return 0, false
+	}
+	if !(s >= 0) { // nor NaN
+		return 0, false
+	}
+	return time.Duration(min(s, 1e9) * float64(time.Second)), true
 }
 
 // argument returns the positional argument n (-1: none) or the keyword argument key; nil if
