@@ -1,6 +1,10 @@
 package peer
 
-import "github.com/arbiter-go/arbiter/internal/wire"
+import (
+	"time"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
 
 // spawnArgs are what the arbiter's spawn is asked for: see actor.SpawnArgs.
 type spawnArgs struct {
@@ -9,7 +13,13 @@ type spawnArgs struct {
 	Name string   `cbor:"name,omitempty"`
 	AID  string   `cbor:"aid,omitempty"`
 	Env  []string `cbor:"env,omitempty"`
+
+	HeartbeatTimeout time.Duration `cbor:"heartbeatTimeout,omitempty"`
 }
+
+// leastTimeout is the shortest silence that ends an actor which was spawned with a timeout: it
+// notifies every 0.3 timeouts, and every 3 s at most.
+const leastTimeout = 10 * time.Second
 
 // EnvPulsarParams is where a program that is spawned for a pulsar actor finds with
 // what: the keyword arguments of spawn as a pickle in base64.
@@ -25,6 +35,9 @@ func (p *Pulsar) spawn(m *wire.Message, r *wire.PulsarMessage, q *question) erro
 		q.name = "actor"
 	} else if wire.ValidName(q.name) == nil && !forArbiter(q.name) {
 		a.Kind, a.Name = q.name, q.name
+	}
+	if d, ok := r.Seconds(-1, "timeout"); ok && d > 0 {
+		a.HeartbeatTimeout = max(d, leastTimeout)
 	}
 	params, err := r.Params()
 	if err != nil {

@@ -1,10 +1,13 @@
 package arbiter_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/supervise"
@@ -97,4 +100,32 @@ func TestPulsarKillActor(t *testing.T) {
 			t.Errorf("kill_actor of the arbiter: %v", r)
 		}
 	})
+}
+
+// TestPulsarSpawnTimeout: a timeout that one is spawned with says how long it may be silent, as it
+// says how often it notifies.
+func TestPulsarSpawnTimeout(t *testing.T) {
+	w := pulsarWorld(t)
+	alpha := w.standin(v202, "alpha001")
+	for timeout, want := range map[string]time.Duration{
+		"K\x78": 2 * time.Minute, pickledFloat(45.5): 45500 * time.Millisecond,
+		"K\x05": 10 * time.Second, // it notifies every 3 s then
+		"K\x00": 0, "N": 0, string(pickledText("120")): 0, pickledFloat(math.NaN()): 0, pickledFloat(-1): 0,
+		pickledFloat(math.Inf(1)): (1<<32 - 1) * time.Millisecond,
+	} {
+		kwargs := "}(" + string(pickledText("name")) + string(pickledText("patient")) + string(pickledText("timeout")) + timeout + "u"
+		plain := string(pickledText("kwargs")) + "}"
+		spawn := bytes.Replace(request("arbiter", "spawn", ")", "s"), []byte(plain), []byte(strings.TrimSuffix(plain, "}")+kwargs), 1)
+		alpha.send(framed(spawn))
+		if p, _ := alpha.callback().(*called); p == nil {
+			t.Fatalf("%q: no proxy", timeout)
+		}
+		in, err := actor.InspectActor.Call(w.ctx, actor.Arbiter, actor.To("patient"))
+		if err != nil || in.Spawn == nil || in.Spawn.HeartbeatTimeout != want {
+			t.Errorf("%q: %+v, %v; want %v", timeout, in.Spawn, err, want)
+		}
+		if _, err := w.arb.Kill(w.ctx, actor.To("patient")); err != nil {
+			t.Error(err)
+		}
+	}
 }
