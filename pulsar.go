@@ -147,9 +147,9 @@ func (g *pulsarGate) greet(v *guest) {
 	}
 	t.arm()
 	var spawned *incarnation
-	err := p.Await(func(aid string) (ok bool) {
-		spawned, ok = g.admit(aid)
-		return ok
+	err := p.Await(func(aid string) (err error) {
+		spawned, err = g.admit(aid)
+		return err
 	})
 	t.disarm()
 	g.leave(p)
@@ -193,16 +193,22 @@ func (g *pulsarGate) leave(p *peer.Pulsar) {
 	delete(g.guests, p)
 }
 
-// admit says whether somebody who says that it is aid may be: it is one that is expected,
-// and nobody is it yet. spawned is who waits for it, if it was spawned here.
-func (g *pulsarGate) admit(aid string) (spawned *incarnation, ok bool) {
+// admit says why somebody who says that it is aid may not be: it is not one that is expected,
+// or somebody is it already. spawned is who waits for it, if it was spawned here.
+func (g *pulsarGate) admit(aid string) (spawned *incarnation, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if i := g.expected[aid]; i != nil {
 		delete(g.expected, aid)
-		return i, true
+		return i, nil
 	}
-	return nil, slices.Contains(g.options.AIDs, aid) && g.arb.registry.get(aid) == nil
+	if g.arb.registry.get(aid) != nil {
+		return nil, errors.New("who is that lives already: if it is the same process, its hook start has sent before its first notify was answered, see child.py in docs/pulsar.md")
+	}
+	if !slices.Contains(g.options.AIDs, aid) {
+		return nil, errors.New("nobody of that aid is expected: list it (Options.Pulsar.AIDs, arbiter up --pulsar-aids), or have it spawned")
+	}
+	return nil, nil
 }
 
 // expect has i let in.

@@ -293,6 +293,13 @@ func TestPulsarStrangers(t *testing.T) {
 		if r := early.callback(); r != nil {
 			t.Errorf("before the first notify a ping is answered %v", r)
 		}
+		logged := func(what string) {
+			t.Helper()
+			if !strings.Contains(w.log.String(), what) {
+				t.Errorf("the log does not say %q", what)
+			}
+		}
+		logged("a message before the first notify goes nowhere: if a hook start has sent it, see child.py")
 		// An aid that is not expected is answered, and is nobody.
 		stranger := w.standin(v, "mallory1")
 		stranger.send(with(t, v.frame(t, "ping_from_actor_up_ping"), "alpha001", "mallory1"))
@@ -302,6 +309,7 @@ func TestPulsarStrangers(t *testing.T) {
 		if _, err := actor.Call[any](w.ctx, "mallory1", "ping"); !errors.Is(err, actor.ErrUnknownActor) {
 			t.Errorf("the stranger was found: %v", err)
 		}
+		logged("nobody of that aid is expected: list it")
 
 		alpha, beta := w.standin(v, "alpha001"), w.standin(v, "beta0002")
 		// A second claim of a living aid.
@@ -310,6 +318,7 @@ func TestPulsarStrangers(t *testing.T) {
 		if r := second.callback(); r != nil {
 			t.Errorf("the second alpha's ping is answered %v", r)
 		}
+		logged("its hook start has sent before its first notify was answered, see child.py")
 		if s, err := actor.Call[string](w.ctx, "alpha001", "ping"); err != nil || s != "pong" {
 			t.Errorf("the first alpha: %q, %v", s, err)
 		}

@@ -16,10 +16,10 @@ import (
 // What a pulsar peer says, made native. All of this runs on the reader.
 
 // Await reads until the other end has said, by a notify, that it is an actor that
-// admit lets in, as which it is then known. Whoever is not let in is answered as
-// pulsar's arbiter answers it, and may try again; until then its messages go
-// nowhere. The error is that of the socket: Close ends Await.
-func (p *Pulsar) Await(admit func(aid string) bool) error {
+// admit lets in, as which it is then known. Whoever is not let in, for the error that admit
+// returns, is answered as pulsar's arbiter answers it, and may try again; until then its
+// messages go nowhere. The error is that of the socket: Close ends Await.
+func (p *Pulsar) Await(admit func(aid string) error) error {
 	for range maxStrange {
 		m, err := p.next()
 		if err != nil {
@@ -30,16 +30,19 @@ func (p *Pulsar) Await(admit func(aid string) bool) error {
 		case m.Callback:
 			p.odd(&p.counts.stray, "a callback nobody waits for", "ack", m.Ack)
 		case m.Command != "notify":
-			p.odd(&p.counts.refused, "a message from somebody unknown", "command", m.Command, "sender", m.Sender)
+			p.odd(&p.counts.refused, "a message before the first notify goes nowhere: if a hook start has sent it, see child.py in docs/pulsar.md",
+				"command", m.Command, "sender", m.Sender)
 			p.answerNow(m.Ack, wire.CodecNone, nil)
-		case !admit(m.Sender):
-			p.odd(&p.counts.forged, "a notify from somebody unknown, or of an aid that is taken", "sender", m.Sender)
+		default:
+			err := admit(m.Sender)
+			if err == nil {
+				p.aid = m.Sender
+				p.known()
+				return p.greet(m)
+			}
+			p.odd(&p.counts.forged, "a notify of somebody who is not let in", "sender", m.Sender, "error", err)
 			c, body := clock()
 			p.answerNow(m.Ack, c, body)
-		default:
-			p.aid = m.Sender
-			p.known()
-			return p.greet(m)
 		}
 		if err := p.push(); err != nil {
 			return err

@@ -93,7 +93,12 @@ func pulsarPair(t *testing.T, size, slice int) (arbiter, actor *Conn, p *Pulsar)
 		}
 		joined <- err
 	}()
-	if err := p.Await(func(aid string) bool { return aid == "gopher" }); err != nil {
+	if err := p.Await(func(aid string) error {
+		if aid != "gopher" {
+			return errors.New("it is not expected")
+		}
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	arbiter = New(p, Options{Window: PulsarWindow})
@@ -210,7 +215,7 @@ func byPulsar(t *testing.T, window wire.Window, h Handler) (*Conn, *Pulsar, *act
 	a := &actorOf{t, theirs, frame.NewReader(theirs, frame.Options{})}
 	p := NewPulsar(ours, PulsarOptions{})
 	a.say(wire.PulsarRequest{Command: "notify", ID: "i1", Target: "arbiter", Ack: "i1"})
-	if err := p.Await(func(string) bool { return true }); err != nil {
+	if err := p.Await(func(string) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	c := New(p, Options{Window: window})
