@@ -10,7 +10,8 @@ import (
 )
 
 // TestPulsarPageChild runs child.py, as docs/pulsar.md has it, over a pulsar that only notes what
-// it is asked: nothing leaves before a first notify is answered, also where a hook start sends.
+// it is asked: nothing leaves before a first notify is answered, also where a hook start sends, and
+// an actor is made of whatever spawn may have been called with.
 func TestPulsarPageChild(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -74,8 +75,11 @@ class ActorMultiProcess:
 			"main.py": `
 import base64, os, pickle, sys
 from app import start
+from pulsar.utils.config import Config
+cfg = Config()
+cfg.set('timeout', 50)
 os.environ['ARBITER_PULSAR_PARAMS'] = base64.b64encode(pickle.dumps(
-    {'aid': 'a1', 'name': 'one', 'timeout': 60, 'start': start, 'extra': 1}, 2)).decode()
+    {'aid': 'a1', 'name': 'one', 'kind': 'thread', 'cfg': cfg, 'timeout': 60, 'start': start, 'extra': 1}, 2)).decode()
 exec(compile(open('child.py').read(), 'child.py', 'exec'))
 `,
 			"pulsar/__init__.py": "", "pulsar/async/__init__.py": "", "pulsar/utils/__init__.py": "",
