@@ -429,7 +429,7 @@ func (a *Arbiter) startActor(ctx context.Context, target actor.Ref) (actor.Ref, 
 		}
 		return actor.Ref{}, a.unknownActor(name)
 	}
-	i, err := s.start(ctx)
+	i, err := s.start(ctx, false)
 	if err != nil {
 		return actor.Ref{}, err
 	}

@@ -161,9 +161,9 @@ func (p *pool) recycleOne() {
 			defer p.rolling.Store(false)
 			ctx, cancel := context.WithTimeout(context.Background(), drainTime+2*i.startTimeout())
 			defer cancel()
-			err := i.slot.replace(ctx, "recycled: "+why)
-			if errors.Is(err, errRetired) {
-				return
+			err := i.slot.replace(ctx, "recycled: "+why, false)
+			if errors.Is(err, errRetired) || err != nil && i.slot.absent() {
+				return // that is no failure
 			}
 			if first, again := i.slot.recycled(err); first {
 				a.events.add(actor.Event{Type: "recycle_failed", Actor: i.ref(), Kind: i.kind(), Text: err.Error()})

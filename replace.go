@@ -128,8 +128,9 @@ func (i *incarnation) retire(reason string) {
 
 // replace puts another incarnation into the slot: the new one is started first, and
 // takes over when it is ready, unless both could not live at the same time. If it is
-// being replaced already, that is what is waited for.
-func (s *slot) replace(ctx context.Context, reason string) error {
+// being replaced already, that is what is waited for. Who was stopped by hand is started if
+// the restart is byName, and else left alone.
+func (s *slot) replace(ctx context.Context, reason string, byName bool) error {
 	r := s.row
 	r.mu.Lock()
 	old := s.current
@@ -140,7 +141,7 @@ func (s *slot) replace(ctx context.Context, reason string) error {
 		return failed
 	case old == nil || !old.embryoless() || old.isEnding():
 		r.mu.Unlock()
-		i, err := s.start(ctx)
+		i, err := s.start(ctx, !byName)
 		if err != nil {
 			return err
 		}
@@ -255,7 +256,7 @@ func (a *Arbiter) restart(ctx context.Context, target actor.Ref) ([]string, erro
 	if failed := a.ownEnd(ctx, s.holds); failed != nil {
 		return nil, failed
 	}
-	if err := s.replace(context.WithoutCancel(ctx), "a restart was asked for"); err != nil {
+	if err := s.replace(context.WithoutCancel(ctx), "a restart was asked for", true); err != nil {
 		return nil, err
 	}
 	return []string{s.name}, nil
@@ -285,7 +286,7 @@ func (r *row) roll(ctx context.Context, reason string) ([]string, error) {
 			}
 			limit := drainTime + 2*r.arb.options.StartTimeout + s.args.StartTimeout + s.args.Grace
 			each, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-			err := s.replace(each, reason)
+			err := s.replace(each, reason, false)
 			cancel()
 			if err != nil && (s.absent() || errors.Is(err, errRetired)) {
 				continue

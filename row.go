@@ -272,7 +272,7 @@ func (r *row) start(ctx context.Context) error {
 	var all sync.WaitGroup
 	for n, s := range slots {
 		all.Go(func() {
-			i, err := s.start(ctx)
+			i, err := s.start(ctx, false)
 			if err == nil {
 				_, err = r.arb.awaitIn(ctx, i)
 			}

@@ -197,10 +197,11 @@ func (s *slot) hold(reason string) (leaving []*incarnation, last *wire.Death) {
 
 // start fills an empty slot, and forgets that the supervisor gave up. An end that has
 // to come before that is waited for: that of who stops, or which the next one waits
-// for, too. It returns who is in the slot then.
-func (s *slot) start(ctx context.Context) (*incarnation, error) {
+// for, too. It returns who is in the slot then. A stop by hand that came before holds if
+// unlessHeld, and one that comes while it waits in any case.
+func (s *slot) start(ctx context.Context, unlessHeld bool) (*incarnation, error) {
 	for again := false; ; again = true {
-		i, end, over, failed := s.tryStart(ctx, again)
+		i, end, over, failed := s.tryStart(ctx, again, unlessHeld || again)
 		if failed != nil {
 			return nil, failed
 		}
@@ -258,8 +259,8 @@ func (s *slot) free(ctx context.Context, d *wire.Death) (*wire.Death, error) {
 }
 
 // tryStart returns who is in the slot, if need be a new one, or whose end has to be
-// waited for, until over is called. Who tries again has waited for one: a stop that came meanwhile holds.
-func (s *slot) tryStart(ctx context.Context, again bool) (i, end *incarnation, over func(), failed *wire.Error) {
+// waited for, until over is called. Who tries again has waited for one.
+func (s *slot) tryStart(ctx context.Context, again, unlessHeld bool) (i, end *incarnation, over func(), failed *wire.Error) {
 	r := s.row
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -269,8 +270,8 @@ func (s *slot) tryStart(ctx context.Context, again bool) (i, end *incarnation, o
 	if r.over || s.removed {
 		return nil, nil, nil, s.goneError()
 	}
-	if again && s.held {
-		return nil, nil, nil, wire.Errorf(wire.CodeRefused, "%q was stopped while its start waited for the end of the life before", s.name).NotStarted()
+	if s.held && unlessHeld {
+		return nil, nil, nil, wire.Errorf(wire.CodeRefused, "%q was stopped by command meanwhile: start it again", s.name).NotStarted()
 	}
 	end = s.waitsFor()
 	if end == nil && s.current != nil && s.current.isEnding() {
