@@ -346,7 +346,9 @@ func (a *Arbiter) unknownActor(address string) *wire.Error {
 		return e.NotStarted()
 	}
 	text := "there is no actor \"" + address + "\""
-	if near := a.registry.nearest(name); near != "" && near != name {
+	if d := a.dead.find(a.dead.named(address)); d != nil {
+		text += "; the last one of that name " + d.death.String()
+	} else if near := a.registry.nearest(name); near != "" && near != name {
 		text += "; did you mean \"" + near + "\"?"
 	}
 	e := wire.Errorf(wire.CodeUnknownActor, "%s", text)

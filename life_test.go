@@ -441,11 +441,17 @@ func TestNotAgain(t *testing.T) {
 			if err := Retire.Send(w.ctx, v, actor.None{}); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "its slot is empty", func() bool { return w.inspect(t, actor.To(name)).Info.State == "done" })
-			_, err = Double.Call(w.ctx, actor.To(name), 1)
+			eventually(t, "its name is free", func() bool {
+				_, err = Double.Call(w.ctx, actor.To(name), 1)
+				return errors.Is(err, actor.ErrUnknownActor)
+			})
+			if !strings.Contains(err.Error(), "the last one of that name stopped: enough") {
+				t.Errorf("a call: %v", err)
+			}
+			_, err = Double.Call(w.ctx, v, 1)
 			var down *actor.DownError
 			if !errors.As(err, &down) || down.Cause != actor.CauseStopped || down.Reason != "enough" || !down.Final {
-				t.Errorf("a call: %v (%+v)", err, down)
+				t.Errorf("a call to that life: %v (%+v)", err, down)
 			}
 			if n := len(w.events(name, "restarting")); n != 0 {
 				t.Errorf("it was started again %d times", n)
@@ -462,11 +468,13 @@ func TestNotAgain(t *testing.T) {
 		if _, err := Die.Call(w.ctx, actor.To(name), "panic"); !errors.Is(err, actor.ErrDown) {
 			t.Fatal(err)
 		}
-		eventually(t, "its slot is empty", func() bool { return w.inspect(t, actor.To(name)).Info.State == "done" })
-		_, err := Double.Call(w.ctx, actor.To(name), 1)
-		var down *actor.DownError
-		if !errors.As(err, &down) || down.Cause != actor.CauseStart || !down.Final || !strings.Contains(down.Reason, "no license") {
-			t.Errorf("a call to %s: %v (%+v)", name, err, down)
+		var err error
+		eventually(t, "its name is free", func() bool {
+			_, err = Double.Call(w.ctx, actor.To(name), 1)
+			return errors.Is(err, actor.ErrUnknownActor)
+		})
+		if !strings.Contains(err.Error(), "the last one of that name could not start: no license") {
+			t.Errorf("a call to %s: %v", name, err)
 		}
 		eventually(t, "the event is there", func() bool { return len(w.events(name, "restarting")) > 0 }) // who waits is told first
 		if n := len(w.events(name, "restarting")); n != 1 {
