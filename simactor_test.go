@@ -97,7 +97,7 @@ func (s *simState) watch(ctx context.Context, name string) {
 		return
 	}
 	watch := &simWatch{by: s.aid, of: target.aid}
-	_, err := actor.Watch(ctx, actor.To(target.aid), func(_ context.Context, e actor.Ended) {
+	_, err := actor.Watch(ctx, actor.Ref{AID: target.aid}, func(_ context.Context, e actor.Ended) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		watch.told++

@@ -180,7 +180,7 @@ func (w *simWorld) lived(name, aid string) {
 
 // mourn notes when who has the aid dies.
 func (w *simWorld) mourn(aid string) {
-	_, _ = actor.Watch(w.arb.Context(context.Background()), actor.To(aid), func(_ context.Context, e actor.Ended) {
+	_, _ = actor.Watch(w.arb.Context(context.Background()), actor.Ref{AID: aid}, func(_ context.Context, e actor.Ended) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.died[e.Ref.AID] = time.Now()
