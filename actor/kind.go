@@ -232,6 +232,9 @@ func (k *Kind[S]) build() (*cell.Spec, error) {
 	if k.Inbox.Messages < 0 || k.Inbox.Bytes < 0 {
 		return nil, fmt.Errorf("kind %q: Inbox has %d messages and %d bytes, and neither may be negative: 0 is the default, and there is no inbox without a bound", k.Name, k.Inbox.Messages, k.Inbox.Bytes)
 	}
+	if k.Grace < 0 || k.Budget < 0 {
+		return nil, fmt.Errorf("kind %q: its Grace is %v and its Budget %v, and must not be negative: 0 is the default", k.Name, k.Grace, k.Budget)
+	}
 	spec := &cell.Spec{
 		Kind: k.Name, Doc: k.Doc, Mode: k.Mode.mode, Limit: max(k.Mode.limit, 1),
 		Inbox:     mailbox.Limits{Messages: k.Inbox.Messages, Bytes: k.Inbox.Bytes},
