@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/internal/frame"
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
@@ -58,6 +59,17 @@ func TestNamesThatAreNoText(t *testing.T) {
 			}
 			if err != nil || m.Kind != wire.KindError || string(m.Command) != string(wire.CodeInvalid) {
 				t.Errorf("a call of %q at %s: %v %q, %v", half, to, m.Kind, m.Command, err)
+			}
+		}
+		var run []byte // likewise where many come together
+		for id := range uint64(8) {
+			m := wire.Message{Kind: wire.KindRequest, ID: 100 + id, Target: []byte(aid), Command: []byte(half)}
+			run = frame.AppendFrame(run, frame.Binary, m.Append(nil))
+		}
+		r.write(run)
+		for range 8 {
+			if m, err := r.next(); err != nil || m.Kind != wire.KindError || string(m.Command) != string(wire.CodeInvalid) {
+				t.Errorf("one of many calls of %q: %v %q, %v", half, m.Kind, m.Command, err)
 			}
 		}
 

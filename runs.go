@@ -3,6 +3,7 @@ package arbiter
 import (
 	"bytes"
 	"time"
+	"unicode/utf8"
 
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -39,7 +40,7 @@ func (s *session) routeRun(l *link, run *peer.Run) bool {
 		return false
 	}
 	for i := range run.Messages {
-		if run.Messages[i].Codec == wire.CodecPickle {
+		if m := &run.Messages[i]; m.Codec == wire.CodecPickle || !utf8.Valid(m.Command) {
 			return false
 		}
 	}

@@ -16,11 +16,13 @@ import (
 )
 
 // arbiterPeer is arbiter itself: the hub is a program with an arbiter, echo and
-// caller are actors that join it, each in its own process. Its asks are Calls, of a
-// goroutine each; with start one goroutine keeps them under way by Start.
+// caller are actors that join it, each in its own process. Its asks are calls, of a
+// goroutine each; with start one goroutine keeps them under way by Start. Neither the echo nor
+// the caller keeps the bytes it is given, and both say so: Lent, CallLent. With keeps they do not.
 type arbiterPeer struct {
 	socket string
 	start  bool
+	keeps  bool
 }
 
 const arbiterToken = "bench"
@@ -30,6 +32,11 @@ func (p arbiterPeer) Info() load.Info {
 	if p.start {
 		i.Name += "-start"
 		i.About += ", with one goroutine that starts all asks"
+		i.Aside = true
+	}
+	if p.keeps {
+		i.Name += "-kept"
+		i.About += ", with an echo and a caller that may keep what they are given"
 		i.Aside = true
 	}
 	return i
@@ -68,11 +75,15 @@ func (p arbiterPeer) join(kind actor.Behaviour, at load.Place, name string) *act
 }
 
 func (p arbiterPeer) Echo(ctx context.Context, at load.Place, answer func([]byte) []byte, ready func(string)) error {
+	var options []actor.HandlerOption
+	if !p.keeps {
+		options = append(options, actor.Lent())
+	}
 	kind := &actor.Kind[actor.None]{
 		Name: "echo",
 		Handlers: []actor.Handler[actor.None]{
-			actor.Handle(echoAsk, func(_ actor.None, _ context.Context, b []byte) ([]byte, error) { return answer(b), nil }, actor.Lent()),
-			actor.On(echoTell, func(_ actor.None, _ context.Context, b []byte) error { answer(b); return nil }, actor.Lent()),
+			actor.Handle(echoAsk, func(_ actor.None, _ context.Context, b []byte) ([]byte, error) { return answer(b), nil }, options...),
+			actor.On(echoTell, func(_ actor.None, _ context.Context, b []byte) error { answer(b); return nil }, options...),
 		},
 		Started: func(actor.None, context.Context) error { ready(""); return nil },
 	}
@@ -87,7 +98,7 @@ func (p arbiterPeer) Dial(ctx context.Context, at load.Place, _ int) (load.Clien
 		m.Close()
 		return nil, err
 	}
-	c := &arbiterClient{m: m, ctx: m.Context(context.Background())}
+	c := &arbiterClient{m: m, ctx: m.Context(context.Background()), keeps: p.keeps}
 	if p.start {
 		return &arbiterStarter{c}, nil
 	}
@@ -98,6 +109,7 @@ type arbiterClient struct {
 	m     *actor.Member
 	ctx   context.Context
 	asker atomic.Pointer[asker]
+	keeps bool
 }
 
 // asker is the context that asks are made in: made once for a context, as who asks again and
@@ -109,6 +121,9 @@ func (c *arbiterClient) Ask(ctx context.Context, body, room []byte) (reply []byt
 	if a == nil || a.given != ctx {
 		a = &asker{ctx, c.m.Context(ctx)}
 		c.asker.Store(a)
+	}
+	if c.keeps {
+		return echoAsk.Call(a.ctx, echoRef, body)
 	}
 	err = echoAsk.CallLent(a.ctx, echoRef, body, func(b []byte) error {
 		reply = append(room[:0], b...)

@@ -20,6 +20,7 @@ func All() load.Set {
 			arbiterPeer{socket: "unix"},
 			arbiterPeer{socket: "tcp"},
 			arbiterPeer{socket: "unix", start: true},
+			arbiterPeer{socket: "unix", keeps: true},
 			natsPeer{},
 			grpcPeer{},
 			grpcPeer{stream: true},
