@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/arbiter-go/arbiter"
@@ -122,5 +123,40 @@ func TestBodiesAreOnesOwn(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// late is bytes of which is known when they are read to be sent.
+type late struct {
+	b    []byte
+	sent *atomic.Bool // by then they are their sender's again
+	read *atomic.Bool // afterwards
+}
+
+// MarshalCBOR is called by who encodes it.
+func (l late) MarshalCBOR() ([]byte, error) {
+	if l.sent.Load() {
+		l.read.Store(true)
+	}
+	return append([]byte{0x59, byte(len(l.b) >> 8), byte(len(l.b))}, l.b...), nil
+}
+
+// TestIdempotentIsCopied: what a pool sends once more, to a process, is not read from its sender's
+// memory again: that one may have given the call up, and use it for something else.
+func TestIdempotentIsCopied(t *testing.T) {
+	w := newWorld(t)
+	pool, err := w.arb.Pool(w.ctx, Keeper, actor.PoolArgs{Name: "keepers", Workers: 2, Worker: actor.SpawnArgs{In: "process", Restart: &supervise.Policy{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent, read atomic.Bool
+	mark := actor.NewCommand[late, keeps]("mark", actor.Idempotent())
+	p := mark.Start(w.ctx, pool, late{append(bytes.Repeat([]byte{'x'}, 300), 'd'), &sent, &read})
+	sent.Store(true)
+	if k, err := p.Wait(); err != nil || !k.First {
+		t.Errorf("the second attempt: %+v, %v", k, err)
+	}
+	if read.Load() {
+		t.Error("the argument was read again after the call was made")
 	}
 }

@@ -315,6 +315,12 @@ func (a *Arbiter) hand(to *incarnation, m *wire.Message, note peer.Note, source 
 // repeatable has the call c of i's made again if its worker dies. note is completed.
 func (i *incarnation) repeatable(p *pool, to *incarnation, c *cell.Call, note *peer.Note) *repeat {
 	r := &repeat{pool: p, note: *note, first: note.Caller, on: to, caller: note.Caller, release: func() {}}
+	if to.session != nil && c.Argument != nil {
+		// The bytes are the caller's again when it has given up, which may be while they are read.
+		if e, err := c.Argument.Encode(nil, wire.CodecCBOR); err == nil { // else it fails at once
+			c = &cell.Call{Target: c.Target, Command: c.Command, Argument: &e, Deadline: c.Deadline}
+		}
+	}
 	r.again = func(to *incarnation, note peer.Note) (uint64, *wire.Error) {
 		if t, ok := r.first.(*turnCall); ok && t.key != 0 {
 			t.over()
