@@ -76,12 +76,17 @@ func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death,
 		reason = "asked to by " + from.String()
 	}
 	death := &wire.Death{Cause: wire.CauseKilled, Reason: reason}
+	end := func(i *incarnation) { i.kill(death) }
+	asks := a.isPulsar(from.AID)
+	if asks {
+		end = func(i *incarnation) { i.stop(reason) } // which is what pulsar's means: its hooks run, and who does not end goes on
+	}
 	if i == nil {
 		s := a.slotNamed(address)
-		if s == nil || s.row.pool != nil {
+		if s == nil || s.row.pool != nil || asks && len(s.row.living()) == 0 { // a stop frees no name
 			return actor.Death{}, a.unknownActor(address)
 		}
-		d, err := s.free(ctx, death)
+		d, err := s.free(ctx, end, death)
 		if err != nil {
 			return actor.Death{}, err
 		}
@@ -95,15 +100,21 @@ func (a *Arbiter) killActor(ctx context.Context, target actor.Ref) (actor.Death,
 			i = before // which is what lives of that name
 		}
 	}
-	if by := a.registry.get(from.AID); by != nil && by.pulsar {
-		i.stop(reason) // which is what pulsar's means: its hooks run, and who does not end goes on
-	} else {
-		i.kill(death)
-	}
+	end(i)
 	select {
 	case <-i.ended.until():
 	case <-ctx.Done():
 		return actor.Death{}, ctx.Err()
 	}
 	return actorDeath(i.death), nil
+}
+
+// isPulsar reports whether aid is, or was, a real actor of pulsar: who asks one way may have ended
+// before it is heard.
+func (a *Arbiter) isPulsar(aid string) bool {
+	if i := a.registry.get(aid); i != nil {
+		return i.pulsar
+	}
+	d := a.dead.find(aid) // after that: who is not found any more is remembered
+	return d != nil && d.pulsar
 }

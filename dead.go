@@ -26,8 +26,9 @@ type dead struct {
 }
 
 type obituary struct {
-	label string
-	death *wire.Death
+	label  string
+	death  *wire.Death
+	pulsar bool
 }
 
 func (d *dead) remember(i *incarnation) {
@@ -39,7 +40,7 @@ func (d *dead) remember(i *incarnation) {
 	delete(d.people, d.order[d.next])
 	d.order[d.next] = i.aid
 	d.next = (d.next + 1) % maxDead
-	d.people[i.aid] = &obituary{i.label(), inShort(i.death)}
+	d.people[i.aid] = &obituary{i.label(), inShort(i.death), i.pulsar}
 }
 
 // maxEpitaph is how many bytes of what somebody said last are remembered, and maxReason

@@ -2,6 +2,7 @@ package arbiter_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -96,10 +97,51 @@ func TestPulsarKillActor(t *testing.T) {
 		if _, err := actor.Call[any](w.ctx, "crew", "ping"); !errors.Is(err, actor.ErrUnknownActor) {
 			t.Errorf("a pool after its kill_actor: %v", err)
 		}
+		// A stop frees no name: who was stopped by hand can be started again.
+		if _, err := actor.StopActor.Call(w.ctx, actor.Arbiter, actor.To("gamma")); err != nil {
+			t.Fatal(err)
+		}
+		if r := kill("gamma", pickledFloat(20)); r != nil {
+			t.Errorf("kill_actor of one that was stopped: %v", r)
+		}
+		if _, err := actor.StartActor.Call(w.ctx, actor.Arbiter, actor.To("gamma")); err != nil {
+			t.Errorf("a start after that: %v", err)
+		}
 		if r := kill("arbiter", ""); r != nil {
 			t.Errorf("kill_actor of the arbiter: %v", r)
 		}
 	})
+}
+
+// TestPulsarKillActorAndGone: that it is pulsar who asks is known also of one that has ended meanwhile.
+func TestPulsarKillActorAndGone(t *testing.T) {
+	w := pulsarWorld(t)
+	for n := range 20 {
+		ref := w.spawn(Subject)
+		ended := make(chan actor.Ended, 1)
+		if _, err := actor.Watch(w.ctx, ref, func(_ context.Context, e actor.Ended) { ended <- e }); err != nil {
+			t.Fatal(err)
+		}
+		alpha := w.standin(v202, "alpha001")
+		message := request("arbiter", "kill_actor", "("+string(pickledText(ref.AID))+"t", "k")
+		message = append(message[:bytes.Index(message, pickledText("ack"))], append(pickledText("ack"), "Nu."...)...)
+		if _, err := alpha.conn.Write(framed(message)); err != nil {
+			t.Fatal(err)
+		}
+		alpha.conn.Close()
+		select {
+		case e := <-ended:
+			if e.Cause != actor.CauseStopped {
+				t.Fatalf("number %d: it %v", n, e.Death)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("number %d has not ended", n)
+		}
+		eventually(t, "alpha is gone", func() bool {
+			_, err := actor.Call[any](w.ctx, "alpha001", "ping")
+			return err != nil
+		})
+	}
 }
 
 // TestPulsarSpawnTimeout: a timeout that one is spawned with says how long it may be silent, as it

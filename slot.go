@@ -237,8 +237,8 @@ func (s *slot) settle() {
 }
 
 // free ends who is left of a single actor, of whom nobody has the name, and gives the name up if there is
-// nobody. It returns how the last one ended.
-func (s *slot) free(ctx context.Context, d *wire.Death) (*wire.Death, error) {
+// nobody. It returns how the last one ended; d, if none has.
+func (s *slot) free(ctx context.Context, end func(i *incarnation), d *wire.Death) (*wire.Death, error) {
 	all := s.row.living()
 	s.row.mu.Lock()
 	if len(all) == 0 && s.current == nil {
@@ -247,7 +247,7 @@ func (s *slot) free(ctx context.Context, d *wire.Death) (*wire.Death, error) {
 	last := s.last
 	s.row.mu.Unlock()
 	for _, i := range all {
-		i.kill(d)
+		end(i)
 	}
 	if err := awaitAll(ctx, all); err != nil {
 		return nil, err
