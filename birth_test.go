@@ -1,9 +1,6 @@
 package arbiter
 
 import (
-	"context"
-	"io"
-	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -16,11 +13,7 @@ import (
 func TestBeginAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kind := &actor.Kind[struct{}]{Name: "late"}
-		arb, err := Start(context.Background(), Options{Name: "test", Kinds: []actor.Behaviour{kind}, Output: io.Discard, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer arb.Stop(context.Background())
+		arb := knowing(t, kind)
 		known, err := arb.learn(kind)
 		if err != nil {
 			t.Fatal(err)

@@ -11,16 +11,26 @@ import (
 	"github.com/arbiter-go/arbiter/actor"
 )
 
+// knowing begins an arbiter that knows kind, for t.
+func knowing(t *testing.T, kind actor.Behaviour) *Arbiter {
+	arb, err := Start(context.Background(), Options{Name: "test", Kinds: []actor.Behaviour{kind}, Output: io.Discard, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := arb.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return arb
+}
+
 // TestGate: who has chosen a worker may hand it a message, also where it is taken out
 // at that moment; and who comes later, with a list that is out of date, may not.
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kind := &actor.Kind[struct{}]{Name: "worker"}
-		arb, err := Start(context.Background(), Options{Name: "test", Kinds: []actor.Behaviour{kind}, Output: io.Discard, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer arb.Stop(context.Background())
+		arb := knowing(t, kind)
 		ctx := arb.Context(context.Background())
 		if _, err := arb.Pool(ctx, kind, actor.PoolArgs{Name: "pool", Workers: 1}); err != nil {
 			t.Fatal(err)

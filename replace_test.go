@@ -1,10 +1,7 @@
 package arbiter
 
 import (
-	"context"
 	"errors"
-	"io"
-	"log/slog"
 	"testing"
 	"testing/synctest"
 
@@ -17,11 +14,7 @@ import (
 func TestReplaceOfTheStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kind := &actor.Kind[struct{}]{Name: "worker"}
-		arb, err := Start(context.Background(), Options{Name: "test", Kinds: []actor.Behaviour{kind}, Output: io.Discard, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer arb.Stop(context.Background())
+		arb := knowing(t, kind)
 		ctx := arb.Context(t.Context())
 		if _, err := arb.Pool(ctx, kind, actor.PoolArgs{Name: "pool", Workers: 1}); err != nil {
 			t.Fatal(err)

@@ -77,40 +77,6 @@ func TestLent(t *testing.T) {
 	}
 }
 
-// The memory of what was lent is used again: many large messages take less than they would
-// each on its own.
-func TestLentTakesNoMemory(t *testing.T) {
-	if raceEnabled {
-		t.Skip("under the race detector pools forget what they were given; untried: that memory is used again")
-	}
-	const size, messages = 64 << 10, 200
-	everywhere(t, func(w *world) {
-		if w.place == "goroutine" && w.ctx == w.Context() {
-			return // what is handed over within a process takes none in any case
-		}
-		takes := func(name string, options ...actor.HandlerOption) uint64 {
-			tell := actor.NewCommand[[]byte, int]("tell")
-			s := w.put(&actor.Kind[none]{Name: name, Handlers: []actor.Handler[none]{
-				actor.Handle(tell, func(_ none, _ context.Context, b []byte) (int, error) { return len(b), nil }, options...),
-			}})
-			b := make([]byte, size)
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			for range messages {
-				if n, err := tell.Call(w.ctx, s, b); err != nil || n != size {
-					w.t.Fatal(n, err)
-				}
-			}
-			runtime.ReadMemStats(&after)
-			return after.TotalAlloc - before.TotalAlloc
-		}
-		kept, lent := takes("keeper"), takes("borrower", actor.Lent())
-		if kept < messages*size || kept-min(kept, lent) < messages*size/2 {
-			w.t.Errorf("%d messages of %d bytes take %d bytes, and %d where they are lent", messages, size, kept, lent)
-		}
-	})
-}
-
 // Only a []byte can be lent: of anything else the handler would have a copy, and might think it
 // had none.
 func TestLentIsRefused(t *testing.T) {
@@ -262,39 +228,5 @@ func TestCallLentFails(t *testing.T) {
 			w.t.Error(err)
 		}
 		synctest.Wait()
-	})
-}
-
-// What a result that is lent was in is used again.
-func TestCallLentTakesNoMemory(t *testing.T) {
-	if raceEnabled {
-		t.Skip("under the race detector pools forget what they were given; untried: that memory is used again")
-	}
-	const size, calls = 64 << 10, 200
-	everywhere(t, func(w *world) {
-		if w.place == "goroutine" && w.ctx == w.Context() {
-			return // see TestLentTakesNoMemory
-		}
-		page := actor.NewCommand[none, []byte]("page")
-		whole := bytes.Repeat([]byte{7}, size)
-		s := w.put(&actor.Kind[none]{Name: "lender", Handlers: []actor.Handler[none]{
-			actor.Handle(page, func(none, context.Context, none) ([]byte, error) { return whole, nil }),
-		}})
-		takes := func(call func() error) uint64 {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			for range calls {
-				if err := call(); err != nil {
-					w.t.Fatal(err)
-				}
-			}
-			runtime.ReadMemStats(&after)
-			return after.TotalAlloc - before.TotalAlloc
-		}
-		kept := takes(func() error { _, err := page.Call(w.ctx, s, none{}); return err })
-		lent := takes(func() error { return page.CallLent(w.ctx, s, none{}, func([]byte) error { return nil }) })
-		if kept < calls*size || kept-min(kept, lent) < calls*size/2 {
-			w.t.Errorf("%d results of %d bytes take %d bytes, and %d where they are lent", calls, size, kept, lent)
-		}
 	})
 }
