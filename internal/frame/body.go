@@ -40,6 +40,12 @@ func (r *Reader) placed(h *Header, n int) ([]byte, error) {
 			r.end = copy(r.buf, dst[len(dst):have])
 		}
 	}
+	if r.start == r.end {
+		// What is placed comes in rows. What is read of the next one before it is known where that
+		// goes is to be moved there.
+		r.size, r.small = minBuffer, 0
+		r.account()
+	}
 	return dst, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unsafe"
 )
 
 // A got is one result of Next.
@@ -410,5 +411,53 @@ func TestPlaceEnds(t *testing.T) {
 		if _, _, err := r.Next(); err != no {
 			t.Errorf("Next: %v, want %v", err, no)
 		}
+	}
+}
+
+// between is a stream that has all there is, and counts what is read of it elsewhere than to where it
+// was asked to go.
+type between struct {
+	rest  []byte
+	place []byte
+	moved int
+}
+
+func (s *between) Read(b []byte) (int, error) {
+	n := copy(b, s.rest)
+	s.rest = s.rest[n:]
+	at, place := uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(unsafe.SliceData(s.place)))
+	if at < place || at >= place+uintptr(len(s.place)) {
+		s.moved += n
+	}
+	return n, nil
+}
+
+// Of what is placed little is read to somewhere else first, however large the buffer has become.
+func TestPlaceMovesLittle(t *testing.T) {
+	const rows = 8
+	parts := slices.Repeat([]string{"b:" + big(200)}, 4*maxBuffer/200)
+	before := len(parts)
+	parts = append(parts, slices.Repeat([]string{"b:" + big(maxBuffer)}, rows)...)
+	s := &between{rest: []byte(frames(parts...))}
+	r := NewReader(s, Options{Place: func(_ []byte, n int) ([]byte, error) {
+		s.place = make([]byte, n)
+		return s.place, nil
+	}})
+	for range before + 1 { // the first of the row was read with what is before it
+		if _, _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.moved < 4*maxBuffer {
+		t.Fatalf("the buffer was not used: %d bytes", s.moved)
+	}
+	s.moved = 0
+	for range rows - 1 {
+		if _, _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.moved > rows*2*minBuffer {
+		t.Errorf("%d of %d bytes were moved", s.moved, (rows-1)*maxBuffer)
 	}
 }
