@@ -118,6 +118,33 @@ func TestTryWrite(t *testing.T) {
 	}
 }
 
+// Within this machine the kernel takes more than it would by itself before who writes waits.
+func TestDeepSockets(t *testing.T) {
+	room := func(c net.Conn) (n int) {
+		raw, err := c.(syscall.Conn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = raw.Control(func(fd uintptr) {
+			n, err = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for name, pair := range map[string]func() (a, b net.Conn){
+		"unix":       func() (a, b net.Conn) { return connected(t, "unix") },
+		"socketpair": func() (a, b net.Conn) { return socketpair(t) },
+	} {
+		a, b := pair()
+		NewTransport(a)
+		if deepened, itself := room(a), room(b); deepened <= itself && itself < deep {
+			t.Errorf("%s: it takes %d bytes, and would take %d by itself", name, deepened, itself)
+		}
+	}
+}
+
 // Over real sockets: more than they hold, both ways at once, then a goodbye; and
 // one end cut off in the middle.
 func TestSockets(t *testing.T) {
