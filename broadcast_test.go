@@ -1,12 +1,14 @@
 package arbiter_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +150,43 @@ func TestToAllOverRestarts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLargeToAll: a large message to all comes to each as it was sent, though they keep nothing of it
+// and each may have done with it before the next one has it.
+func TestLargeToAll(t *testing.T) {
+	const workers, messages, size = 3, 100, 400_000
+	data := actor.NewCommand[[]byte, actor.None]("data")
+	a := arbitertest.New(t)
+	ctx := a.Context()
+	var differ, came atomic.Int64
+	all := make(chan struct{})
+	k := &actor.Kind[actor.None]{Name: "listener", Handlers: []actor.Handler[actor.None]{
+		actor.On(data, func(_ actor.None, _ context.Context, b []byte) error {
+			differ.Add(int64(len(bytes.TrimLeft(b, string(b[:1])))))
+			if came.Add(1) == workers*messages {
+				close(all)
+			}
+			return nil
+		}, actor.Lent()),
+	}}
+	if _, err := a.Pool(ctx, k, actor.PoolArgs{Name: "web", Workers: workers}); err != nil {
+		t.Fatal(err)
+	}
+	sender := a.Join(poolKind, actor.JoinOptions{}).Context(ctx)
+	for n := range messages {
+		if err := data.Send(sender, actor.To("web/*"), bytes.Repeat([]byte{byte(n)}, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-all:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%d came", came.Load())
+	}
+	if n := differ.Load(); n > 0 {
+		t.Errorf("%d bytes are others", n)
 	}
 }
 

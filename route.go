@@ -107,6 +107,8 @@ func (s *session) toAll(p *pool, m *wire.Message, charge peer.Charge) {
 		s.refuse(m, charge, needsOneWay(p))
 		return
 	}
+	own := m.Own // for the last
+	m.Own = nil
 	original := *m
 	var last *incarnation
 	for _, w := range *p.members.Load() {
@@ -125,6 +127,7 @@ func (s *session) toAll(p *pool, m *wire.Message, charge peer.Charge) {
 		s.refuse(m, charge, p.nobody())
 		return
 	}
+	m.Own = own
 	s.route(s.linkTo(last), m, charge) // the room is the sender's again when the last one has it
 	last.gate.leave()
 }

@@ -80,7 +80,7 @@ func (r *Request) Reply(m *wire.Message, v Value, buf []byte) ([]byte, *wire.Err
 }
 
 // Receive returns the request m, read from source, as it goes into c's inbox. It
-// copies what it keeps of m.
+// copies what it keeps of m, or takes what m lies in.
 func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
 	r := c.spec.NewRequest()
 	r.ID, r.Codec, r.Sender = m.ID, m.Codec, c.senderOf(m.Sender)
@@ -99,14 +99,17 @@ func (c *Cell) Receive(m *wire.Message, source Source, cost int) *Request {
 		r.ID = 0
 	}
 	if m.Codec != wire.CodecNone || len(m.Body) > 0 {
-		data, lease := r.encoded.Data, lent
+		lease := lent
 		if cmd != nil && cmd.Lends {
 			lease = loaned
 		}
+		var data []byte
 		if len(m.Body) > maxKept && cmd != nil && !cmd.Keeps {
-			data = c.spec.bodies.get(len(m.Body))
+			data, r.buffer = c.spec.bodies.take(m)
+		} else {
+			data = append(r.encoded.Data, m.Body...)
 		}
-		r.encoded = Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, lease: lease, Data: append(data, m.Body...)}
+		r.encoded = Encoded{Codec: m.Codec, Args: m.Flags&wire.FlagArgs != 0, lease: lease, Data: data}
 		r.Value = &r.encoded
 	}
 	if m.Millis != 0 {

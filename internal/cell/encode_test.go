@@ -163,10 +163,66 @@ func TestReceiveLent(t *testing.T) {
 				if len(saw) != size || (saw[0] == 1) != (!lent || !spoils) {
 					t.Errorf("%s: %d bytes, which are %d afterwards", command, len(saw), saw[0])
 				}
-				if of := cap(saw) == bodyCap(bodySize(size)); size > maxKept && of != lent {
+				if _, bytes := bodySize(size); size > maxKept && (cap(saw) == bytes) != lent {
 					t.Errorf("%s: a buffer of %d bytes", command, cap(saw))
 				}
 			}
+		}
+	})
+}
+
+// A large message for a handler that keeps nothing stays in what it lies in, for which whoever has
+// read it gets another buffer; it is used again when the handler has ended. One that may keep its
+// argument gets a copy, and one that nobody knows takes nothing.
+func TestReceiveTakesWhatItLiesIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var saw []byte
+		see := func(_ context.Context, _ any, r *Request) (Value, error) {
+			saw = bytes.Clone(r.Value.(*Encoded).Data)
+			return nil, nil
+		}
+		c := newCell(newGates(), func(s *Spec) {
+			for name, keeps := range map[string]bool{"keep": true, "read": false} {
+				s.Commands[name] = &Command{CommandInfo: wire.CommandInfo{Name: name}, Keeps: keeps, Run: see}
+			}
+		})
+		c.Start()
+		again := 0
+		for n := range 100 {
+			for command, takes := range map[string]bool{"keep": false, "read": true, "unknown": false} {
+				lies := make([]byte, wire.BufferSize(300_000))
+				for i := range lies {
+					lies[i] = byte(n)
+				}
+				whole := lies[:300_000]
+				own := wire.NewMemory(whole)
+				m := wire.Message{Kind: wire.KindRequest, Command: []byte(command), Codec: wire.CodecRaw, Body: whole[500:], Own: own}
+				r := c.Receive(&m, &source{}, 10)
+				data := r.Value.(*Encoded).Data
+				if (&data[0] == &whole[500]) != takes || (m.Own == nil) != takes {
+					t.Fatalf("%s: copied %t, and what it lies in may be had still: %t", command, &data[0] != &whole[500], m.Own != nil)
+				}
+				left := own.Swap(nil)
+				if (&left[:1][0] == &lies[0]) == takes || cap(left) != cap(lies) {
+					t.Fatalf("%s: a buffer of %d bytes is left, of %d", command, cap(left), cap(lies))
+				}
+				if e := c.Deliver(r); (e != nil) != (command == "unknown") {
+					t.Fatal(e)
+				}
+				synctest.Wait()
+				if command == "unknown" {
+					continue
+				}
+				if len(saw) != len(whole)-500 || saw[0] != byte(n) || saw[len(saw)-1] != byte(n) {
+					t.Fatalf("%s: the handler saw %d bytes, the first %d", command, len(saw), saw[0])
+				}
+				if b := c.spec.bodies.get(300_000); takes && &b[:1][0] == &lies[0] {
+					again++ // under the race detector a pool forgets some
+				}
+			}
+		}
+		if again < 10 {
+			t.Errorf("what was taken came again %d times of 100", again)
 		}
 	})
 }

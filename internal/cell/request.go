@@ -71,7 +71,8 @@ type Request struct {
 	Attempt uint8  // how often a pool has made this call, with this time; 0: once
 	Nested  bool   // a call the actor makes to itself: it has no ID, and is answered all the same
 
-	encoded Encoded // what Value points to, if it came over a connection
+	encoded Encoded // what Value points to, if it came over a connection …
+	buffer  []byte  // … and what that is in, if it is of Spec.bodies
 
 	paid   bool
 	reuse  bool // it came from NewRequest
@@ -109,10 +110,10 @@ func (s *Spec) recycle(r *Request) {
 	var body []byte
 	if of := r.encoded; of.lease == lent || of.lease == loaned {
 		spoil(of.Data)
-		if body = of.Data[:0]; cap(body) > maxKept {
-			s.bodies.put(body)
+		if body = of.Data[:0]; cap(body) > maxKept || r.buffer != nil {
 			body = nil
 		}
+		s.bodies.put(r.buffer)
 	}
 	*r = Request{reuse: true, encoded: Encoded{Data: body}}
 	s.requests.Put(r)

@@ -156,6 +156,33 @@ func (p *purse) exact(n int) *chunk {
 	return &chunk{b: make([]byte, 0, n), class: -1}
 }
 
+// adopt returns what m lies in, if m may have it, as the chunk of a frame of n bytes, which it ends
+// with. Who has read m has an empty one for it.
+func (p *purse) adopt(n int, m *wire.Message) *chunk {
+	if m == nil {
+		return nil
+	}
+	b, body, ok := m.Lies()
+	head := n - len(m.Body)
+	if !ok || head > maxHead || body-head < soleAt {
+		return nil
+	}
+	var c *chunk
+	switch k, size := class(cap(b)); {
+	case k < 0: // as it is made anew for each message
+		p.queue(size)
+		c = &chunk{class: -1}
+	case size == cap(b):
+		c = p.get(size)
+	default:
+		return nil
+	}
+	c.b = m.Own.Swap(c.b)
+	c.at, c.body = body-head, body
+	m.Own = nil
+	return c
+}
+
 // put takes back a chunk that nobody refers to.
 func (p *purse) put(c *chunk) {
 	p.queue(-cap(c.b))
@@ -204,6 +231,9 @@ func (r *reading) force(n int) {
 		r.of.count(n)
 	}
 }
+
+// tight is Short where nothing may be counted.
+func (r *reading) tight() bool { return r.of != nil && r.Short() }
 
 // less is Give where nothing may be counted.
 func (r *reading) less(n int) {

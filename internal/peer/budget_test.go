@@ -164,7 +164,7 @@ func budgetOfWhatIsRead(t *testing.T, pieces int) {
 func TestNothingIsKeptAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const large, larger = 256 << 10, 1 << 20
-		b := NewBudget(32 * (large + 1024))
+		b := NewBudget(32 * (large + large/8)) // buffers are of a power of two and an eighth
 		e, p := takesPieces(t, Options{Budget: b, Window: wide})
 		e.on = func(c *Conn, m *wire.Message) { c.Charge(m).Return() }
 		held := func(after func()) int64 {

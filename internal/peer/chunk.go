@@ -5,17 +5,17 @@ import (
 	"sync"
 
 	"github.com/arbiter-go/arbiter/internal/frame"
+	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
 const (
 	smallChunk = 4 << 10   // bytes of the chunk of a lane that was empty
 	largeChunk = 128 << 10 // of one in a busy lane
 	// A frame that does not fit into a large chunk has one of its own, pooled up to
-	// maxPooled in sizes of powers of two and some room for headers.
-	maxPooled = 4 << 20
-	headers   = 4 << 10
+	// maxPooled, in sizes that are those of what large messages are read into.
+	maxPooled = 9 << 19
 
-	sizes = 7 // classes of chunks: small, large, 256 KiB ... 4 MiB
+	sizes = 7 // classes of chunks: small, large, 288 KiB ... 4.5 MiB
 )
 
 // Pool keeps the buffers of outboxes and readers that are not in use. An arbiter gives one to
@@ -54,11 +54,11 @@ func class(n int) (int, int) {
 		return 0, smallChunk
 	case n <= largeChunk:
 		return 1, largeChunk
-	case n > maxPooled+headers:
+	case n > maxPooled:
 		return -1, n
 	}
-	k := max(18, bits.Len(uint(max(n-headers, 1)-1))) // the least power of two from 256 KiB on
-	return k - 16, 1<<k + headers
+	size := wire.BufferSize(max(n, 2*largeChunk))
+	return bits.Len(uint(size)) - 17, size
 }
 
 // get returns an empty chunk with room for n bytes.
@@ -100,7 +100,9 @@ type chunk struct {
 
 	frames   int  // for the counters
 	farewell bool // it is the last one of the connection
-	sole     bool // it is one large frame, which begins at soleAt
+	sole     bool // it is one large frame, which begins at …
+	at       int  // … this
+	body     int  // where its body is already; 0: nowhere
 
 	// Owned by the flusher:
 	off  int // b[:off] is written, or not to be
@@ -145,8 +147,9 @@ type lane struct {
 	busy       bool // the last chunk taken was full enough that a large one pays
 }
 
-// reserve returns the chunk to append a frame of n bytes to.
-func (l *lane) reserve(n int, pool *purse) *chunk {
+// reserve returns the chunk to write a frame of n bytes to. It may be what m lies in, which the
+// frame is for, if that is known.
+func (l *lane) reserve(n int, pool *purse, m *wire.Message) *chunk {
 	t := l.tail
 	if t != nil && !t.sole && n <= t.room() {
 		return t
@@ -168,10 +171,27 @@ func (l *lane) reserve(n int, pool *purse) *chunk {
 	case n <= largeChunk:
 		return l.push(pool.get(largeChunk))
 	}
-	c := l.push(pool.get(soleAt + n))
+	c := pool.adopt(n, m)
+	if c == nil {
+		c = pool.get(soleAt + n)
+		c.at = soleAt
+	}
 	c.sole = true
-	c.b, c.off = c.b[:soleAt], soleAt
-	return c
+	c.b, c.off = c.b[:c.at], c.at
+	return l.push(c)
+}
+
+// write appends m, of size bytes, as a frame. The chunk was reserved for it.
+func (c *chunk) write(m *wire.Message, size int) {
+	if c.body == 0 {
+		c.b = m.Append(frame.AppendBinary(c.b, size))
+		return
+	}
+	var room [maxHead]byte // what m's names are in is written over
+	head := *m
+	head.Body = nil
+	c.b = append(c.b, head.Append(frame.AppendBinary(room[:0], size))...)
+	c.b = c.b[:c.body+len(m.Body)]
 }
 
 func (l *lane) push(c *chunk) *chunk {

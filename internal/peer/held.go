@@ -1,6 +1,10 @@
 package peer
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/arbiter-go/arbiter/internal/wire"
+)
 
 // held is the data that the other end's window has no room for yet: frames in the
 // order posted, and a record of each.
@@ -35,8 +39,8 @@ func (h *held) len() int { return len(h.records) - h.first }
 // head returns the record of the first frame. There must be one.
 func (h *held) head() *record { return &h.records[h.first] }
 
-// reserve returns the chunk to append the frame of r to, and keeps r.
-func (h *held) reserve(r record, pool *purse) *chunk {
+// reserve returns the chunk to write the frame of r, which is for m, to, and keeps r.
+func (h *held) reserve(r record, pool *purse, m *wire.Message) *chunk {
 	if h.len() == h.counted {
 		h.count(manyRecords, pool)
 	}
@@ -54,7 +58,7 @@ func (h *held) reserve(r record, pool *purse) *chunk {
 	if r.call != 0 {
 		h.calls++
 	}
-	return h.frames.reserve(r.size, pool)
+	return h.frames.reserve(r.size, pool, m)
 }
 
 // count counts the memory of n records more, or fewer.
@@ -78,7 +82,7 @@ func (h *held) next(pool *purse) (r record, b []byte, own *chunk) {
 	}
 	c := h.frames.head
 	if c.sole {
-		return r, c.b[soleAt:], h.frames.pop()
+		return r, c.b[c.at:], h.frames.pop()
 	}
 	if h.off == 0 && len(c.b) == r.size && r.size > smallChunk {
 		return r, c.b, h.frames.pop()

@@ -41,7 +41,7 @@ func (c *chunk) left() (frames, data, requests int) {
 // lost tells of the one-way requests in the chunk that were not written whole.
 func (c *chunk) lost(tell func(m *wire.Message)) {
 	if c.sole {
-		tellLost(c.b[soleBody:], tell)
+		tellLost(c.b[c.at+largeHeader:], tell)
 		return
 	}
 	for at := 0; at < len(c.b); {

@@ -177,8 +177,8 @@ func (o *outbox) single(m *wire.Message) *chunk {
 // or Reply.
 func (o *outbox) appendFrame(class Class, m *wire.Message, size int, ch Charge) {
 	n := frame.BinaryHeaderSize(size) + size
-	k := o.lanes[class].reserve(n, o.pool)
-	k.b = m.Append(frame.AppendBinary(k.b, size))
+	k := o.lanes[class].reserve(n, o.pool, m)
+	k.write(m, size)
 	k.load[class] += n
 	o.load[class] += n
 	k.frames++
@@ -195,13 +195,13 @@ func (o *outbox) appendData(m *wire.Message, size, cost int, ch Charge, call uin
 	whole := frame.BinaryHeaderSize(size) + size
 	var k *chunk
 	if o.direct(cost) {
-		k = o.lanes[Data].reserve(whole, o.pool)
+		k = o.lanes[Data].reserve(whole, o.pool, m)
 		o.admit(k, o.place, cost, ch)
 	} else {
-		k = o.held.reserve(record{size: whole, cost: cost, call: call, place: o.place, charge: ch}, o.pool)
+		k = o.held.reserve(record{size: whole, cost: cost, call: call, place: o.place, charge: ch}, o.pool, m)
 		o.stats.held++
 	}
-	k.b = m.Append(frame.AppendBinary(k.b, size))
+	k.write(m, size)
 }
 
 // admit counts the message at place, which is about to be appended to k in the data
@@ -249,7 +249,7 @@ func (c *Conn) releaseLocked() (owed debts) {
 			o.admit(o.lanes[Data].push(own), r.place, r.cost, r.charge)
 			own.b = kb
 		default:
-			k := o.lanes[Data].reserve(len(b), o.pool)
+			k := o.lanes[Data].reserve(len(b), o.pool, nil)
 			o.admit(k, r.place, r.cost, r.charge)
 			k.b = append(k.b, b...)
 		}
@@ -344,7 +344,7 @@ func (c *Conn) purgeLocked(least int) (owed debts) {
 			owed = o.drop(owed, &r)
 			o.admitted = admitted
 		} else {
-			k := o.held.reserve(r, o.pool)
+			k := o.held.reserve(r, o.pool, nil)
 			k.b = append(k.b, b...)
 		}
 		if own != nil {

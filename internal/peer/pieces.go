@@ -14,18 +14,21 @@ const (
 	nearPiece = 255 << 10
 	// unsent is how much of a TCP connection's the kernel takes without sending it.
 	unsent = 128 << 10
-	// soleAt is how many bytes are free before a large frame in its chunk: with its own
+	// soleAt is how many bytes are free before a large frame in its chunk, at least: with its own
 	// header that is room for the header of a first piece. Those of the other pieces are
 	// written over the end of the piece before, which has left: nothing is moved.
 	soleAt = wire.HeaderSize
-	// soleBody is where the message of a large frame begins.
-	soleBody = soleAt + largeHeader
 	// largeHeader is the header of a frame of 64 KiB or more.
 	largeHeader = 10
+	// maxHead is how much there is before the body of a frame whose body stays where it was read.
+	maxHead = 1 << 10
+	// front is how much is free before a message that comes in pieces: room for the header of a
+	// frame, with the first piece's, and for the sender, who did not say who he is.
+	front = 320
 
 	// faith is how much is allocated for a message because its first piece says how long
-	// it is. Beyond that, memory grows with the bytes that have come.
-	faith = 1 << 20
+	// it is: what one of 1 MiB needs. Beyond that, memory grows with the bytes that have come.
+	faith = 9 << 17
 
 	// A buffer that no message in pieces needs is let go after so many others, or two
 	// heartbeats: one that is as good as at rest keeps none.
@@ -47,20 +50,22 @@ func pieceSize(t Transport) int {
 // cuttable reports whether the chunk is a large frame that is to go in pieces of size
 // bytes, and whether in the row of replies. If size is 0 none is.
 func (c *chunk) cuttable(size int) (reply, ok bool) {
-	if !c.sole || size == 0 || len(c.b)-soleBody <= size {
+	body := c.at + largeHeader
+	if !c.sole || size == 0 || len(c.b)-body <= size {
 		return false, false
 	}
-	return wire.InPieces(wire.Kind(c.b[soleBody]))
+	return wire.InPieces(wire.Kind(c.b[body]))
 }
 
 // cut makes what is to be written next of the chunk of a large frame its next piece, of
 // size bytes.
 func (c *chunk) cut(reply bool, size int) {
-	at := max(c.end, soleBody) // what is before it has left
+	body := c.at + largeHeader
+	at := max(c.end, body) // what is before it has left
 	left := len(c.b) - at
 	n := min(size, left)
 	var room [frame.MaxHeader + wire.HeaderSize]byte
-	header := wire.Piece{First: at == soleBody, Reply: reply, Left: uint64(left)}.Append(frame.AppendBinary(room[:0], wire.HeaderSize+n))
+	header := wire.Piece{First: at == body, Reply: reply, Left: uint64(left)}.Append(frame.AppendBinary(room[:0], wire.HeaderSize+n))
 	c.off = at - len(header)
 	c.end = at + n
 	copy(c.b[c.off:], header)
@@ -84,7 +89,7 @@ type pieces struct {
 
 // assembly is the message of one row.
 type assembly struct {
-	b       []byte // what has come, and room for more
+	b       []byte // what has come, behind its front, and room for more
 	left    int    // bytes that have not come; 0: there is no message
 	missing int    // bytes that have come and were dropped, for want of memory
 }
@@ -129,8 +134,11 @@ func (c *Conn) piece(head []byte, n int) ([]byte, error) {
 			return nil, err
 		}
 		a.left, a.missing = int(p.Left), 0
-		a.b = ps.spare[:0]
-		ps.spare = nil
+		if ps.spare == nil {
+			ps.spare = make([]byte, front)
+			c.reading.force(front)
+		}
+		a.b, ps.spare = ps.spare[:front], nil
 	}
 	ps.placed, ps.there = a, c.reserve(a, n)
 	a.left -= n
@@ -156,7 +164,7 @@ func (c *Conn) strayed(dst, b []byte, n int) {
 	}
 	keep := 0
 	if a.missing == 0 {
-		keep = min(len(b), max(0, stub-len(a.b)))
+		keep = min(len(b), max(0, front+stub-len(a.b)))
 		before := cap(a.b)
 		a.b = append(a.b, b[:keep]...)
 		c.reading.force(cap(a.b) - before)
@@ -200,6 +208,9 @@ func (c *Conn) reserve(a *assembly, n int) bool {
 		return true
 	}
 	size := min(have+a.left, max(have+n, 2*have, faith))
+	if size <= maxPooled && !c.reading.tight() {
+		size = wire.BufferSize(size) // it may go on to who takes the message
+	}
 	if !c.reading.more(size - cap(a.b)) {
 		return false
 	}
@@ -209,8 +220,8 @@ func (c *Conn) reserve(a *assembly, n int) bool {
 	return true
 }
 
-// assembled returns the message that the piece that was read last has made whole, and how
-// many bytes it lacks at its end; nil if it has not. It is valid until recycle is called.
+// assembled returns what the message lies in, behind its front, that the piece that was read last
+// has made whole, and how many bytes it lacks at its end; nil if it has not.
 func (ps *pieces) assembled() (b []byte, missing int) {
 	a := ps.placed
 	ps.placed = nil
@@ -222,9 +233,11 @@ func (ps *pieces) assembled() (b []byte, missing int) {
 	return b, a.missing
 }
 
-// recycle keeps b for another message, unless memory is short.
-func (c *Conn) recycle(b []byte) {
+// recycle keeps b for another message, unless memory is short. It is in the place of what was
+// counted as so many bytes.
+func (c *Conn) recycle(b []byte, counted int) {
 	ps := &c.in.pieces
+	c.reading.less(counted - cap(b))
 	if cap(b) > cap(ps.spare) && c.reading.spares(cap(b)) {
 		b, ps.spare = ps.spare, b
 	}

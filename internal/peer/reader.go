@@ -154,11 +154,16 @@ func (c *Conn) takePiece(h Handler) error {
 		return nil
 	}
 	m := &c.in.m
-	if err := m.ParseCut(b, missing); err != nil {
+	if err := m.ParseCut(b[front:], missing); err != nil {
 		return wire.Errorf(wire.CodeProtocol, "%v", err)
 	}
+	own := wire.NewMemory(b)
+	if missing == 0 {
+		m.Own = own
+	}
 	err := c.handle(h, m, missing)
-	c.recycle(b)
+	m.Own = nil
+	c.recycle(own.Swap(nil), cap(b))
 	return err
 }
 

@@ -110,6 +110,9 @@ type Message struct {
 	// it is not posted, for somebody may have been told. It is not on the wire, and Parse leaves
 	// it as it is.
 	Ended *atomic.Bool
+	// Own, if not nil, is what m lies in. It is for the first who takes m on, and only until
+	// whoever has read m goes on. Parse leaves it as it is.
+	Own *Memory
 }
 
 // ErrSenderEnded refuses what an actor sends that has ended, though its handler goes on.
