@@ -83,7 +83,7 @@ func newSocket(c net.Conn) Transport {
 // a writer waits. Who waits is woken when there is room, and each of these turns costs more
 // than what it lets through if that is little. The other end reads whatever its actor is at, so control that
 // is behind these bytes is behind a fraction of a millisecond.
-const deep = 512 << 10
+const deep = 1 << 20
 
 // deepen has the kernel take deep bytes. Linux grants at most net.core.wmem_max, which is 208 KiB
 // where nobody has changed it, and doubles that for what it needs beside the bytes (socket(7)): twice what
