@@ -126,7 +126,7 @@ func (a *simActor) then(f func(ctx context.Context)) {
 // send sends one message, and waits until it has room.
 func (w *simWorld) send(ctx context.Context, from, thread, to string, job simJob) error {
 	m := w.message(ctx, 's', from, thread, to)
-	job.ID = m.id
+	job.ID, job.Pad = m.id, simPad(m.id, len(job.Pad))
 	err := simTell.Send(ctx, actor.To(to), job)
 	w.end(m, nil, err)
 	return err
@@ -136,7 +136,7 @@ func (w *simWorld) send(ctx context.Context, from, thread, to string, job simJob
 func (w *simWorld) call(ctx context.Context, from, thread, to string, job simJob) (simAnswer, error) {
 	m := w.message(ctx, 'c', from, thread, to)
 	m.loose = strings.HasPrefix(thread, "interleaved")
-	job.ID = m.id
+	job.ID, job.Pad = m.id, simPad(m.id, len(job.Pad))
 	answer, err := simAsk.Call(ctx, actor.To(to), job)
 	w.end(m, &answer, err)
 	return answer, err
@@ -160,7 +160,7 @@ func (a *simActor) begin(command actor.Command[simJob, simAnswer], to string, jo
 			ctx, cancel = context.WithTimeout(ctx, timeout)
 		}
 		m := a.w.message(ctx, 'c', a.name, "script", to)
-		job.ID = m.id
+		job.ID, job.Pad = m.id, simPad(m.id, len(job.Pad))
 		a.w.mu.Lock()
 		m.often = command == simLook
 		a.w.mu.Unlock()
@@ -180,7 +180,7 @@ func (a *simActor) begin(command actor.Command[simJob, simAnswer], to string, jo
 func (a *simActor) accept(to string, job simJob) {
 	a.then(func(ctx context.Context) {
 		m := a.w.message(ctx, 'a', a.name, "script", to)
-		job.ID = m.id
+		job.ID, job.Pad = m.id, simPad(m.id, len(job.Pad))
 		_, err := simTell.Call(ctx, actor.To(to), job)
 		a.w.end(m, nil, err)
 	})
@@ -294,6 +294,7 @@ func (s *simState) tell(ctx context.Context, job simJob) error {
 func (s *simState) ask(ctx context.Context, job simJob) (simAnswer, error) {
 	s.startedAs(job.ID, actor.Attempt(ctx))
 	s.sentBy(ctx, job.ID)
+	s.w.intact("message", job.ID, job.Pad)
 	thread := s.mode + " " + s.aid
 	if s.mode != "serial" {
 		thread += fmt.Sprint(" ", job.ID) // handlers beside each other have no order
@@ -335,5 +336,5 @@ func (s *simState) ask(ctx context.Context, job simJob) (simAnswer, error) {
 		case <-ctx.Done():
 		}
 	}
-	return simAnswer{ID: job.ID, By: s.aid, Pad: make([]byte, job.Size)}, nil
+	return simAnswer{ID: job.ID, By: s.aid, Pad: simPad(job.ID, job.Size)}, nil
 }

@@ -37,7 +37,13 @@ func (w *simWorld) talk() {
 		job.Tell = append(job.Tell, w.any().name)
 	}
 	job.Tell = slices.DeleteFunc(job.Tell, func(name string) bool { return name == to }) // whoever handles it
-	switch w.rng.IntN(9) {
+	switch w.rng.IntN(10) {
+	case 9:
+		size := w.rng.IntN(20_000)
+		if w.large {
+			size = w.rng.IntN(1_200_000)
+		}
+		a.lend(to, size)
 	case 8:
 		a.tell(to, simJob{Look: w.any().name}, 0)
 	case 0, 1, 2:

@@ -113,7 +113,7 @@ func newSim(t *testing.T, seed uint64) *simWorld {
 	for name, mode := range map[string]actor.Mode{"serial": actor.Serial, "interleaved": actor.Interleaved, "concurrent": actor.Concurrent(3)} {
 		k := &actor.Kind[*simState]{
 			Name: name, Mode: mode, Inbox: inbox, New: w.begin(name), Undelivered: (*simState).cameBack,
-			Handlers: []actor.Handler[*simState]{actor.Handle(simAsk, (*simState).ask), actor.Handle(simLook, (*simState).ask), actor.On(simTell, (*simState).tell)},
+			Handlers: []actor.Handler[*simState]{actor.Handle(simAsk, (*simState).ask), actor.Handle(simLook, (*simState).ask), actor.On(simTell, (*simState).tell), actor.Handle(simLend, (*simState).lent, actor.Lent())},
 		}
 		w.kinds[name] = k
 		kinds = append(kinds, k)
@@ -259,6 +259,9 @@ func (w *simWorld) message(ctx context.Context, way byte, from, thread, to strin
 
 // end notes the outcome.
 func (w *simWorld) end(m *simMessage, answer *simAnswer, err error) {
+	if answer != nil && err == nil {
+		w.intact("the answer to", m.id, answer.Pad)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if m.ended {
