@@ -3,7 +3,9 @@ package arbiter_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -158,5 +160,44 @@ func TestIdempotentIsCopied(t *testing.T) {
 	}
 	if read.Load() {
 		t.Error("the argument was read again after the call was made")
+	}
+}
+
+// TestLentIsAskedAgain: what is asked again of a worker that keeps nothing is what was sent, though
+// the first had what it lay in, and its reader goes on with that.
+func TestLentIsAskedAgain(t *testing.T) {
+	look := actor.NewCommand[[]byte, bool]("look", actor.Idempotent())
+	kind := &actor.Kind[actor.None]{Name: "looker", Handlers: []actor.Handler[actor.None]{
+		actor.Handle(look, func(_ actor.None, ctx context.Context, b []byte) (bool, error) {
+			if actor.Attempt(ctx) == 1 && b[0]%4 == 0 {
+				panic("as asked")
+			}
+			return bytes.Count(b, b[:1]) == len(b), nil
+		}, actor.Lent()),
+	}}
+	w := newWorld(t, func(o *arbiter.Options) { o.Kinds = append(o.Kinds, kind) })
+	pool := poolOf(w, kind, "goroutine")
+	ctx := w.member(w.address("unix:"), Caller, actor.JoinOptions{}).Context(w.ctx)
+	var all sync.WaitGroup
+	var went atomic.Int64
+	const callers, calls = 12, 20
+	for g := range callers {
+		all.Go(func() {
+			for n := range calls {
+				// A worker that dies a second time takes the call with it.
+				switch same, err := look.Call(ctx, pool, bytes.Repeat([]byte{byte(g*calls + n)}, 300_000+n*1000)); {
+				case err == nil && !same:
+					t.Errorf("number %d of %d has come with other bytes", n, g)
+				case err == nil:
+					went.Add(1)
+				case !errors.Is(err, actor.ErrDown):
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := went.Load(); n < callers*calls/2 {
+		t.Errorf("%d of %d have an answer", n, callers*calls)
 	}
 }

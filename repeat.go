@@ -232,7 +232,7 @@ func (s *session) repeatable(p *pool, l *link, m *wire.Message, note *peer.Note)
 	}
 	kept := *m
 	kept.Target, kept.Command, kept.Body, kept.Tail = bytes.Clone(m.Target), bytes.Clone(m.Command), slices.Concat(m.Body, m.Tail), nil
-	kept.Ext = secondAttempt()
+	kept.Ext, kept.Own = secondAttempt(), nil
 	r := &repeat{
 		pool: p, note: *note, first: l, on: l.to, caller: l, source: (*copied)(s.conn),
 		release: func() { s.conn.Dismiss(size) },

@@ -167,16 +167,10 @@ func (p *purse) adopt(n int, m *wire.Message) *chunk {
 	if !ok || head > maxHead || body-head < soleAt {
 		return nil
 	}
-	var c *chunk
-	switch k, size := class(cap(b)); {
-	case k < 0: // as it is made anew for each message
-		p.queue(size)
-		c = &chunk{class: -1}
-	case size == cap(b):
-		c = p.get(size)
-	default:
+	if _, size := class(cap(b)); size != cap(b) {
 		return nil
 	}
+	c := p.get(cap(b)) // also where none is pooled: what is read into would grow to it anew
 	c.b = m.Own.Swap(c.b)
 	c.at, c.body = body-head, body
 	m.Own = nil

@@ -208,10 +208,9 @@ func (c *Conn) reserve(a *assembly, n int) bool {
 		return true
 	}
 	size := min(have+a.left, max(have+n, 2*have, faith))
-	if size <= maxPooled && !c.reading.tight() {
+	if size <= maxPooled && !c.reading.tight() && c.reading.more(wire.BufferSize(size)-cap(a.b)) {
 		size = wire.BufferSize(size) // it may go on to who takes the message
-	}
-	if !c.reading.more(size - cap(a.b)) {
+	} else if !c.reading.more(size - cap(a.b)) {
 		return false
 	}
 	b := make([]byte, have, size)

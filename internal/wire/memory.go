@@ -18,14 +18,15 @@ func (o *Memory) Swap(other []byte) []byte {
 }
 
 // Lies returns the memory that m lies in, and where in it the body begins, if whoever takes m on
-// may have it.
+// may have it: it is less than twice as large as what is in it, or what is kept of small messages
+// would be as much as of the largest before them.
 func (m *Message) Lies() (b []byte, body int, ok bool) {
 	if m.Own == nil || len(m.Body) == 0 || len(m.Tail) > 0 {
 		return nil, 0, false
 	}
 	b = m.Own.b
 	body = len(b) - len(m.Body)
-	return b, body, body >= 0 && &b[body] == &m.Body[0]
+	return b, body, body >= 0 && cap(b) < 2*len(b) && &b[body] == &m.Body[0]
 }
 
 // BufferSize is how large a buffer for n bytes is made that will be used again, for other messages
