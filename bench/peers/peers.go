@@ -17,6 +17,7 @@ func All() load.Set {
 			relayPeer{socket: "unix"},
 			relayPeer{socket: "tcp"},
 			relayPeer{socket: "unix", blocking: true},
+			relayPeer{socket: "unix", deep: true},
 			arbiterPeer{socket: "unix"},
 			arbiterPeer{socket: "tcp"},
 			arbiterPeer{socket: "unix", start: true},

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"net"
 
 	"github.com/arbiter-go/arbiter/bench/load"
 	"github.com/arbiter-go/arbiter/bench/relay"
@@ -9,11 +10,30 @@ import (
 
 // relayPeer is the ideal hub: see package relay. Its asking end keeps asks under
 // way from the reader, as the limit. The blocking one has a goroutine wait for
-// each ask, as users of arbiter do; the difference is what goroutines cost.
+// each ask, as users of arbiter do; the difference is what goroutines cost. The deep
+// one has the kernel take as much as an arbiter asks for on a unix socket.
 type relayPeer struct {
 	socket   string
 	blocking bool
+	deep     bool
 }
+
+// deepBytes is how much that is.
+const deepBytes = 1 << 20
+
+// deepListener accepts connections that are deep.
+type deepListener struct{ net.Listener }
+
+func (l deepListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		err = deepen(c)
+	}
+	return c, err
+}
+
+// deepen has the kernel take deepBytes of c, a unix socket.
+func deepen(c net.Conn) error { return c.(*net.UnixConn).SetWriteBuffer(deepBytes) }
 
 // The places at the hub.
 const (
@@ -29,6 +49,11 @@ func (p relayPeer) Info() load.Info {
 		i.Ideal = false
 		i.About += ", with a goroutine that waits for each ask"
 	}
+	if p.deep {
+		i.Name += "-deep"
+		i.Ideal = false
+		i.About += ", of which the kernel takes as much as of an arbiter's"
+	}
 	return i
 }
 
@@ -38,11 +63,23 @@ func (p relayPeer) Hub(ctx context.Context, dir string, ready func(string)) erro
 		return err
 	}
 	ready(ln.Addr().String())
+	if p.deep {
+		ln = deepListener{ln}
+	}
 	return relay.Hub(ctx, ln)
 }
 
+// dial connects to the hub.
+func (p relayPeer) dial(ctx context.Context, hub string) (net.Conn, error) {
+	c, err := dial(ctx, p.socket, hub)
+	if err == nil && p.deep {
+		err = deepen(c)
+	}
+	return c, err
+}
+
 func (p relayPeer) Echo(ctx context.Context, at load.Place, answer func([]byte) []byte, ready func(string)) error {
-	conn, err := dial(ctx, p.socket, at.Hub)
+	conn, err := p.dial(ctx, at.Hub)
 	if err != nil {
 		return err
 	}
@@ -50,7 +87,7 @@ func (p relayPeer) Echo(ctx context.Context, at load.Place, answer func([]byte) 
 }
 
 func (p relayPeer) Dial(ctx context.Context, at load.Place, number int) (load.Client, error) {
-	conn, err := dial(ctx, p.socket, at.Hub)
+	conn, err := p.dial(ctx, at.Hub)
 	if err != nil {
 		return nil, err
 	}
