@@ -22,8 +22,9 @@ func TestPulsarJoin(t *testing.T) {
 	taken := strings.TrimPrefix(at.Addresses[i], "pulsar:")
 	w.expect(exitFailed, "", []string{"cannot listen at " + taken + ": the port is taken  [port-in-use]", "see by whom", " --pulsar 127.0.0.1:0\n"}, "up", "--name", "other", "--pulsar", taken)
 	_, ended := w.begin("join", "--pulsar", strings.TrimPrefix(at.Addresses[i], "pulsar:"), "--aid", "g1", "--name", "golem")
-	ps := w.until("g1 is there", func(ps map[string]actor.Info) bool { return ps["g1"].State == "running" })
-	if g := ps["g1"]; g.Profile != "pulsar" || g.Kind != "golem" || g.PID == 0 {
+	// Which process it is, it says with its first heartbeat.
+	ps := w.until("g1 is there", func(ps map[string]actor.Info) bool { return ps["g1"].State == "running" && ps["g1"].PID != 0 })
+	if g := ps["g1"]; g.Profile != "pulsar" || g.Kind != "golem" {
 		t.Errorf("g1 is %+v", g)
 	}
 	w.expect(exitOK, "\"pong\"\n", nil, "call", "g1", "ping")
