@@ -274,15 +274,20 @@ var lefts = &actor.Kind[actor.None]{Name: "lefts", Mode: actor.Interleaved, Hand
 
 func TestContract08Cancel(t *testing.T) {
 	inMemory(t, func(t *testing.T, a *arbitertest.Arbiter) {
+		elsewhere := a.Join(Subject, actor.JoinOptions{}).Context(a.Context())
 		for _, to := range []actor.Ref{a.Spawn(Subject), joinedAs(t, a.Join(Subject, actor.JoinOptions{}))} {
-			p := Block.Start(a.Context(), to, actor.None{})
-			synctest.Wait()
-			p.Cancel()
-			if _, err := p.Wait(); !errors.Is(err, actor.ErrCanceled) {
-				t.Errorf("%v, want canceled", err)
-			}
-			if n, err := Canceled.Call(a.Context(), to, actor.None{}); n != 1 || err != nil {
-				t.Errorf("%d handlers saw the end of their context, %v, want 1", n, err)
+			for i, ctx := range []context.Context{a.Context(), elsewhere} {
+				began := time.Now()
+				p := Block.Start(ctx, to, actor.None{})
+				synctest.Wait()
+				p.Cancel()
+				if _, err := p.Wait(); !errors.Is(err, actor.ErrCanceled) {
+					t.Errorf("%v, want canceled", err)
+				}
+				if n, err := Canceled.Call(ctx, to, actor.None{}); n != i+1 || err != nil {
+					t.Errorf("%d handlers saw the end of their context, %v, want %d", n, err, i+1)
+				}
+				took(t, "the end of the handler", began, 0)
 			}
 		}
 	})
