@@ -27,8 +27,8 @@ const (
 	front = 320
 
 	// faith is how much is allocated for a message because its first piece says how long
-	// it is: what one of 1 MiB needs. Beyond that, memory grows with the bytes that have come.
-	faith = 9 << 17
+	// it is. Beyond that, memory grows with the bytes that have come.
+	faith = 1 << 20
 
 	// A buffer that no message in pieces needs is let go after so many others, or two
 	// heartbeats: one that is as good as at rest keeps none.
@@ -208,7 +208,8 @@ func (c *Conn) reserve(a *assembly, n int) bool {
 		return true
 	}
 	size := min(have+a.left, max(have+n, 2*have, faith))
-	if size <= maxPooled && !c.reading.tight() && c.reading.more(wire.BufferSize(size)-cap(a.b)) {
+	whole := size == have+a.left
+	if whole && size <= maxPooled && !c.reading.tight() && c.reading.more(wire.BufferSize(size)-cap(a.b)) {
 		size = wire.BufferSize(size) // it may go on to who takes the message
 	} else if !c.reading.more(size - cap(a.b)) {
 		return false

@@ -371,7 +371,7 @@ func TestBadPieces(t *testing.T) {
 }
 
 // Who begins a message and says no more makes the other end hold no more than it has
-// sent, or what a message of 1 MiB needs, in each row.
+// sent, or 1 MiB, in each row.
 func TestPiecesOnFaith(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, p := takesPieces(t, Options{Window: wide})

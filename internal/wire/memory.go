@@ -32,4 +32,4 @@ func (m *Message) Lies() (b []byte, body int, ok bool) {
 // BufferSize is how large a buffer for n bytes is made that will be used again, for other messages
 // and by others: a power of two and an eighth, so that what is of a power of two has its header,
 // too. It is 9 at least.
-func BufferSize(n int) int { return 9 << (max(3, bits.Len(uint((n*8+8)/9-1))) - 3) }
+func BufferSize(n int) int { return 9 << (max(3, bits.Len(uint(n-n/9-1))) - 3) }
