@@ -143,7 +143,7 @@ func TestFlushSoonWhileDry(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	a.dry = func() { // sometimes long, mostly not
 		for range rnd.IntN(200) {
-			_ = a.in.dry.Load()
+			_ = a.in.flushes.Load()
 		}
 	}
 	came := make(chan struct{}, 1)

@@ -14,8 +14,10 @@ const (
 	// writeSize is how much that goroutine writes at once to what is no someWriter, so that
 	// it can be seen to make progress.
 	writeSize = 32 << 10
-	// maxGather is how often one that flushes lets others run first.
+	// maxGather is how often one that flushes lets others run first, and gathered how many bytes
+	// are enough: the next process may as well begin.
 	maxGather = 4
+	gathered  = 12 << 10
 	// lingerTime is how long an end that leaves waits for the other to have read
 	// why. If a socket is closed while unread bytes are in it, what was written last
 	// may be lost (TCP answers with a reset).
@@ -74,8 +76,8 @@ func (c *Conn) beginLocked() {
 	}
 }
 
-// gatherLocked lets others run, who are about to post, as long as they do: what they add
-// goes along. It gives up the lock meanwhile.
+// gatherLocked lets others run, who are about to post, as long as they do and it is not
+// enough: what they add goes along. It gives up the lock meanwhile.
 func (c *Conn) gatherLocked() {
 	o := &c.out
 	for range maxGather {
@@ -83,10 +85,15 @@ func (c *Conn) gatherLocked() {
 		o.mu.Unlock()
 		runtime.Gosched()
 		o.mu.Lock()
-		if o.load == before {
+		if o.load == before || o.enough() {
 			return
 		}
 	}
+}
+
+// enough reports whether there is no need to wait for more before it is written.
+func (o *outbox) enough() bool {
+	return o.load[Control]+o.load[Reply]+o.load[Data] >= gathered
 }
 
 // holds reports whether messages to m's target are Held. It is asked with the outbox's lock,
@@ -106,7 +113,7 @@ func (c *Conn) Sift() {
 // connection's own: what is posted until that runs goes along. While c's own reader is about
 // to flush, that does it.
 func (c *Conn) FlushSoon() {
-	if c.in.dry.Load() {
+	if c.in.flushes.Load() {
 		return
 	}
 	c.out.mu.Lock()

@@ -25,7 +25,7 @@ type inbox struct {
 	refused  atomic.Uint64
 	aimless  atomic.Uint64
 	judged   atomic.Uint64 // how many of these the timer has seen
-	dry      atomic.Bool   // it is in the Handler's Dry, and flushes next
+	flushes  atomic.Bool   // the reader flushes next, and does nothing before that may wait
 	flood    atomic.Bool   // there were too many: set by the timer
 }
 
@@ -60,13 +60,15 @@ func (s *patientSource) ReadLoan(l frame.Loan) (int, error) {
 // read is the reader.
 func (c *Conn) read(h Handler) error {
 	defer func() { c.in.m, c.in.pieces = wire.Message{}, pieces{} }() // they would keep their buffers for those who know of c
+	defer c.in.flushes.Store(false)
 	runner, _ := h.(Runner)
-	for n := 0; ; {
+	for n, untold := 0, 0; ; {
 		op, payload, err := c.in.frames.Next()
 		if err != nil {
 			return readError(err)
 		}
 		if c.deaf.Load() {
+			c.giveWay()
 			continue
 		}
 		taken, err := c.take(h, runner, op, payload)
@@ -77,15 +79,37 @@ func (c *Conn) read(h Handler) error {
 			n = 0
 			runtime.Gosched()
 		}
-		if !c.in.frames.Ready() {
-			c.in.dry.Store(true)
-			h.Dry(c)
+		untold += taken
+		dry := !c.in.frames.Ready()
+		if !dry && untold < passEvery {
+			continue
+		}
+		untold = 0
+		c.in.flushes.Store(true)
+		h.Dry(c)
+		if dry {
 			c.room.owe()
-			c.in.dry.Store(false)
-			c.Flush()               // a credit may have let held data go
 			c.in.m = wire.Message{} // nothing may come for long, and it would keep its buffer
 		}
+		c.flushOwn() // a credit may have let held data go
 	}
+}
+
+// passEvery is how many messages a reader takes of what one read brought before it has them passed
+// on: who they are for begins while it takes the others.
+const passEvery = 2 * MaxRun
+
+// giveWay is called by the reader before what may take a while, as a Handler may for some messages.
+func (c *Conn) giveWay() {
+	if c.in.flushes.Load() {
+		c.flushOwn()
+	}
+}
+
+// flushOwn flushes what was left to the reader, which calls it.
+func (c *Conn) flushOwn() {
+	c.in.flushes.Store(false) // first: what is posted from here on is written by who posts it, or below
+	c.Flush()
 }
 
 // readError says what a failed read means.
@@ -186,6 +210,11 @@ func (c *Conn) handle(h Handler, m *wire.Message, missing int) error {
 	c.in.missing = missing
 	if missing > 0 && !c.abridge(m) {
 		return ErrBudget
+	}
+	switch m.Kind {
+	case wire.KindReply, wire.KindError, wire.KindCredit:
+	default:
+		c.giveWay()
 	}
 	switch m.Kind {
 	case wire.KindReply, wire.KindError:

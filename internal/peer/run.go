@@ -97,6 +97,11 @@ func (c *Conn) takeRun(h Handler, runner Runner, m *wire.Message, payload []byte
 			break // it would be the same one
 		}
 	}
+	// Who is answered asks again, and who is asked answers, before the others are told. All that goes
+	// along: to take a run waits for nothing.
+	if !c.in.flushes.Load() {
+		c.in.flushes.Store(true)
+	}
 	c.other(n)
 	c.in.missing = 0
 	if sort == replies {
@@ -111,6 +116,7 @@ func (c *Conn) takeRun(h Handler, runner Runner, m *wire.Message, payload []byte
 		r.Messages, r.from = r.messages[:n], c
 		c.in.messages.Add(uint64(n))
 		if n == 1 || !runner.ReceiveRun(c, r) {
+			c.giveWay()
 			for i := range r.Messages {
 				h.Receive(c, &r.Messages[i])
 			}
