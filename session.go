@@ -96,7 +96,7 @@ func (s *session) Dry(*peer.Conn) {
 		if l.to.session != nil {
 			l.to.session.conn.Flush()
 		} else {
-			l.to.cell.Wake()
+			l.to.cell.Wake(false)
 		}
 		s.askedOf[n] = nil
 	}

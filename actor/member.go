@@ -73,6 +73,7 @@ type joined struct {
 	ran     chan struct{} // closed when the reader has ended
 	self    peer.Calls    // calls to itself that are not part of a turn
 	stopped stopped
+	came    int // requests since Dry; the reader's
 
 	mu      sync.Mutex
 	watches map[uint64]*cell.Watch
@@ -270,6 +271,9 @@ func (m *Member) handshake(ctx context.Context) (*joined, error) {
 	// the end of the connection at once.
 	network := transport.Info().Network
 	local := network == "unix" || network == "socketpair"
+	if local || network == "tcp" {
+		m.commons.Parks()
+	}
 	conn := peer.New(transport, peer.Options{Window: window, Trusting: local})
 	window = conn.Window()
 	welcome, err := conn.Hello(ctx, &wire.Hello{

@@ -37,6 +37,7 @@ func (j *joined) Receive(c *peer.Conn, m *wire.Message) {
 
 // request delivers a command, or answers why not.
 func (j *joined) request(c *peer.Conn, m *wire.Message) {
+	j.came++
 	r := j.cell.Receive(m, j, wire.Cost(m.Size()))
 	r.Granted = true // the window is the inbox's bound, and given back as handlers begin
 	var err *wire.Error
@@ -53,6 +54,7 @@ func (j *joined) request(c *peer.Conn, m *wire.Message) {
 
 // ReceiveRun delivers many commands at once.
 func (j *joined) ReceiveRun(c *peer.Conn, run *peer.Run) bool {
+	j.came += len(run.Messages)
 	return j.cell.PutRun(run.Messages, j, func(r *cell.Request, err *wire.Error) {
 		c.Credit(r.Cost)
 		hosting{j.member}.Fail(r, err, false)
@@ -92,8 +94,12 @@ func (j *joined) down(m *wire.Message) {
 }
 
 // Dry lets the actor start on what was received. What Receive answers is flushed
-// at once.
-func (j *joined) Dry(*peer.Conn) { j.cell.Wake() }
+// at once. Behind one request alone there most often is nothing to read yet.
+func (j *joined) Dry(*peer.Conn) {
+	lone := j.came == 1
+	j.came = 0
+	j.cell.Wake(lone)
+}
 
 // Beat sends a heartbeat with what the actor knows of itself. It is not to be late because the
 // kind's Info is.

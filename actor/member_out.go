@@ -27,6 +27,7 @@ func (m hosting) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 		j.startSelf(s, c)
 		return
 	}
+	m.commons.Sends(c, j.conn.Calls().Len() == 0)
 	buf := m.buffers.Get().(*[]byte)
 	var msg wire.Message
 	b, failed := s.Message(&msg, c.Target, c.Command, c.Argument, c.Deadline, (*buf)[:0])

@@ -90,6 +90,7 @@ type Call struct {
 	Argument Value
 	Accept   bool      // wait only until the message is accepted
 	lends    bool      // its result is lent, and what it was in used again
+	rung     bool      // its caller waits for the bell alone
 	Loose    bool      // nobody waits for it yet, and its sender goes on: the end of its context ends it all the same
 	Deadline time.Time // set by Begin
 
@@ -126,8 +127,10 @@ func Ask(ctx context.Context, target, command string, v Value, accept, lends boo
 		c = commons.call()
 	}
 	c.Target, c.Command, c.Argument, c.Accept, c.lends = target, command, v, accept, lends
+	c.rung = watch != nil
 	c.begin(ctx, s)
 	c.await(ctx, watch != nil)
+	c.bell.leave()
 	err := c.err
 	if err == nil && !accept {
 		use(c.value)
@@ -286,10 +289,15 @@ func (c *Call) await(ctx context.Context, watched bool) {
 	}
 	stop := endOf(ctx)
 	if stop == nil || watched {
-		for !<-rings {
+		for {
+			if at := c.bell.at.Load(); at != nil {
+				at.Park(rings) // or it is closed
+			}
+			if <-rings {
+				return
+			}
 			c.abandon(ctx.Err())
 		}
-		return
 	}
 	select {
 	case <-rings:
@@ -407,7 +415,7 @@ func (c *Call) finish(v Value, e *wire.Error, sure bool) {
 	}
 	c.sure = sure
 	if c.bell != nil {
-		c.bell.rings <- true // who hears it may use c again: nothing of it is looked at below
+		c.bell.ring(true) // who hears it may use c again: nothing of it is looked at below
 	} else {
 		close(c.done)
 	}

@@ -177,7 +177,7 @@ func (c *Cell) Start() {
 	}
 	c.state = Starting
 	c.active++
-	c.host.Commons().work(c, (*Cell).start)
+	c.host.Commons().work(c, (*Cell).start, false)
 }
 
 func (c *Cell) start(d *desk) {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/arbiter-go/arbiter/internal/mailbox"
+	"github.com/arbiter-go/arbiter/internal/parker"
 )
 
 // Commons is what the actors of one host share, so that it need not be made for each
@@ -22,13 +23,17 @@ type Commons struct {
 
 	leaving sync.WaitGroup // workers that were resting when it was closed
 
+	parks   bool // static; see Parks
+	callers callersPlace
+
 	waiting atomic.Int32 // how many jobs there are; written with mu
 
 	mu     sync.Mutex // guards what follows
 	jobs   mailbox.Queue[job]
-	coming int             // workers that were woken or started and have not looked for a job yet; at least one while there are jobs
-	idle   []chan struct{} // of the workers that rest, whoever worked last at the end
+	coming int         // workers that were woken or started and have not looked for a job yet; at least one while there are jobs
+	idle   []chan bool // of the workers that rest, whoever worked last at the end
 	closed bool
+	place  workersPlace
 }
 
 // job is what a worker does.
@@ -58,28 +63,31 @@ const (
 // first: a worker that is through with its own, or the one that is on its way. That one, before it begins, has
 // the next come if there is more, so that no job waits for what another one does.
 //
-// It is called with c.mu held, and waits for nothing.
-func (s *Commons) work(c *Cell, do func(*Cell, *desk)) {
+// It is called with c.mu held, and waits for nothing. last says that the caller is about to sleep.
+func (s *Commons) work(c *Cell, do func(*Cell, *desk), last bool) {
 	if s == nil {
 		go do(c, new(desk))
 		return
 	}
 	s.mu.Lock()
 	s.push(job{c, do})
-	s.come()
+	s.come(last)
 }
 
 // busy reports whether others have something to do and nobody yet who does it.
 func (s *Commons) busy() bool { return s != nil && s.waiting.Load() > 0 }
 
 // come makes sure that somebody comes for the jobs. It is called with s.mu held, and gives
-// that up.
-func (s *Commons) come() {
+// that up. See work for last.
+func (s *Commons) come(last bool) {
 	if s.coming > 0 {
 		s.mu.Unlock()
 		return
 	}
 	s.coming++
+	if s.wakeParked(last) {
+		return
+	}
 	n := len(s.idle) - 1
 	if n < 0 {
 		s.mu.Unlock()
@@ -89,13 +97,13 @@ func (s *Commons) come() {
 	wake := s.idle[n] // it worked last, and its stack is in the processor's cache
 	s.idle = s.idle[:n]
 	s.mu.Unlock()
-	wake <- struct{}{} // there is room: it rests
+	wake <- true // there is room: it rests
 }
 
 // worker does one job after another. A handler that calls runtime.Goexit takes it
 // along, which is as well.
 func (s *Commons) worker() {
-	wake := make(chan struct{}, 1)
+	wake := make(chan bool, 1)
 	d := new(desk)
 	for {
 		s.mu.Lock()
@@ -103,7 +111,7 @@ func (s *Commons) worker() {
 		for n := 0; s.jobs.Len() > 0 && n < shift; n++ {
 			j := s.pop()
 			if s.jobs.Len() > 0 {
-				s.come()
+				s.come(false)
 			} else {
 				s.mu.Unlock()
 			}
@@ -113,7 +121,10 @@ func (s *Commons) worker() {
 		}
 		tired := s.jobs.Len() > 0 // somebody is on the way for them
 		rests := !s.closed && len(s.idle) < maxIdle
+		at := (*parker.Parker)(nil)
 		switch {
+		case rests && !tired && s.park(wake):
+			at = s.place.at
 		case rests && tired:
 			s.idle = slices.Insert(s.idle, 0, wake) // until others have run it is not soon there
 		case rests:
@@ -125,6 +136,9 @@ func (s *Commons) worker() {
 		}
 		if tired {
 			runtime.Gosched()
+		}
+		if at != nil {
+			at.Park(wake)
 		}
 		if _, more := <-wake; !more {
 			s.leaving.Done()
@@ -154,12 +168,16 @@ func (s *Commons) Close() {
 	s.mu.Lock()
 	s.closed = true
 	idle := s.idle
-	s.idle = nil
+	if s.place.parked != nil {
+		idle = append(idle, s.place.parked)
+	}
+	s.idle, s.place.parked = nil, nil
 	s.leaving.Add(len(idle))
 	s.mu.Unlock()
 	for _, wake := range idle {
 		close(wake)
 	}
+	s.closePlaces()
 	s.leaving.Wait()
 }
 

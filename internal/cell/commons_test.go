@@ -108,7 +108,7 @@ func TestShift(t *testing.T) {
 				}
 				row++
 				longest = max(longest, row)
-			})
+			}, false)
 		}
 		synctest.Wait()
 		if longest != shift {
@@ -134,7 +134,7 @@ func TestShift(t *testing.T) {
 							<-gate
 						}
 						done.Add(1)
-					})
+					}, false)
 				}
 				synctest.Wait()
 				if n := done.Load(); n != 2*shift-1 {

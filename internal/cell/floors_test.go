@@ -7,5 +7,5 @@ import (
 )
 
 func TestFloors(t *testing.T) {
-	floors.Check(t, "internal/mailbox", "internal/wire")
+	floors.Check(t, "internal/mailbox", "internal/parker", "internal/wire")
 }

@@ -26,10 +26,10 @@ func (c *Cell) Deliver(r *Request) *wire.Error { return c.deliver(r, true) }
 // Put is Deliver for who has more: Wake is to be called soon, or nothing starts.
 func (c *Cell) Put(r *Request) *wire.Error { return c.deliver(r, false) }
 
-// Wake lets what was Put start.
-func (c *Cell) Wake() {
+// Wake lets what was Put start. last says that the caller is about to sleep.
+func (c *Cell) Wake(last bool) {
 	c.mu.Lock()
-	c.wakeLocked()
+	c.wakeLocked(last)
 	c.mu.Unlock()
 }
 
@@ -66,7 +66,7 @@ func (c *Cell) deliver(r *Request, wake bool) *wire.Error {
 	}
 	e := c.admitLocked(&l, r.Granted)
 	if e == nil && wake {
-		c.wakeLocked()
+		c.wakeLocked(false)
 	}
 	c.mu.Unlock()
 	return e
@@ -97,7 +97,7 @@ func (c *Cell) Take(command string, l *Letter, by *Cell) *wire.Error {
 	}
 	e := c.admitLocked(l, false)
 	if e == nil {
-		c.wakeLocked()
+		c.wakeLocked(false)
 	}
 	return e
 }
@@ -175,7 +175,7 @@ func (c *Cell) Post(do func(ctx context.Context, state any)) {
 	}
 	l := r.letter()
 	c.inbox.Push(&l, 0, c.spec.Inbox, true)
-	c.wakeLocked()
+	c.wakeLocked(false)
 }
 
 // Room returns a channel that is closed when the inbox has room again, or the

@@ -87,11 +87,11 @@ func TestParcels(t *testing.T) {
 						clear(messages[i].Command)
 					}
 					if round%3 > 0 {
-						c.Wake()
+						c.Wake(false)
 						synctest.Wait()
 					}
 				}
-				c.Wake()
+				c.Wake(false)
 				synctest.Wait()
 				if mode == Concurrent {
 					slices.Sort(got)
@@ -208,7 +208,7 @@ func TestPutRun(t *testing.T) {
 				if taken == test.declined {
 					t.Errorf("taken: %v", taken)
 				}
-				c.Wake()
+				c.Wake(false)
 				synctest.Wait()
 				if !taken {
 					cost = 0
@@ -369,7 +369,7 @@ func TestDroppedIsNotUsedAgain(t *testing.T) {
 		s := new(source)
 		messages := oneWay("work", 40)
 		c.PutRun(messages, s, refusesNone(t))
-		c.Wake()
+		c.Wake(false)
 		synctest.Wait()
 		c.Kill(&wire.Death{Cause: wire.CauseKilled})
 		close(g.open["0"])

@@ -10,8 +10,8 @@ import (
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// wakeLocked starts a goroutine if one more handler may run.
-func (c *Cell) wakeLocked() {
+// wakeLocked starts a goroutine if one more handler may run. last says that the caller is about to sleep.
+func (c *Cell) wakeLocked(last bool) {
 	if !c.begun || c.state >= Closed {
 		return // who waits in the start hook has given up its turn to nobody
 	}
@@ -24,12 +24,12 @@ func (c *Cell) wakeLocked() {
 	case int(c.active-c.reserve) < limit:
 		if c.readyLocked() > 0 {
 			c.active++
-			c.host.Commons().work(c, (*Cell).run)
+			c.host.Commons().work(c, (*Cell).run, last)
 		}
 	case c.urgent > 0 && int(c.reserve) < c.spec.Reserve:
 		c.active++
 		c.reserve++
-		c.host.Commons().work(c, (*Cell).runReserve)
+		c.host.Commons().work(c, (*Cell).runReserve, last)
 	}
 }
 
@@ -141,7 +141,7 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 		c.superviseLocked(r)
 		more := c.readyLocked() > 0
 		if c.spec.Mode == Concurrent {
-			c.wakeLocked() // one goroutine starts the next
+			c.wakeLocked(false) // one goroutine starts the next
 		}
 		c.mu.Unlock()
 		of := one[0].request
@@ -183,7 +183,7 @@ func (c *Cell) runAs(d *desk, reserve bool) {
 	if held {
 		c.passLocked()
 	} else {
-		c.wakeLocked() // it is perhaps no longer crowded, and nobody else looks
+		c.wakeLocked(false) // it is perhaps no longer crowded, and nobody else looks
 	}
 	if c.active == 0 {
 		c.inbox.Trim()
@@ -210,7 +210,7 @@ func (c *Cell) passLocked() {
 		close(t.more().resume)
 		return
 	}
-	c.wakeLocked()
+	c.wakeLocked(false)
 }
 
 // leaveLocked ends the part t has in the order of turns: its handler has returned.

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 	"weak"
+
+	"github.com/arbiter-go/arbiter/internal/parker"
 )
 
 // vigil watches for the end of one context in which again and again somebody calls, for all
@@ -27,11 +29,31 @@ type vigil struct {
 
 // bell is what a caller waits for: true is the outcome of its call, false that its context has
 // ended. It is used again for other calls.
-type bell struct{ rings chan bool }
+type bell struct {
+	rings chan bool
+	at    atomic.Pointer[parker.Parker] // where who waits for it is parked; nil: at the channel
+}
 
 // newBell returns a bell on which there is room for one ring of each kind, so that nobody waits
 // to ring it: a vigil rings it once.
-func newBell() *bell { return &bell{make(chan bool, 2)} }
+func newBell() *bell { return &bell{rings: make(chan bool, 2)} }
+
+// ring never waits. Who hears it may use it again at once, and be parked elsewhere: it looks once
+// more then, for nothing.
+func (b *bell) ring(outcome bool) {
+	b.rings <- outcome
+	if at := b.at.Load(); at != nil { // behind that: who is about to park looks, too
+		at.Unpark()
+	}
+}
+
+// leave has who waited for it be parked there no longer.
+func (b *bell) leave() {
+	if at := b.at.Load(); at != nil {
+		b.at.Store(nil)
+		at.Free()
+	}
+}
 
 // hot is how many calls are made in a context before it is watched for them all.
 const hot = 64
@@ -175,7 +197,7 @@ func (v *vigil) end(of context.Context) {
 	v.mu.Unlock()
 	for _, w := range bells {
 		if b := w.Value(); b != nil {
-			b.rings <- false
+			b.ring(false)
 		}
 	}
 	for _, c := range loose {

@@ -49,7 +49,7 @@ func TestStopDuringWaitingStart(t *testing.T) {
 			t.Fatal(e)
 		}
 		c.Stop("enough", time.Minute)
-		c.Wake()
+		c.Wake(false)
 		synctest.Wait()
 		out.Value(nil)
 		synctest.Wait()
@@ -287,7 +287,7 @@ func TestInterleavedGranted(t *testing.T) {
 					t.Fatal(e)
 				}
 			}
-			c.Wake()
+			c.Wake(false)
 			synctest.Wait()
 			src.mu.Lock()
 			back := src.credits
