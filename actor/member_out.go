@@ -27,6 +27,7 @@ func (m hosting) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 		j.startSelf(s, c)
 		return
 	}
+	c.WokenBy(j.conn.Woken())
 	m.commons.Sends(c, j.conn.Calls().Len() == 0)
 	buf := m.buffers.Get().(*[]byte)
 	var msg wire.Message

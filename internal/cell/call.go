@@ -78,6 +78,7 @@ type Call struct {
 	// What its end writes and reads, on one cache line.
 	state  atomic.Uint32
 	sure   bool  // nobody else has it any more
+	awaits bool  // who was woken by it says so to waker
 	bell   *bell // rung then, for one who asks; nil: there is done
 	value  Value
 	err    *wire.Error
@@ -101,7 +102,7 @@ type Call struct {
 	encoded Encoded       // what value points to, if it came over a connection
 	sibling *Call         // the one before it that ends with the same, and still is in flight
 	younger *Call         // the one after it
-	_       [16]byte      // or it would not begin with a cache line
+	waker   Waker         // who may read its outcome; nil: not to be told
 }
 
 const (
@@ -145,6 +146,15 @@ func Ask(ctx context.Context, target, command string, v Value, accept, lends boo
 	}
 	return err
 }
+
+// Waker is told of each goroutine that it wakes as one of many, when that runs.
+type Waker interface {
+	Wakes() bool // there is one, which calls Awake if this is true
+	Awake()
+}
+
+// WokenBy says that w reads the outcome. The host says so before it sends c.
+func (c *Call) WokenBy(w Waker) { c.waker = w }
 
 // Begin sends c, of which the exported fields but Deadline are set, in the scope of
 // ctx. c is told of a failure like of everything else.
@@ -278,6 +288,7 @@ func (c *Call) await(ctx context.Context, watched bool) {
 	select {
 	case outcome := <-rings:
 		if outcome {
+			c.heard()
 			return
 		}
 		c.abandon(ctx.Err())
@@ -294,6 +305,7 @@ func (c *Call) await(ctx context.Context, watched bool) {
 				at.Park(rings) // or it is closed
 			}
 			if <-rings {
+				c.heard()
 				return
 			}
 			c.abandon(ctx.Err())
@@ -304,6 +316,14 @@ func (c *Call) await(ctx context.Context, watched bool) {
 	case <-stop:
 		c.abandon(ctx.Err())
 		<-rings
+	}
+	c.heard()
+}
+
+// heard is called when the outcome has rung, before anything that may wait.
+func (c *Call) heard() {
+	if c.awaits {
+		c.waker.Awake()
 	}
 }
 
@@ -349,6 +369,9 @@ func (c *Call) Result(_ uint64, m *wire.Message) {
 		return
 	}
 	c.encoded = Encoded{Codec: m.Codec, Data: append(c.room(len(m.Body)), m.Body...), lease: owned}
+	if c.bell != nil && c.waker != nil {
+		c.awaits = c.waker.Wakes()
+	}
 	c.finish(&c.encoded, nil, true)
 }
 

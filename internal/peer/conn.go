@@ -86,6 +86,7 @@ type Conn struct {
 	room    room
 	alive   keepalive
 	in      inbox
+	woken   Woken
 	fates   fates
 
 	flushLoop func()         // flushRun, bound once
@@ -146,6 +147,7 @@ func New(t Transport, o Options) *Conn {
 	}
 	c.alive.interval, c.alive.timeout = o.Interval, o.Timeout
 	c.flushLoop = c.flushRun
+	c.woken.c = c
 	c.calls.started = func(n *Note) wire.Started {
 		if c.Written(n.Sent) {
 			return wire.StartedUnknown

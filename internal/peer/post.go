@@ -189,14 +189,14 @@ type Flushing uint8
 // When it is written.
 const (
 	Later Flushing = iota // when somebody flushes
-	Now                   // before who posts goes on, as by Flush, or by the reader, which goes on to flush
+	Now                   // before who posts goes on, as by Flush; by the reader, which goes on to flush; or by the last who is Woken
 	Soon                  // as by FlushSoon
 )
 
 // flushLocked has what is queued written, and gives up the lock.
 func (c *Conn) flushLocked(f Flushing) {
 	switch {
-	case f == Later || c.in.flushes.Load() || !c.idleLocked():
+	case f == Later || c.in.flushes.Load() || !c.idleLocked() || c.woken.n.Load() > 0 && !c.out.enough():
 	case f == Now:
 		c.beginLocked() // which gives up the lock
 		return

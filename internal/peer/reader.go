@@ -91,7 +91,7 @@ func (c *Conn) read(h Handler) error {
 			c.room.owe()
 			c.in.m = wire.Message{} // nothing may come for long, and it would keep its buffer
 		}
-		c.flushOwn() // a credit may have let held data go
+		c.flushOrLeave() // a credit may have let held data go
 	}
 }
 
@@ -110,6 +110,17 @@ func (c *Conn) giveWay() {
 func (c *Conn) flushOwn() {
 	c.in.flushes.Store(false) // first: what is posted from here on is written by who posts it, or below
 	c.Flush()
+}
+
+// flushOrLeave is flushOwn, unless those who were woken do that.
+func (c *Conn) flushOrLeave() {
+	c.in.flushes.Store(false) // likewise
+	c.out.mu.Lock()
+	if !c.idleLocked() || c.leavesLocked() {
+		c.out.mu.Unlock()
+		return
+	}
+	c.beginLocked() // which gives up the lock
 }
 
 // readError says what a failed read means.

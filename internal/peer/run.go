@@ -106,7 +106,9 @@ func (c *Conn) takeRun(h Handler, runner Runner, m *wire.Message, payload []byte
 	c.in.missing = 0
 	if sort == replies {
 		c.in.messages.Add(uint64(n))
+		c.woken.takesReplies()
 		err = c.answerRun(r, n)
+		c.woken.tookReplies()
 		c.purse.pool.putRun(r, n)
 		return n, err
 	}
