@@ -302,7 +302,7 @@ func (c *Call) await(ctx context.Context, watched bool) {
 	if stop == nil || watched {
 		for {
 			if at := c.bell.at.Load(); at != nil {
-				at.Park(rings) // or it is closed
+				at.Park(rings) // or not, where it is closed
 			}
 			if <-rings {
 				c.heard()

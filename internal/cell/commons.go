@@ -138,7 +138,7 @@ func (s *Commons) worker() {
 			runtime.Gosched()
 		}
 		if at != nil {
-			at.Park(wake)
+			at.Park(wake) // or not, where it is closed, or who was there has not left
 		}
 		if _, more := <-wake; !more {
 			s.leaving.Done()

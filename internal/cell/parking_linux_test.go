@@ -2,6 +2,7 @@ package cell
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -172,6 +173,37 @@ func TestWorkerParks(t *testing.T) {
 	s.Close()
 	if n := workers(); n != 0 {
 		t.Errorf("%d workers are left", n)
+	}
+}
+
+// Whoever wakes workers, and however they come to rest, each job is done.
+func TestWorkerParksBesideOthers(t *testing.T) {
+	s := new(Commons)
+	s.Parks()
+	const jobs = 20_000
+	var all sync.WaitGroup
+	for last := range 2 {
+		all.Go(func() { // the next one when the one before is done
+			done := make(chan bool)
+			for range jobs {
+				s.work(nil, func(*Cell, *desk) { done <- true }, last == 1)
+				<-done
+				if last == 0 {
+					continue
+				}
+				s.mu.Lock()
+				s.place.lone = often // it is the rule, whatever others do
+				s.mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if s.place.at == nil {
+		t.Error("none has parked")
+	}
+	s.Close()
+	for workers() > 0 { // one may be about to see that there is nothing more
+		runtime.Gosched()
 	}
 }
 

@@ -32,16 +32,17 @@ const (
 // made is how many there are.
 var made atomic.Int32
 
-// Parker is where one goroutine at a time parks. All methods but Park may be called from any
-// goroutine at any time. A nil one is not fit.
+// Parker is where one goroutine at a time parks. All methods may be called from any goroutine at
+// any time. A nil one is not fit.
 type Parker struct {
 	place // of the operating system
 
 	taken atomic.Bool
+	used  atomic.Bool  // somebody is in Park
 	shy   atomic.Int32 // how often it is not fit
 	rung  atomic.Int64 // when it was woken last, as since epoch
 
-	// Owned by who is parked.
+	// Owned by who uses it.
 	shyNext int32
 	on      <-chan bool
 }
@@ -89,11 +90,16 @@ func (p *Parker) Fit() bool {
 }
 
 // Park waits until there is something in c, whose sender calls Unpark behind that. It returns false
-// if p is closed before. One goroutine parks at a time.
+// where there is nothing yet, and c itself is to be waited for: if p is closed, or somebody else is
+// there, who may have been woken and not have left.
 func (p *Parker) Park(c <-chan bool) bool {
 	if len(c) > 0 {
 		return true
 	}
+	if !p.used.CompareAndSwap(false, true) {
+		return false
+	}
+	defer p.used.Store(false)
 	p.on = c
 	woken := p.wait()
 	p.on = nil

@@ -78,6 +78,33 @@ func TestCloseWakes(t *testing.T) {
 	}
 }
 
+// A second one does not park where one is, and keeps the first one from nothing.
+func TestOneParks(t *testing.T) {
+	p := a(t)
+	c, looked := make(chan bool, 1), make(chan bool, 1)
+	look := p.look
+	p.look = func(fd uintptr) bool {
+		defer func() {
+			select {
+			case looked <- true:
+			default:
+			}
+		}()
+		return look(fd)
+	}
+	first := make(chan bool)
+	go func() { first <- p.Park(c) }()
+	<-looked
+	if p.Park(make(chan bool, 1)) {
+		t.Error("a second one says that there is something")
+	}
+	c <- true
+	p.Unpark()
+	if !<-first {
+		t.Error("the first one says that there is nothing")
+	}
+}
+
 // A wake-up that comes late goes nowhere, also where the descriptor is somebody else's.
 func TestUnparkClosed(t *testing.T) {
 	p := a(t)
