@@ -1,6 +1,8 @@
 package peer
 
 import (
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -138,6 +140,35 @@ func TestPostedDuringARunOfTheDeaf(t *testing.T) {
 			if l := p.next(); l.kind != wire.KindReply {
 				t.Errorf("got a %s", l.kind)
 			}
+		}
+	})
+}
+
+// A reader that lets others run has nothing left to it by then: they may take their time.
+func TestYieldsWithNothingLeftToIt(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // whoever runs sees the reader where it let others run
+	synctest.Test(t, func(t *testing.T) {
+		e, p, _ := passing(t)
+		var messages []*wire.Message
+		for range turn {
+			messages = append(messages, to(oneWay("1", 0), "a"))
+		}
+		var over, left atomic.Bool
+		go func() {
+			for !over.Load() {
+				if e.in.flushes.Load() {
+					left.Store(true)
+				}
+				runtime.Gosched()
+			}
+		}()
+		p.all(messages...)
+		for range messages {
+			p.next()
+		}
+		over.Store(true)
+		if left.Load() {
+			t.Errorf("it has let others run, and what they post left to it")
 		}
 	})
 }

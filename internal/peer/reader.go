@@ -75,10 +75,7 @@ func (c *Conn) read(h Handler) error {
 		if err != nil {
 			return err
 		}
-		if n += taken; n >= turn {
-			n = 0
-			runtime.Gosched()
-		}
+		n += taken
 		untold += taken
 		dry := !c.in.frames.Ready()
 		if !dry && untold < passEvery {
@@ -92,6 +89,10 @@ func (c *Conn) read(h Handler) error {
 			c.in.m = wire.Message{} // nothing may come for long, and it would keep its buffer
 		}
 		c.flushOrLeave() // a credit may have let held data go
+		if n >= turn {   // here, where nothing is left to the reader
+			n = 0
+			runtime.Gosched()
+		}
 	}
 }
 

@@ -1,6 +1,9 @@
 package peer
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Woken counts the callers that the reader wakes while it takes a run of replies, until they run.
 // Most of them post the next call at once. If each flushed what is there by then, a dozen goroutines
@@ -9,7 +12,9 @@ import "sync/atomic"
 // the last of them, unless it is enough for a write as it is.
 //
 // What was left is written at the end of the reader's next run at the latest, and each that was
-// woken runs once it is its turn, as who would flush had to wait for its.
+// woken runs once it is its turn, as who would flush had to wait for its. Where that takes long,
+// since others have the processors, those who run would wait for those who do not: then nothing is
+// left to anybody for a while.
 type Woken struct {
 	c *Conn        // static
 	n atomic.Int32 // who was woken and does not run yet; while a run is taken MaxRun more
@@ -18,7 +23,21 @@ type Woken struct {
 	taking bool   // a run of replies is taken
 	wakes  int32  // so many were woken in it
 	left   uint64 // Stats.Flushes when it last left something to them
+
+	since atomic.Int64 // when the last run began to wake somebody, as since wokenEpoch
+	shy   atomic.Int32 // so many runs wake nobody who is counted
+	next  int32        // likewise, the next time; guarded by out.mu
 }
+
+const (
+	// tardy is after which time who was woken ran too late, and shyest and leastShy for how many runs
+	// nobody is counted then: twice as many each time.
+	tardy            = time.Millisecond
+	shyest, leastShy = 4096, 64
+)
+
+// wokenEpoch is when the program began.
+var wokenEpoch = time.Now()
 
 // Woken returns c's.
 func (c *Conn) Woken() *Woken { return &c.woken }
@@ -30,6 +49,7 @@ func (w *Woken) Wakes() bool {
 		return false
 	}
 	if w.wakes == 0 {
+		w.since.Store(int64(time.Since(wokenEpoch)))
 		w.n.Add(MaxRun)
 	}
 	w.wakes++
@@ -42,7 +62,14 @@ func (w *Woken) Awake() {
 		return
 	}
 	c := w.c
+	late := time.Since(wokenEpoch)-time.Duration(w.since.Load()) > tardy
 	c.out.mu.Lock()
+	if !late {
+		w.next = 0
+	} else {
+		w.next = min(max(2*w.next, leastShy), shyest)
+		w.shy.Store(w.next)
+	}
 	if !c.in.flushes.Load() && c.idleLocked() {
 		c.soonLocked() // what this one posts next goes along
 	}
@@ -50,7 +77,13 @@ func (w *Woken) Awake() {
 }
 
 // takesReplies begins a run, tookReplies ends it.
-func (w *Woken) takesReplies() { w.taking, w.wakes = true, 0 }
+func (w *Woken) takesReplies() {
+	w.taking, w.wakes = true, 0
+	if w.shy.Load() > 0 {
+		w.shy.Add(-1)
+		w.taking = false
+	}
+}
 
 func (w *Woken) tookReplies() {
 	w.taking = false

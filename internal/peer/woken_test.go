@@ -3,6 +3,7 @@ package peer
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
@@ -189,5 +190,28 @@ func TestWokenAndAHeartbeat(t *testing.T) {
 			t.Errorf("%d wait for what the Handler is at", n)
 		}
 		close(wait)
+	})
+}
+
+// Where those who were woken run late nothing is left to them for a while.
+func TestWokenLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, _, s, answer := sleepers(t, 2*leastShy+6)
+		answer(2)
+		e.Woken().Awake()
+		time.Sleep(2 * tardy)
+		e.Woken().Awake()
+		s.told = 0
+		for range leastShy {
+			answer(2)
+			again(t, e, 10)
+			if s.told != 0 || e.unwritten() != 0 {
+				t.Fatalf("%d are to say that they run, %d wait", s.told, e.unwritten())
+			}
+		}
+		answer(2)
+		if s.told != 2 {
+			t.Errorf("%d are to say that they run, want 2, once it is over", s.told)
+		}
 	})
 }
