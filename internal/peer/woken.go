@@ -30,9 +30,10 @@ type Woken struct {
 }
 
 const (
-	// tardy is after which time who was woken ran too late, and shyest and leastShy for how many runs
+	// tardy is after which time who was woken ran too late: a turn of somebody else's that is
+	// not given up takes 10 ms, and 256 that run one after the other one or two. shyest and leastShy for how many runs
 	// nobody is counted then: twice as many each time.
-	tardy            = time.Millisecond
+	tardy            = 5 * time.Millisecond
 	shyest, leastShy = 4096, 64
 )
 
