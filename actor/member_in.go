@@ -54,11 +54,14 @@ func (j *joined) request(c *peer.Conn, m *wire.Message) {
 
 // ReceiveRun delivers many commands at once.
 func (j *joined) ReceiveRun(c *peer.Conn, run *peer.Run) bool {
-	j.came += len(run.Messages)
-	return j.cell.PutRun(run.Messages, j, func(r *cell.Request, err *wire.Error) {
+	taken := j.cell.PutRun(run.Messages, j, func(r *cell.Request, err *wire.Error) {
 		c.Credit(r.Cost)
 		hosting{j.member}.Fail(r, err, false)
 	})
+	if taken {
+		j.came += len(run.Messages)
+	}
+	return taken
 }
 
 // Started and Credit make joined the cell.Source of what comes over its connection.

@@ -23,10 +23,8 @@ import (
 const (
 	// most is how many there are in the process, since each is a descriptor.
 	most = 16
-	// late is after which time one that is parked was woken too late, and shy how often it is not
-	// fit then, at least and at most: twice as often each time.
-	late             = time.Millisecond
-	shyest, shyAtAll = 4096, 64
+	// late is after which time one that is parked was woken too late.
+	late = time.Millisecond
 )
 
 // made is how many there are.
@@ -38,17 +36,10 @@ type Parker struct {
 	place // of the operating system
 
 	taken atomic.Bool
-	used  atomic.Bool  // somebody is in Park
-	shy   atomic.Int32 // how often it is not fit
-	rung  atomic.Int64 // when it was woken last, as since epoch
-
-	// Owned by who uses it.
-	shyNext int32
-	on      <-chan bool
+	used  atomic.Bool // somebody is in Park
+	doubt Doubt
+	on    <-chan bool // owned by who is in Park
 }
-
-// epoch is when the program began.
-var epoch = time.Now()
 
 // New returns one, or nil where there is none to be had. Close it.
 func New() *Parker {
@@ -78,16 +69,7 @@ func (p *Parker) Take() bool { return p.Fit() && p.taken.CompareAndSwap(false, t
 func (p *Parker) Free() { p.taken.Store(false) }
 
 // Fit reports whether p is to be used.
-func (p *Parker) Fit() bool {
-	if p == nil {
-		return false
-	}
-	if n := p.shy.Load(); n > 0 {
-		p.shy.CompareAndSwap(n, n-1)
-		return false
-	}
-	return true
-}
+func (p *Parker) Fit() bool { return p != nil && !p.doubt.Holds() }
 
 // Park waits until there is something in c, whose sender calls Unpark behind that. It returns false
 // where there is nothing yet, and c itself is to be waited for: if p is closed, or somebody else is
@@ -103,20 +85,14 @@ func (p *Parker) Park(c <-chan bool) bool {
 	p.on = c
 	woken := p.wait()
 	p.on = nil
-	if !woken {
-		return false
+	if woken {
+		p.doubt.Runs(late)
 	}
-	if d := time.Since(epoch) - time.Duration(p.rung.Load()); d < late {
-		p.shyNext = 0
-		return true
-	}
-	p.shyNext = min(max(2*p.shyNext, shyAtAll), shyest)
-	p.shy.Store(p.shyNext)
-	return true
+	return woken
 }
 
 // Unpark has who is parked look again.
 func (p *Parker) Unpark() {
-	p.rung.Store(int64(time.Since(epoch)))
+	p.doubt.Wakes()
 	p.wake()
 }

@@ -129,7 +129,7 @@ func TestUnparkClosed(t *testing.T) {
 }
 
 // One that was woken late is not fit for a while, the longer the more often in a row.
-func TestShy(t *testing.T) {
+func TestDoubt(t *testing.T) {
 	p := a(t)
 	c := make(chan bool, 1)
 	park := func(age time.Duration) {
@@ -149,7 +149,7 @@ func TestShy(t *testing.T) {
 		if <-looked {
 			t.Fatal("it found what was not there")
 		}
-		p.rung.Store(int64(time.Since(epoch) - age))
+		p.doubt.woken.Store(int64(time.Since(epoch) - age))
 		c <- true
 		p.wake()
 		if !<-over {
@@ -171,11 +171,11 @@ func TestShy(t *testing.T) {
 	for range 10 {
 		park(time.Second)
 	}
-	if n := unfit(); n != shyest {
-		t.Errorf("it was not fit %d times, want %d", n, shyest)
+	if n := unfit(); n != mostDoubt {
+		t.Errorf("it was not fit %d times, want %d", n, mostDoubt)
 	}
 	for range 100 { // the machine may be slow once
-		if park(-time.Hour); p.shyNext == 0 {
+		if park(-time.Hour); p.doubt.next == 0 {
 			break
 		}
 	}

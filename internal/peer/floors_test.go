@@ -7,5 +7,5 @@ import (
 )
 
 func TestFloors(t *testing.T) {
-	floors.Check(t, "internal/frame", "internal/wire", "internal/proc", "golang.org/x/sys")
+	floors.Check(t, "internal/frame", "internal/parker", "internal/wire", "internal/proc", "golang.org/x/sys")
 }

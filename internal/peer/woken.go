@@ -3,6 +3,8 @@ package peer
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/arbiter-go/arbiter/internal/parker"
 )
 
 // Woken counts the callers that the reader wakes while it takes a run of replies, until they run.
@@ -20,25 +22,16 @@ type Woken struct {
 	n atomic.Int32 // who was woken and does not run yet; while a run is taken MaxRun more
 
 	// The reader's.
-	taking bool   // a run of replies is taken
+	taking bool   // a run of replies is taken, and those who are woken by it are counted
 	wakes  int32  // so many were woken in it
 	left   uint64 // Stats.Flushes when it last left something to them
 
-	since atomic.Int64 // when the last run began to wake somebody, as since wokenEpoch
-	shy   atomic.Int32 // so many runs wake nobody who is counted
-	next  int32        // likewise, the next time; guarded by out.mu
+	doubt parker.Doubt // asked by the reader for each run; Runs with out.mu
 }
 
-const (
-	// tardy is after which time who was woken ran too late: a turn of somebody else's that is
-	// not given up takes 10 ms, and 256 that run one after the other one or two. shyest and leastShy for how many runs
-	// nobody is counted then: twice as many each time.
-	tardy            = 5 * time.Millisecond
-	shyest, leastShy = 4096, 64
-)
-
-// wokenEpoch is when the program began.
-var wokenEpoch = time.Now()
+// tardy is after which time who was woken ran too late: a turn of somebody else's that is not given
+// up takes 10 ms, and 256 that run one after the other one or two.
+const tardy = 5 * time.Millisecond
 
 // Woken returns c's.
 func (c *Conn) Woken() *Woken { return &c.woken }
@@ -50,7 +43,7 @@ func (w *Woken) Wakes() bool {
 		return false
 	}
 	if w.wakes == 0 {
-		w.since.Store(int64(time.Since(wokenEpoch)))
+		w.doubt.Wakes()
 		w.n.Add(MaxRun)
 	}
 	w.wakes++
@@ -63,14 +56,8 @@ func (w *Woken) Awake() {
 		return
 	}
 	c := w.c
-	late := time.Since(wokenEpoch)-time.Duration(w.since.Load()) > tardy
 	c.out.mu.Lock()
-	if !late {
-		w.next = 0
-	} else {
-		w.next = min(max(2*w.next, leastShy), shyest)
-		w.shy.Store(w.next)
-	}
+	w.doubt.Runs(tardy)
 	if !c.in.flushes.Load() && c.idleLocked() {
 		c.soonLocked() // what this one posts next goes along
 	}
@@ -78,13 +65,7 @@ func (w *Woken) Awake() {
 }
 
 // takesReplies begins a run, tookReplies ends it.
-func (w *Woken) takesReplies() {
-	w.taking, w.wakes = true, 0
-	if w.shy.Load() > 0 {
-		w.shy.Add(-1)
-		w.taking = false
-	}
-}
+func (w *Woken) takesReplies() { w.taking, w.wakes = !w.doubt.Holds(), 0 }
 
 func (w *Woken) tookReplies() {
 	w.taking = false

@@ -193,16 +193,19 @@ func TestWokenAndAHeartbeat(t *testing.T) {
 	})
 }
 
+// leastDoubt is for how many runs those who ran late are not relied on at first.
+const leastDoubt = 64
+
 // Where those who were woken run late nothing is left to them for a while.
 func TestWokenLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e, _, s, answer := sleepers(t, 2*leastShy+6)
+		e, _, s, answer := sleepers(t, 2*leastDoubt+6)
 		answer(2)
 		e.Woken().Awake()
 		time.Sleep(2 * tardy)
 		e.Woken().Awake()
 		s.told = 0
-		for range leastShy {
+		for range leastDoubt {
 			answer(2)
 			again(t, e, 10)
 			if s.told != 0 || e.unwritten() != 0 {
