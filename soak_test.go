@@ -82,6 +82,7 @@ func TestSoak(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	t.Logf("-soak.seed %d", seed)
+	waits := eventfds()
 	rounds := max(3, int(*soak/(20*time.Second)))
 	s := newSoaking(t)
 	var first [3]int
@@ -100,6 +101,9 @@ func TestSoak(t *testing.T) {
 		if last && (at[0] > first[0] || at[1] > first[1] || at[2] > first[2]+first[2]/4+2<<20) {
 			t.Errorf("after the first round: %d goroutines, %d descriptors, %d bytes; after the last: %d, %d, %d",
 				first[0], first[1], first[2], at[0], at[1], at[2])
+		}
+		if n := eventfds() - waits; n > 16 {
+			t.Errorf("%d descriptors to wait at, and there are 16 at most", n)
 		}
 		if t.Failed() {
 			return

@@ -69,10 +69,12 @@ func TestCloseWakes(t *testing.T) {
 	p := a(t)
 	woken := make(chan bool)
 	go func() { woken <- p.Park(make(chan bool, 1)) }()
-	time.AfterFunc(10*time.Millisecond, p.Close) // most often it is parked by then
+	closed := make(chan bool)
+	time.AfterFunc(10*time.Millisecond, func() { p.Close(); close(closed) }) // most often it is parked by then
 	if <-woken {
 		t.Error("it says that there is something")
 	}
+	<-closed // or it would still count
 	if p.Park(make(chan bool, 1)) {
 		t.Error("one that is closed parks")
 	}
