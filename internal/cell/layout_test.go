@@ -7,7 +7,7 @@ import (
 
 // What a worker reads for each message and what its senders change with each are never on one
 // cache line, and a letter is on one. So is what the end of a call reads and writes, of which
-// its caller changes the rest.
+// its caller changes the rest. A turn is no larger than it has to be.
 func TestCacheLines(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("the sizes are those of 64 bits")
@@ -26,6 +26,9 @@ func TestCacheLines(t *testing.T) {
 	}
 	if n := unsafe.Sizeof(Letter{}); n != line {
 		t.Errorf("a letter has %d bytes, want %d", n, line)
+	}
+	if n := unsafe.Sizeof(Turn{}); n != 48 { // one is allocated for each message
+		t.Errorf("a turn has %d bytes, want 48", n)
 	}
 	var call Call
 	if n := unsafe.Offsetof(call.Target); n != line {

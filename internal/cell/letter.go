@@ -1,6 +1,7 @@
 package cell
 
 import (
+	"math"
 	"unsafe"
 
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -30,11 +31,14 @@ type Letter struct {
 // From makes l one of the actor with the aid sender, of 255 bytes at most; "": of nobody. What is
 // kept is the text alone: to point to where its sender has it would keep that, with its state,
 // as long as the letter waits.
-func (l *Letter) From(sender string) {
-	l.aid, l.length = nil, uint8(min(len(sender), 255))
-	if sender != "" {
-		l.aid = unsafe.StringData(sender)
+func (l *Letter) From(sender string) { l.aid, l.length = textOf(sender) }
+
+// textOf returns where the text of aid is, and its length: the first 255 bytes, if it is longer.
+func textOf(aid string) (text *byte, length uint8) {
+	if aid == "" {
+		return nil, 0
 	}
+	return unsafe.StringData(aid), uint8(min(len(aid), math.MaxUint8))
 }
 
 // letter returns r as it is in an inbox.

@@ -203,7 +203,7 @@ func (c *Cell) Kill(d *wire.Death) {
 	c.inbox.Drain(drop)
 	for _, t := range c.waitingLocked() {
 		c.active++
-		t.away = false
+		t.stand = present
 		close(t.more().resume)
 	}
 	c.freeRoomLocked()

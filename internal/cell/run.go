@@ -206,7 +206,7 @@ func (c *Cell) passLocked() {
 			c.extra.waiting = nil
 		}
 		c.active++
-		t.away = false
+		t.stand = present
 		close(t.more().resume)
 		return
 	}
@@ -217,11 +217,11 @@ func (c *Cell) passLocked() {
 // It returns false if t had been given up, by a goroutine the handler left behind:
 // then it is somebody else's, and is not taken back.
 func (c *Cell) leaveLocked(t *Turn) (kept bool) {
-	t.left = true
-	if !t.away {
+	was := t.stand
+	t.stand = left
+	if was != away {
 		return true
 	}
-	t.away = false
 	if i := slices.Index(c.waitingLocked(), t); i >= 0 {
 		c.extra.waiting = slices.Delete(c.extra.waiting, i, i+1)
 		close(t.more().resume)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // Turn is one handler at work, and the context it is given. It ends when the
@@ -13,19 +14,28 @@ import (
 //
 // There is one for every message, so what most handlers never need is apart.
 type Turn struct {
-	cell   *Cell
-	sender string
-	call   uint64 // the call it answers; 0: none
-	due    due
+	cell *Cell
+	aid  *byte  // with length, the aid of who sent what it handles: see Letter.From
+	call uint64 // the call it answers; 0: none
+	due  due
 
 	over    atomic.Uint32 // why the context has ended; live while it has not
 	attempt uint8
-	inPlace bool // answered beside the turn, or on the goroutine of another one
-	away    bool // guarded by cell.mu: it waits, and has given up the turn and not got it back
-	left    bool // guarded by cell.mu: its handler has returned
+	length  uint8 // of aid
+	inPlace bool  // answered beside the turn, or on the goroutine of another one
+	stand   stand // guarded by cell.mu
 
 	rest atomic.Pointer[rest] // made when needed, never changed then
 }
+
+// stand is whose the turn of a handler is.
+type stand uint8
+
+const (
+	present stand = iota // the handler's
+	away                 // it waits, and has given up the turn and not got it back
+	left                 // it has returned
+)
 
 // rest is the part of a turn that has calls of its own, or is waited for. Whoever
 // makes it looks at over afterwards, and whoever sets over looks for it
@@ -54,7 +64,8 @@ var _ context.Context = (*Turn)(nil)
 // of makes t, which is new, the turn of r in c. A request is used again when it is
 // over, a turn never: its handler may have kept it, as its context.
 func (t *Turn) of(c *Cell, r *Request) *Turn {
-	t.cell, t.sender, t.call, t.attempt, t.due = c, r.Sender, r.ID, r.Attempt, r.due
+	t.cell, t.call, t.attempt, t.due = c, r.ID, r.Attempt, r.due
+	t.aid, t.length = textOf(r.Sender)
 	r.turn = t
 	return t
 }
@@ -263,7 +274,7 @@ func (t *Turn) forget(c *Call) {
 }
 
 // Sender returns the aid of who sent what the turn handles; "" if that is no actor.
-func (t *Turn) Sender() string { return t.sender }
+func (t *Turn) Sender() string { return unsafe.String(t.aid, t.length) }
 
 // Attempt returns how often the call being handled was made, with this time.
 func (t *Turn) Attempt() int { return max(1, int(t.attempt)) }
@@ -295,16 +306,16 @@ func (t *Turn) yield() bool {
 	}
 	t = t.whole()
 	c.mu.Lock()
-	if t.left {
+	switch t.stand {
+	case left:
 		c.mu.Unlock()
 		return false // a goroutine the handler left behind
-	}
-	if t.away {
+	case away:
 		c.mu.Unlock()
 		c.misuse("two goroutines of one interleaved handler wait in calls at the same time; start the calls in one goroutine and wait for each in turn")
 		return false
 	}
-	t.away = true
+	t.stand = away
 	c.passLocked()
 	c.mu.Unlock()
 	return true
@@ -316,13 +327,13 @@ func (t *Turn) retake() {
 	c := t.cell
 	t = t.whole()
 	c.mu.Lock()
-	if t.left {
+	if t.stand == left {
 		c.mu.Unlock()
 		return
 	}
 	if c.active == 0 || c.state >= Closed {
 		c.active++
-		t.away = false
+		t.stand = present
 		c.mu.Unlock()
 		return
 	}
