@@ -42,9 +42,9 @@ func (s said) extra() map[string]any {
 	if s.body == nil {
 		return nil
 	}
-	var info actor.Info
-	_ = wire.Decode(s.codec, s.body, &info) // it was read before
-	return info.Extra
+	var beat wire.Beat
+	_ = wire.Decode(s.codec, s.body, &beat) // it was read before
+	return beat.Extra
 }
 
 // notify takes a heartbeat. The first one says that the actor runs.
@@ -52,20 +52,20 @@ func (s *session) notify(m *wire.Message) {
 	if s.conn.Answer() {
 		s.post(peer.Control, &wire.Message{Kind: wire.KindNotify}) // the reader flushes it
 	}
-	var info actor.Info
+	var beat wire.Beat
 	var extra said
 	if len(m.Body) > maxBeat {
 		s.arb.log.Debug("a heartbeat that is too long to be kept", "actor", s.inc.label(), "bytes", len(m.Body))
 	} else if len(m.Body) > 0 {
-		if err := wire.Decode(m.Codec, m.Body, &info); err != nil {
+		if err := wire.Decode(m.Codec, m.Body, &beat); err != nil {
 			s.arb.log.Debug("a heartbeat that cannot be read", "actor", s.inc.label(), "error", err)
-		} else if len(info.Extra) > 0 {
+		} else if len(beat.Extra) > 0 {
 			extra = said{m.Codec, bytes.Clone(m.Body)}
 		}
-		info.Extra, info.Last = nil, nil // of what has no bound decoded nothing is kept
+		beat.Extra = nil // of what has no bound decoded nothing is kept
 	}
 	s.inc.markReady()
-	if info.State == cell.Stopping.String() {
+	if beat.State == cell.Stopping.String() {
 		s.inc.state.CompareAndSwap(int32(cell.Running), int32(cell.Stopping))
 	}
 	now := time.Now()
@@ -77,18 +77,18 @@ func (s *session) notify(m *wire.Message) {
 			wanted = p.Wanted()
 		}
 	}
-	uncounted := info.Accepted == 0 && info.Started == 0
+	uncounted := beat.Accepted == 0 && beat.Started == 0
 	if uncounted {
-		info.Accepted, info.Started = s.counted()
+		beat.Accepted, beat.Started = s.counted()
 	}
 	s.mu.Lock()
-	s.beat, s.extra, s.beatAt, s.uncounted = info, extra, now, uncounted
+	s.beat, s.extra, s.beatAt, s.uncounted = beat, extra, now, uncounted
 	if known {
 		s.used, s.wanted, s.usedAt = used, wanted, now
 	}
 	s.markLocked(now)
 	s.mu.Unlock()
-	s.checkBudget(&info)
+	s.checkBudget(&beat)
 }
 
 // marks are how many messages there were at some times: when as many are over the
@@ -162,13 +162,13 @@ func (s *session) queueAge() time.Duration {
 
 // checkBudget ends an actor that says itself that a handler has outlived its budget,
 // and did nothing about it. Those of this language do.
-func (s *session) checkBudget(info *actor.Info) {
+func (s *session) checkBudget(beat *wire.Beat) {
 	args := s.inc.args
-	if args == nil || args.Budget <= 0 || info.Handling == "" || info.Since <= args.Budget {
+	if args == nil || args.Budget <= 0 || beat.Handling == "" || beat.Since <= args.Budget {
 		return
 	}
 	s.inc.kill(&wire.Death{Cause: wire.CauseHung, Reason: fmt.Sprintf("it was still inside %q after %v, and its budget is %v",
-		info.Handling, info.Since.Round(time.Millisecond), args.Budget)})
+		beat.Handling, beat.Since.Round(time.Millisecond), args.Budget)})
 }
 
 // describe adds to info what is known of the other end.
@@ -186,6 +186,8 @@ func (s *session) describe(info *actor.Info) {
 	}
 	if p := s.inc.process.Load(); p != nil {
 		info.PID = p.PID()
+	} else { // whose it is, is not known here, and what it uses is what it says
+		info.RSS, info.CPU = max(0, beat.RSS), max(0, beat.CPU)
 	}
 	info.Peer, info.Profile = at.Network, string(at.Profile)
 	if at.Remote != "" {

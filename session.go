@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/arbiter-go/arbiter/actor"
 	"github.com/arbiter-go/arbiter/internal/peer"
 	"github.com/arbiter-go/arbiter/internal/proc"
 	"github.com/arbiter-go/arbiter/internal/wire"
@@ -43,7 +42,7 @@ type session struct {
 	watching  map[uint64]*incarnation
 	gone      bool          // withdraw was called
 	bye       *wire.Death   // what its goodbye said
-	beat      actor.Info    // what its last heartbeat said, without its Extra …
+	beat      wire.Beat     // what its last heartbeat said, without its Extra …
 	extra     said          // … which is here
 	beatAt    time.Time     // when it came
 	uncounted bool          // it did not say how many messages it has had

@@ -111,7 +111,11 @@ func (j *joined) Beat(c *peer.Conn) {
 	if every := time.Duration(j.hello.Interval) * time.Millisecond; every > 0 {
 		patience = min(patience, every/2)
 	}
-	body, err := wire.Encode(wire.CodecCBOR, nil, infoOfCell(j.cell, patience))
+	i := infoOfCell(j.cell, patience)
+	body, err := wire.Encode(wire.CodecCBOR, nil, wire.Beat{
+		State: i.State, PID: i.PID, Inbox: i.Inbox, Accepted: i.Accepted, Started: i.Started, Refused: i.Refused,
+		Oldest: i.Oldest, Handling: i.Handling, Since: i.Since, RSS: i.RSS, CPU: i.CPU, Extra: i.Extra,
+	})
 	if err != nil {
 		return // Inquire has seen to it that what the kind's Info says has an image, as the rest always has
 	}
