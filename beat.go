@@ -57,7 +57,8 @@ func (s *session) notify(m *wire.Message) {
 	if len(m.Body) > maxBeat {
 		s.arb.log.Debug("a heartbeat that is too long to be kept", "actor", s.inc.label(), "bytes", len(m.Body))
 	} else if len(m.Body) > 0 {
-		if err := wire.Decode(m.Codec, m.Body, &beat); err != nil {
+		var err error
+		if beat, err = wire.ParseBeat(m); err != nil {
 			s.arb.log.Debug("a heartbeat that cannot be read", "actor", s.inc.label(), "error", err)
 		} else if len(beat.Extra) > 0 {
 			extra = said{m.Codec, bytes.Clone(m.Body)}
