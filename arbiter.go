@@ -67,7 +67,7 @@ type Options struct {
 	// StopTimeout bounds Stop: what has not stopped by then is killed. Default: 10 s.
 	StopTimeout time.Duration
 	// Heartbeat is how often each end of a connection gives a sign of life, and
-	// HeartbeatTimeout how long a silence ends it. Default: 3 s and 10 s; if only one is
+	// HeartbeatTimeout how long a silence ends it. Default: 5 s and 15 s; if only one is
 	// given the other keeps its default, but the timeout is three times Heartbeat at least,
 	// and Heartbeat a third of the timeout at most. Heartbeat is 10 ms at least.
 	Heartbeat, HeartbeatTimeout time.Duration
@@ -171,15 +171,15 @@ func Start(ctx context.Context, options Options) (*Arbiter, error) {
 	options.StartTimeout, options.StopTimeout = min(options.StartTimeout, longest), min(options.StopTimeout, longest)
 	switch every, timeout := options.Heartbeat, options.HeartbeatTimeout; {
 	case every <= 0 && timeout <= 0:
-		options.Heartbeat, options.HeartbeatTimeout = 3*time.Second, 10*time.Second
+		options.Heartbeat, options.HeartbeatTimeout = beatEvery, silence
 	case every <= 0:
 		if err := checkSilence(timeout); err != nil {
 			return nil, err
 		}
-		options.Heartbeat, options.HeartbeatTimeout = min(3*time.Second, timeout/3), min(timeout, longest)
+		options.Heartbeat, options.HeartbeatTimeout = min(beatEvery, timeout/3), min(timeout, longest)
 	case timeout <= 0:
 		every = min(every, longest/3)
-		options.Heartbeat, options.HeartbeatTimeout = every, max(10*time.Second, 3*every)
+		options.Heartbeat, options.HeartbeatTimeout = every, max(silence, 3*every)
 	default:
 		options.Heartbeat, options.HeartbeatTimeout = min(every, longest/3), min(timeout, longest)
 	}

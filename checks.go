@@ -169,8 +169,14 @@ func checkSilence(timeout time.Duration) error {
 	return fmt.Errorf("a heartbeat timeout of %v is too short: an actor gives three signs of life in it, and one each %v at most: give %v at least", timeout, leastBeat, 3*leastBeat)
 }
 
-// leastBeat is the shortest time between two heartbeats.
-const leastBeat = 10 * time.Millisecond
+const (
+	// beatEvery and silence are Heartbeat and HeartbeatTimeout where the Options do not say. The end
+	// of a process, or of its connection, is known without them.
+	beatEvery = 5 * time.Second
+	silence   = 15 * time.Second
+	// leastBeat is the shortest time between two heartbeats.
+	leastBeat = 10 * time.Millisecond
+)
 
 // checkChild refuses kinds that a child could not be.
 func (a *Arbiter) checkChild(kind string) *wire.Error {
