@@ -67,7 +67,7 @@ type Options struct {
 	// StopTimeout bounds Stop: what has not stopped by then is killed. Default: 10 s.
 	StopTimeout time.Duration
 	// Heartbeat is how often each end of a connection gives a sign of life, and
-	// HeartbeatTimeout how long a silence ends it. Default: 5 s and 15 s; if only one is
+	// HeartbeatTimeout how long a silence ends it. Default: 6 s and 20 s; if only one is
 	// given the other keeps its default, but the timeout is three times Heartbeat at least,
 	// and Heartbeat a third of the timeout at most. Heartbeat is 10 ms at least.
 	Heartbeat, HeartbeatTimeout time.Duration

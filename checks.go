@@ -171,9 +171,10 @@ func checkSilence(timeout time.Duration) error {
 
 const (
 	// beatEvery and silence are Heartbeat and HeartbeatTimeout where the Options do not say. The end
-	// of a process, or of its connection, is known without them.
-	beatEvery = 5 * time.Second
-	silence   = 15 * time.Second
+	// of a process, or of its connection, is known without them; of one that says nothing any more
+	// its callers are told before a call is over that has no deadline of its own.
+	beatEvery = 6 * time.Second
+	silence   = 20 * time.Second
 	// leastBeat is the shortest time between two heartbeats.
 	leastBeat = 10 * time.Millisecond
 )

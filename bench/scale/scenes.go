@@ -88,7 +88,7 @@ func idle(w *world, network string) error {
 }
 
 // heartbeatEvery is the default of arbiter.Options.
-const heartbeatEvery = 5 * time.Second
+const heartbeatEvery = 6 * time.Second
 
 // manyActors: goroutine actors at rest.
 func manyActors(w *world) error {

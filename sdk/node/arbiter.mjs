@@ -868,8 +868,8 @@ class Life {
     this.arbiter = w.arbiter
     this.max = this.reader.limit = w.max_message || MAX_MESSAGE
     // By a heartbeat the arbiter learns that a handler has outlived its budget.
-    this.beat = Math.min(w.heartbeat || 5000, w.budget || Infinity, LONGEST)
-    this.silence = w.timeout || 15_000
+    this.beat = Math.min(w.heartbeat || 6000, w.budget || Infinity, LONGEST)
+    this.silence = w.timeout || 20_000
     if (w.grace) this.grace = w.grace
     for (const [k, v] of Object.entries(w.extra ?? {})) this.actor.config.set(k, v)
   }

@@ -1234,7 +1234,7 @@ class _Life(asyncio.Protocol):
         w = await self._welcome
         self.ref, self.arbiter = Ref(w["aid"], w.get("name") or ""), w.get("arbiter") or "arbiter"
         self._max = self._reader.limit = w.get("max_message") or MAX_MESSAGE
-        self._beat, self._silence = (w.get("heartbeat") or 5000) / 1000, (w.get("timeout") or 15000) / 1000
+        self._beat, self._silence = (w.get("heartbeat") or 6000) / 1000, (w.get("timeout") or 20000) / 1000
         if w.get("budget"):
             self._beat = min(self._beat, w["budget"] / 1000)  # the arbiter learns by a heartbeat that a handler has outlived it
         if w.get("grace"):
