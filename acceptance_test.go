@@ -335,7 +335,7 @@ func TestStopDuringRestart(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := syscall.Kill(in.Info.PID, syscall.SIGKILL); err != nil {
+				if err := signalTo(in.Info.PID, syscall.SIGKILL); err != nil {
 					t.Fatal(err)
 				}
 				before := in.Info.AID
@@ -435,7 +435,7 @@ func TestStopOfFrozen(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := syscall.Kill(in.Info.PID, syscall.SIGSTOP); err != nil {
+				if err := signalTo(in.Info.PID, freeze); err != nil {
 					t.Fatal(err)
 				}
 				eventually(t, "it is stopped", func() bool {
@@ -609,11 +609,11 @@ func TestPausedArbiter(t *testing.T) {
 		before = ask()
 		return strings.Count(before, " running ") >= 3 && !strings.Contains(before, " starting ")
 	})
-	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := cmd.Process.Signal(freeze); err != nil {
 		t.Fatal(err)
 	}
 	<-time.After(4 * time.Second) // more than twice what a silence may last, five times a budget
-	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := cmd.Process.Signal(thaw); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -699,11 +699,11 @@ func TestPausedStop(t *testing.T) {
 	cmd, line := other.cmd, other.line
 	for _, who := range []string{"a goroutine", "a silent program"} {
 		line()
-		if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		if err := cmd.Process.Signal(freeze); err != nil {
 			t.Fatal(err)
 		}
 		<-time.After(2 * time.Second) // twice its grace
-		if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		if err := cmd.Process.Signal(thaw); err != nil {
 			t.Fatal(err)
 		}
 		how := line()

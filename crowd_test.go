@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -138,7 +137,7 @@ func beEnemies() {
 	if _, err := fmt.Sscan(os.Getenv(envEnemy), &address, &attack, &size); err != nil {
 		panic(err)
 	}
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)
+	beNice()
 	row := attacks[attack]
 	end, stop := context.WithCancel(context.Background())
 	var began, cut atomic.Int64

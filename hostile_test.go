@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -607,7 +606,7 @@ func TestArbiterKilled(t *testing.T) {
 
 // alive reports whether pid runs; a zombie that waits for init does not.
 func alive(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
+	if signalTo(pid, 0) != nil {
 		return false
 	}
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")

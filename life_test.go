@@ -918,7 +918,7 @@ func TestSpawnDuringStop(t *testing.T) {
 		if pids := processesOf(mark); len(pids) > 0 {
 			t.Errorf("%v are left", pids)
 			for _, pid := range pids {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
+				_ = signalTo(pid, syscall.SIGKILL)
 			}
 		}
 		all.Wait()

@@ -108,7 +108,7 @@ var ways = []way{
 	{name: "hangs past its budget", die: "hang", both: true, slow: true, within: hangBudget, limits: []actor.SpawnOption{actor.Budget(hangBudget)}, in: [4]want{
 		{cause: actor.CauseHung, says: "its budget"}, {cause: actor.CauseHung, says: "its budget"},
 		{cause: actor.CauseHung, says: "its budget is", signal: "killed"}, {cause: actor.CauseHung, says: "its budget"}}},
-	{name: "SIGSTOP", signal: syscall.SIGSTOP, slow: true, within: beatLimit, in: [4]want{
+	{name: "SIGSTOP", signal: freeze, slow: true, within: beatLimit, in: [4]want{
 		{no: noProcess}, {cause: actor.CauseFrozen, says: "SIGSTOP"}, {cause: actor.CauseFrozen, says: "SIGSTOP"}, {cause: actor.CauseHeartbeat}}},
 	{name: "spins, and says nothing more", die: "spin", slow: true, within: beatLimit, in: [4]want{
 		{cause: actor.CauseHung, says: "its budget"}, {cause: actor.CauseSpinning, says: "of the processor"},
@@ -357,7 +357,7 @@ func (o *observation) kill(t *testing.T) {
 	case w.take != nil:
 		w.take(t, o)
 	case w.signal != 0:
-		if err := syscall.Kill(o.pid, w.signal); err != nil {
+		if err := signalTo(o.pid, w.signal); err != nil {
 			t.Fatal(err)
 		}
 	default:
@@ -523,7 +523,7 @@ func missing(t *testing.T, o *observation) {
 	if err := os.Remove(script); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(o.pid, syscall.SIGKILL); err != nil {
+	if err := signalTo(o.pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	o.waitsFor(t, func(in actor.Inspection) bool { return in.Info.AID != first.AID && in.Info.State == "waiting" })

@@ -513,7 +513,7 @@ func TestProcessDeath(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := Block.Start(w.ctx, s, actor.None{})
-	if err := syscall.Kill(info.PID, syscall.SIGKILL); err != nil {
+	if err := signalTo(info.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()

@@ -272,7 +272,7 @@ func testIdempotentKilled(t *testing.T, in string) {
 		})
 		var err error
 		if in == "process" {
-			err = syscall.Kill(pid, syscall.SIGKILL)
+			err = signalTo(pid, syscall.SIGKILL)
 		} else {
 			_, err = w.arb.Kill(w.ctx, name)
 		}

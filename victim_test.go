@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
 )
@@ -432,14 +430,5 @@ func left() string {
 			return text
 		}
 		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-// cutSockets ends the connections of this process as a broken road would.
-func cutSockets() {
-	for fd := 3; fd < 256; fd++ {
-		if _, err := unix.Getpeername(fd); err == nil {
-			_ = unix.Shutdown(fd, unix.SHUT_RDWR)
-		}
 	}
 }
