@@ -54,6 +54,8 @@ func TestUsage(t *testing.T) {
 		{"up --listen 127.0.0.1:0 --token x --origin friend.example", []string{`"friend.example" in --origin`, "https://example.com", "[usage]"}},
 		{"up --listen 127.0.0.1:0 --token x --origin https://friend.example/", []string{"--origin", "[usage]"}},
 		{"help run x", []string{`no command "x"`, "[usage]"}},
+		{"completion tcsh", []string{`no command "tcsh"; did you mean "zsh"?`, "[usage]"}},
+		{"completion bash x", []string{"bash takes no arguments", "[usage]"}},
 	} {
 		w.expect(exitUsage, "", test.errs, strings.Fields(test.args)...)
 	}

@@ -130,6 +130,9 @@ command, 5 no arbiter there, 6 refused, 7 timed out, 130 interrupted.`,
 				}
 				return cmd.Help()
 			}
+			for _, shell := range c.Commands() {
+				shell.Args = a.arguments(0, 0)
+			}
 		}
 		c.Example = strings.ReplaceAll(c.Example, "$0 ", a.program+" ")
 	}
