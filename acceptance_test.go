@@ -297,6 +297,29 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
+// TestGivesUpOnSilence: one that falls silent whenever it is started is given up, however long
+// it takes to notice: in this time it did not live.
+func TestGivesUpOnSilence(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	policy := supervise.Policy{MinBackoff: 5 * time.Millisecond, MaxBackoff: 5 * time.Millisecond, MaxCrashes: 3, Within: 500 * time.Millisecond}
+	w.spawn(Victim, actor.Process(), actor.Name("mute"), actor.Restart(policy), actor.Heartbeat(100*time.Millisecond, 400*time.Millisecond))
+	last := 0
+	eventually(t, "its supervisor gives up", func() bool {
+		in := w.inspect(t, actor.To("mute"))
+		if in.Info.State == "running" && in.Info.PID != last && signalTo(in.Info.PID, freeze) == nil {
+			last = in.Info.PID
+		}
+		return in.Info.State == "failed"
+	})
+	if list := w.events("mute", "gave_up"); len(list) != 1 || !strings.Contains(list[0].Text, "3 crashes within 500ms, its silence not counted") {
+		t.Errorf("events: %+v", list)
+	}
+	if list := w.events("mute", "restarting"); len(list) != 2 {
+		t.Errorf("%d restarts: %+v", len(list), list)
+	}
+}
+
 // TestStopDuringRestart: while the next one waits, and while it starts, a stop of the
 // slot, of the pool and of the arbiter ends it, and nobody follows.
 func TestStopDuringRestart(t *testing.T) {

@@ -149,6 +149,12 @@ func endOf(i *incarnation, d *wire.Death) supervise.End {
 	i.mu.Unlock()
 	clean := d.Cause == wire.CauseStopped || d.Cause == wire.CauseExit && d.ExitCode == 0
 	e.Failed = !clean
+	switch d.Cause {
+	case wire.CauseHeartbeat, wire.CauseFrozen, wire.CauseSpinning:
+		if i.session != nil {
+			e.Silent = i.session.conn.Silence()
+		}
+	}
 	return e
 }
 

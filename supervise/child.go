@@ -47,6 +47,15 @@ func (c *child) count(now, within time.Duration) int {
 	return len(c.crashed)
 }
 
+// skip takes the time d until now, in which the child was silent, out of what lies between its
+// crashes.
+func (c *child) skip(now, d time.Duration) {
+	for i, at := range c.crashed {
+		c.crashed[i] = min(add(at, d), now)
+	}
+	c.due = max(c.due, min(add(c.due, d), now))
+}
+
 // backoff makes the next wait twice the last one, within the bounds of p.
 func (c *child) backoff(p *Policy) time.Duration {
 	switch {

@@ -15,6 +15,12 @@ type End struct {
 	Failed bool          // anything but a clean exit
 	Asked  bool          // somebody asked for this end: a command, recycling, a rolling restart
 	Final  bool          // the actor itself said that it is not to be started again
+
+	// Silent is how long it had given no sign of life before it was given up, if that is
+	// why it ended: a part of Lived in which it was not well. It is no time between two
+	// crashes, either: else who hangs at once would be started again for ever, if only it
+	// takes long enough to notice.
+	Silent time.Duration
 }
 
 // Action is what is to be done about an end.
@@ -154,7 +160,8 @@ func (g *Group) Ended(name string, e End) Decision {
 	if g.policy.Strategy == OneForAll && c.fell(now, lived) {
 		return g.decide(c, now, Start, max(c.due-now, 0), "fell with the group")
 	}
-	if lived >= g.policy.Healthy {
+	silent := min(max(e.Silent, 0), lived)
+	if lived-silent >= g.policy.Healthy {
 		c.healthy()
 	}
 	switch {
@@ -164,7 +171,12 @@ func (g *Group) Ended(name string, e End) Decision {
 		}
 		return g.decide(c, now, Start, 0, e.how())
 	case e.Failed:
-		return g.crashed(c, now)
+		c.skip(now, silent)
+		d := g.crashed(c, now)
+		if silent > 0 {
+			d.Reason += ", its silence not counted"
+		}
+		return d
 	case g.policy.Restart == Always:
 		return g.start(c, now, e.how()+", restart is always")
 	default:

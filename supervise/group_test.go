@@ -40,6 +40,9 @@ type line struct {
 }
 
 func crash(lived time.Duration) End { return End{Lived: lived, Failed: true} }
+func silent(lived, last time.Duration) End {
+	return End{Lived: lived, Silent: last, Failed: true}
+}
 func exit(lived time.Duration) End  { return End{Lived: lived} }
 func asked(lived time.Duration) End { return End{Lived: lived, Failed: true, Asked: true} }
 
@@ -66,6 +69,20 @@ func TestDialogues(t *testing.T) {
 			{11 * sec, "a", crash(10*sec - 1), Decision{Start, 800 * ms, 3, false, "3 crashes within 1m"}},
 			{22 * sec, "a", crash(10 * sec), Decision{Start, 200 * ms, 4, false, "4 crashes within 1m"}},
 			{33 * sec, "a", crash(10 * sec), Decision{GiveUp, 0, 5, true, "5 crashes within 1m"}},
+		}},
+		{"silence is neither life nor time between crashes", Policy{}, []string{"a"}, []line{
+			{28 * sec, "a", silent(28*sec, 27*sec), Decision{Start, 200 * ms, 1, false, "1 crash within 1m, its silence not counted"}},
+			{56 * sec, "a", silent(28*sec, 27*sec), Decision{Start, 400 * ms, 2, false, "2 crashes within 1m, its silence not counted"}},
+			{84 * sec, "a", silent(28*sec, 28*sec), Decision{Start, 800 * ms, 3, false, "3 crashes within 1m, its silence not counted"}},
+			{112 * sec, "a", silent(27*sec, 30*sec), Decision{Start, 1600 * ms, 4, false, "4 crashes within 1m, its silence not counted"}}, // of its life only
+			{140 * sec, "a", silent(27*sec, 20*sec), Decision{GiveUp, 0, 5, true, "5 crashes within 1m, its silence not counted"}},
+		}},
+		{"who was well before it fell silent begins anew", Policy{MaxCrashes: 2}, []string{"a"}, []line{
+			{0, "a", crash(0), Decision{Start, 200 * ms, 1, false, "1 crash within 1m"}},
+			{1 * sec, "a", asked(0), Decision{Start, 0, 1, false, "ended on request"}},
+			{90 * sec, "a", silent(89*sec, 28*sec), Decision{Start, 200 * ms, 1, false, "1 crash within 1m, its silence not counted"}},
+			{110 * sec, "a", End{Lived: 19 * sec, Silent: 19 * sec, Failed: true, Asked: true}, Decision{Start, 0, 1, false, "ended on request"}},
+			{149 * sec, "a", crash(39 * sec), Decision{GiveUp, 0, 2, true, "2 crashes within 1m"}},
 		}},
 		{"crashes exactly a minute apart do not count together", Policy{MaxCrashes: 2}, []string{"a"}, []line{
 			{0, "a", crash(0), Decision{Start, 200 * ms, 1, false, "1 crash within 1m"}},

@@ -43,8 +43,8 @@ type Policy struct {
 	// Jitter of 0.2 is one between 8 s and 10 s. Default: 0.2; negative: none.
 	Jitter float64 `cbor:"jitter,omitempty" json:"jitter,omitempty"`
 
-	// Healthy is how long a child must have lived, from ready to its end, for the
-	// next wait to be MinBackoff again. Default: 10 s. By then what fails at the
+	// Healthy is how long a child must have lived, from ready to its end or until it
+	// fell silent, for the next wait to be MinBackoff again. Default: 10 s. By then what fails at the
 	// start (configuration, imports, the first connection) has failed, however long
 	// the start took, since it does not count. It need not be longer to be safe: who
 	// lives for ten seconds and crashes, again and again, is held by MaxCrashes.
@@ -56,7 +56,8 @@ type Policy struct {
 	MaxCrashes int `cbor:"maxCrashes,omitempty" json:"maxCrashes,omitempty"`
 
 	// Within is the time in which MaxCrashes count. Crashes that lie exactly this
-	// far apart do not count together. Default: 1 min.
+	// far apart do not count together. Time in which a child was silent, see End, is
+	// not counted. Default: 1 min.
 	Within time.Duration `cbor:"within,omitempty" json:"within,omitempty"`
 }
 

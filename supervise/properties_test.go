@@ -14,6 +14,17 @@ type told struct {
 	end   End
 }
 
+// well is how long it lived and was not silent.
+func (e told) well() time.Duration { return e.end.Lived - min(e.end.Silent, e.end.Lived) }
+
+// still is how long it was silent, if that ended it.
+func (e told) still() time.Duration {
+	if !e.end.Failed || e.end.Asked || e.end.Final {
+		return 0
+	}
+	return e.end.Lived - e.well()
+}
+
 // story makes up a policy and the ends of some children, never back in time. About
 // one story in two is of children that crash soon, the others of a mixed life.
 func story(r *rand.Rand) (Policy, []string, []told) {
@@ -40,6 +51,7 @@ func story(r *rand.Rand) (Policy, []string, []told) {
 		e := End{At: at, Failed: r.IntN(10) >= calm/2, Asked: r.IntN(20) < calm/4, Final: r.IntN(100) < calm/4}
 		if r.IntN(2) == 0 {
 			e.Lived = time.Duration(r.Int64N(int64(gap) + 1))
+			e.Silent = time.Duration(r.Int64N(int64(gap)+1)) * time.Duration(r.IntN(2))
 		}
 		ends[i] = told{names[r.IntN(len(names))], e}
 	}
@@ -170,6 +182,7 @@ func TestCountsAndWaitsAgainstTheWholePast(t *testing.T) {
 			}
 			e := ends[i]
 			crashed, waits := 0, 0
+			still := time.Duration(0) // after the end that is looked at
 			healthy := false
 			for j := i; j >= 0; j-- { // back to where the child came into being
 				o := ends[j]
@@ -179,13 +192,14 @@ func TestCountsAndWaitsAgainstTheWholePast(t *testing.T) {
 				if o.end.Final || (j < i && !o.end.Failed && !o.end.Asked && p.Restart == OnFailure) {
 					break
 				}
-				if o.end.Failed && !o.end.Asked && e.end.At.Sub(o.end.At) < p.Within {
+				if o.end.Failed && !o.end.Asked && e.end.At.Sub(o.end.At)-still < p.Within {
 					crashed++
 				}
+				still += o.still()
 				if !healthy && !o.end.Asked {
 					waits++
 				}
-				healthy = healthy || o.end.Lived >= p.Healthy
+				healthy = healthy || o.well() >= p.Healthy
 			}
 			if want := min(crashed, p.MaxCrashes); d.Crashes != want {
 				t.Errorf("end %d: %d crashes, want %d: %+v", i, d.Crashes, want, d)
@@ -216,21 +230,22 @@ func TestNobodyIsGivenUpForOthers(t *testing.T) {
 		}
 		gaveUp++
 		for _, n := range names {
-			var crashed []time.Time
-			reached, member := false, true
+			var crashed []time.Time // as if nobody had ever been silent
+			still, reached, member := time.Duration(0), false, true
 			for _, e := range ends[:at+1] {
 				if e.child != n {
 					continue
 				}
 				member = !e.end.Final && (e.end.Failed || e.end.Asked || p.Restart == Always)
-				if e.end.Lived >= p.Healthy {
+				if e.well() >= p.Healthy {
 					reached = false
 				}
+				still += e.still()
 				if !member {
 					crashed, reached = nil, false
 				} else if e.end.Failed && !e.end.Asked {
-					crashed = append(crashed, e.end.At)
-					if first := len(crashed) - p.MaxCrashes; first >= 0 && e.end.At.Sub(crashed[first]) < p.Within {
+					crashed = append(crashed, e.end.At.Add(-still))
+					if first := len(crashed) - p.MaxCrashes; first >= 0 && crashed[len(crashed)-1].Sub(crashed[first]) < p.Within {
 						reached = true
 					}
 				}
@@ -302,7 +317,7 @@ func FuzzGroup(f *testing.F) {
 			at = at.Add(time.Duration(int8(script[1])) << (script[2] & 63)) // forward and back, from 1 ns to centuries
 			before := g.GaveUp()
 			d := g.Ended(name, End{
-				At: at, Lived: time.Duration(int8(script[3])) << (script[2] & 63),
+				At: at, Lived: time.Duration(int8(script[3])) << (script[2] & 63), Silent: time.Duration(int8(script[3]^script[1])) << (script[2] & 63),
 				Failed: script[0]&4 != 0, Asked: script[0]&8 != 0, Final: script[0]&16 != 0,
 			})
 			if d.After < 0 || d.After > g.Policy().MaxBackoff {

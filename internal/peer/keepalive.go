@@ -44,6 +44,15 @@ type keepalive struct {
 	movedAt time.Time
 }
 
+// Silence returns how long the other end has been silent when that is found to be too long, at
+// most; 0: it may be silent for ever.
+func (c *Conn) Silence() time.Duration {
+	if c.alive.timeout <= 0 {
+		return 0
+	}
+	return c.alive.timeout + max(0, c.alive.interval)
+}
+
 // mostAimless is how many of them may come before the timer looks again, late as it may
 // be. Where there is no timer nobody counts.
 func (k *keepalive) mostAimless() uint64 {
