@@ -164,7 +164,10 @@ func (a *Arbiter) checkPool(args *actor.PoolArgs) (*cell.Spec, *wire.Error) {
 		return nil, invalid("recycle: memory is %d, and must not be negative; jitter is %v, and a number up to 1", r.Memory, r.Jitter)
 	}
 	if watched := args.Max > 0 || args.Recycle != (actor.Recycle{}); watched && w.Heartbeat == 0 {
-		w.Heartbeat = watchEvery(args)
+		// No more seldom than without, or a silence would be found later.
+		if every, _ := a.heartbeat(w); every >= leastBeat {
+			w.Heartbeat = min(watchEvery(args), every)
+		}
 	}
 	spec, failed := a.checkSpawn(w)
 	if failed == nil && w.In == "goroutine" && len(args.Bind)+len(args.WorkerEnv) > 0 {

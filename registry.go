@@ -61,13 +61,14 @@ func (r *registry) note(address string, i *incarnation) {
 
 func (r *registry) unnote(i *incarnation) { r.place(i.aid).CompareAndSwap(i, nil) }
 
-// place returns where aid is noted. Aids of this arbiter's making differ in the digits before the
-// tag; whatever others are like, they are found elsewhere if they have no place here.
+// place returns where aid is noted. Aids of this arbiter's making differ in the digits before
+// the tag; what others have chosen for theirs is hashed.
 func (r *registry) place(aid string) *atomic.Pointer[incarnation] {
-	n := uint(0)
-	if end := len(aid) - len(r.own.tag) - 1; end >= 3 {
-		n = uint(aid[end-1]) + 10*uint(aid[end-2]) + 100*uint(aid[end-3])
+	end := len(aid) - len(r.own.tag) - 1
+	if end < 3 || aid[end+1:] != r.own.tag {
+		return &r.recent[maphash.String(r.seed, aid)%uint64(len(r.recent))]
 	}
+	n := uint(aid[end-1]) + 10*uint(aid[end-2]) + 100*uint(aid[end-3])
 	return &r.recent[n%uint(len(r.recent))]
 }
 

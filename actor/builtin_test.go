@@ -305,7 +305,7 @@ func TestInfo(t *testing.T) {
 			info.PID == 0 || info.Uptime != time.Minute || info.Inbox != 3 || info.Accepted != 4 || info.Started != 1 || info.Refused != 1 {
 			w.t.Errorf("%+v", info)
 		}
-		time.Sleep(5 * time.Second) // a heartbeat of one that joined tells the arbiter
+		time.Sleep(10 * time.Second) // a heartbeat of one that joined tells the arbiter
 		all, err := actor.Ps.Call(w.ctx, actor.Arbiter, none{})
 		if err != nil {
 			w.t.Fatal(err)

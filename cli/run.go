@@ -67,7 +67,7 @@ protocol of actors, and takes messages. In each worker ARBITER_NAME is its name;
 	f.StringVar(&p.o.PIDFile, "pid-file", "", "write the arbiter's process id to `FILE`")
 	f.StringVar(&p.o.LogDir, "log-dir", "", "also write what each worker prints to a file of its own in `DIR`")
 
-	f.VarP(&flag[time.Duration]{&p.args.Worker.HeartbeatTimeout, parseDuration("timeout"), "TIME"}, "timeout", "t", "with --messages: end a worker that gives no sign of life for so long (default 10s)")
+	f.VarP(&flag[time.Duration]{&p.args.Worker.HeartbeatTimeout, parseDuration("timeout"), "TIME"}, "timeout", "t", "with --messages: end a worker that gives no sign of life for so long (default 20s)")
 	f.Var(&flag[time.Duration]{&p.args.Worker.StartTimeout, parseDuration("timeout"), "TIME"}, "start-timeout", "with --messages: how long a worker may take to be ready (default 30s)")
 	f.Var(&flag[int]{&p.requests, wholeNumber("is no number of messages", 1, mostMessages), "N"}, "max-requests", "with --messages: replace a worker after so many messages")
 	f.Var(&flag[int]{&p.jitter, wholeNumber("is no number of messages", 0, mostMessages), "N"}, "max-requests-jitter", "by how many that may differ, at random (default: a tenth)")

@@ -84,7 +84,7 @@ func (b *Beat) set(key string, v head, rest []byte) (n int, ok bool) {
 		b.Handling = string(rest[:v.arg])
 		return 1, true
 	}
-	if v.major != majorUint || v.arg > math.MaxInt32 && key == "pid" || v.arg > math.MaxInt {
+	if v.major != majorUint || v.arg > math.MaxInt64 || v.arg > math.MaxInt && (key == "pid" || key == "inbox") {
 		return 0, false
 	}
 	switch key {
