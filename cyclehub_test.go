@@ -43,6 +43,11 @@ func undertake(_ actor.None, ctx context.Context, what string) (_ actor.None, er
 		_, err = actor.StopActor.Call(ctx, actor.Arbiter, self.Ref())
 	case "restart":
 		_, err = actor.RestartActor.Call(ctx, actor.Arbiter, self.Ref())
+	case "stop in a timer":
+		actor.After(ctx, time.Millisecond, func(ctx context.Context) {
+			_, err := actor.StopActor.Call(ctx, actor.Arbiter, self.Ref())
+			_, _ = actor.Config.Call(ctx, self.Ref(), actor.ConfigArgs{Op: "set", Name: "timer", Value: fmt.Sprint(err)})
+		})
 	case "stop the pool":
 		_, err = actor.StopActor.Call(ctx, actor.Arbiter, actor.To(strings.Split(self.Ref().Name, "/")[0]))
 	case "wait while another spawns":
@@ -90,6 +95,18 @@ func TestCyclesByTheArbiter(t *testing.T) {
 				}
 				if _, err := Undertake.Call(ctx, itself, "nothing"); err != nil {
 					t.Errorf("stop of a %s by itself, and then: %v", kind.KindName(), err)
+				}
+				if _, err := Undertake.Call(ctx, itself, "stop in a timer"); err != nil {
+					t.Fatal(err)
+				}
+				var told any
+				eventually(t, "the timer was told", func() bool {
+					var err error
+					told, err = actor.Config.Call(ctx, itself, actor.ConfigArgs{Op: "get", Name: "timer"})
+					return err == nil || !strings.Contains(err.Error(), "no setting")
+				})
+				if !strings.Contains(fmt.Sprint(told), "the wait could never end: ") {
+					t.Errorf("stop of a %s by a timer of its own: %v, want a cycle", kind.KindName(), told)
 				}
 			}
 		})

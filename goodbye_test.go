@@ -3,6 +3,7 @@
 package arbiter_test
 
 import (
+	"errors"
 	"net"
 	"os"
 	"strconv"
@@ -60,5 +61,29 @@ func TestLyingGoodbye(t *testing.T) {
 	d := w.inspect(t, actor.To("liar")).Death
 	if d == nil || d.Cause != actor.CauseExit || d.ExitCode != 3 {
 		t.Errorf("it ended with %+v, want what its exit says", d)
+	}
+}
+
+// TestSendsToWhoLeaves: from its goodbye to the end of its process, what is sent to it is told that
+// it is down: there is no room to wait for, and nothing is wrong with who sends.
+func TestSendsToWhoLeaves(t *testing.T) {
+	t.Parallel()
+	w := quietWorld(t)
+	told := make(map[string]int)
+	for range 20 {
+		v := w.spawn(Victim, actor.Process())
+		if err := Retire.Send(w.ctx, v, actor.None{}); err != nil {
+			t.Fatal(err)
+		}
+		var down *actor.DownError
+		for over := false; !over; {
+			err := Noted.Send(w.ctx, v, actor.None{})
+			if over = errors.As(err, &down) && down.Cause == actor.CauseStopped; err != nil && !errors.Is(err, actor.ErrDown) {
+				told[err.Error()]++
+			}
+		}
+	}
+	for text, n := range told {
+		t.Errorf("%d times: %s", n, text)
 	}
 }

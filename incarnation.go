@@ -283,6 +283,7 @@ func (i *incarnation) end(d *wire.Death) {
 	}
 	i.arb.ended(i, d)
 	i.carryOut(then)
+	then.arm() // last: who follows finds its own aid and name, and its life is told after this one
 	if unready {
 		i.ready.pass()
 	}

@@ -71,6 +71,7 @@ func (s *slot) giveWay(wait time.Duration, how leaver) (next *incarnation) {
 	r.arb.registry.handOver(s.name, old, next)
 	r.changed()
 	old.gate.closed.Store(true) // last: whom it turns away finds the new one
+	s.arm()
 	return next
 }
 

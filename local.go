@@ -75,7 +75,7 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 	note := peer.Note{Caller: c, Deadline: c.Deadline, Command: c.Command}
 	chained := false
 	if s.Turn != nil {
-		note.Parent = s.Turn.Parent()
+		note.Parent, note.Within = s.Turn.Parent(), true
 		in := &turnCall{Call: c, from: i}
 		if s.Turn.Holds() {
 			in.key = i.arb.keys.Add(1) | localKey
@@ -214,7 +214,7 @@ func (i *incarnation) post(ctx context.Context, to *incarnation, s cell.Scope, t
 			err = to.session.conn.Post(peer.Data, &m, peer.Charge{})
 		}
 		if err != nil {
-			failed = postError(err)
+			failed = to.postError(err)
 		}
 	}
 	i.arb.buffers.put(buf, b)

@@ -247,3 +247,51 @@ func TestStartOfTheEnding(t *testing.T) {
 		arb.Spawn(poolKind, actor.Name("only"))
 	})
 }
+
+// TestRetireOfWhoStops: who says that it is not to be started again is not, also where it has been asked
+// to stop before.
+func TestRetireOfWhoStops(t *testing.T) {
+	work := actor.NewCommand[actor.None, actor.None]("work")
+	retire := func(_ actor.None, ctx context.Context) {
+		self, _ := actor.Current(ctx)
+		self.Retire("all is done")
+	}
+	kind := func(stopping func(actor.None, context.Context), then func(actor.None, context.Context)) *actor.Kind[actor.None] {
+		return &actor.Kind[actor.None]{Name: "worker", Stopping: stopping, Handlers: []actor.Handler[actor.None]{
+			actor.On(work, func(s actor.None, ctx context.Context, _ actor.None) error {
+				self, _ := actor.Current(ctx)
+				self.Stop("that was it")
+				if then != nil {
+					then(s, ctx)
+				}
+				return nil
+			}),
+		}}
+	}
+	for name, kind := range map[string]*actor.Kind[actor.None]{
+		"in the handler": kind(nil, retire), "in the hook": kind(retire, nil), "never": kind(nil, nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+				ctx := arb.Context()
+				policy := supervise.Policy{Restart: supervise.Always}
+				first := arb.Spawn(kind, actor.Name("alone"), actor.Restart(policy))
+				if _, err := arb.Pool(ctx, kind, actor.PoolArgs{Name: "web", Workers: 1, Worker: actor.SpawnArgs{Restart: &policy}}); err != nil {
+					t.Fatal(err)
+				}
+				for _, who := range []string{"alone", "web/1"} {
+					if _, err := work.Call(ctx, actor.To(who), actor.None{}); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(time.Minute)
+					if _, err := actor.Ping.Call(ctx, actor.To(who), actor.None{}); (err == nil) != (name == "never") {
+						t.Errorf("%s, a minute later: %v", who, err)
+					}
+				}
+				if _, err := actor.Ping.Call(ctx, first, actor.None{}); err == nil {
+					t.Error("its first life goes on")
+				}
+			})
+		})
+	}
+}

@@ -175,12 +175,13 @@ func (s *session) request(m *wire.Message) {
 // route takes a message the road l.
 func (s *session) route(l *link, m *wire.Message, charge peer.Charge) {
 	var parent uint64
+	var within bool
 	if len(m.Ext) > 0 {
 		if err := m.CheckExt(); err != nil {
 			s.refuse(m, charge, wire.Errorf(wire.CodeProtocol, "%v", err).NotStarted())
 			return
 		}
-		parent, _ = m.Parent()
+		parent, within = m.Parent()
 		m.Ext = nil
 	}
 	m.Sender = s.sender
@@ -194,11 +195,11 @@ func (s *session) route(l *link, m *wire.Message, charge peer.Charge) {
 		s.oneWay(l, m, charge)
 		return
 	}
-	s.ask(l, m, charge, parent)
+	s.ask(l, m, charge, parent, within)
 }
 
 // ask routes a call.
-func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint64) {
+func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint64, within bool) {
 	own := m.ID
 	turn := m.Flags&wire.FlagTurn != 0
 	if own == 0 {
@@ -215,7 +216,7 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 	if s.arb.chained(s.inc, parent, l.to) {
 		m.Flags |= wire.FlagChained
 	}
-	note := peer.Note{Caller: l, ID: own, Deadline: time.Now().Add(timeLeft(m.Millis)), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn}
+	note := peer.Note{Caller: l, ID: own, Deadline: time.Now().Add(timeLeft(m.Millis)), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn, Within: within || turn}
 	var again *repeat
 	if p := l.to.pooledAs(m.Target); p != nil && l.to.repeats(m.Command) {
 		again = s.repeatable(p, l, m, &note)
@@ -335,7 +336,7 @@ func (s *session) oneWay(l *link, m *wire.Message, charge peer.Charge) {
 	charge = s.held(l, m, charge, accept)
 	if to := l.to.session; to != nil {
 		if e := to.conn.Post(peer.Data, m, charge); e != nil {
-			err = postError(e)
+			err = l.to.postError(e)
 		}
 	} else {
 		err = s.deliver(l.to, m, charge)
@@ -385,15 +386,21 @@ func (c *copied) Credit(cost int) { (*peer.Conn)(c).Dismiss(cost) }
 // Started counts nothing: the sender sent one message.
 func (c *copied) Started() {}
 
-// postError is why a one-way message could not be posted.
-func postError(err error) *wire.Error {
+// postError is why a one-way message to i, which is elsewhere, could not be posted.
+func (i *incarnation) postError(err error) *wire.Error {
 	switch {
 	case errors.Is(err, peer.ErrBudget):
 		return errMemory(wire.StartedNo)
 	case errors.Is(err, peer.ErrFull):
 		return wire.Errorf(wire.CodeOverloaded, "there is no room for more on the way to it").NotStarted()
 	}
-	return wire.AsError(err, wire.CodeOverloaded).With(wire.StartedNo)
+	e := wire.AsError(err, wire.CodeOverloaded)
+	if errors.Is(err, peer.ErrClosed) || e.Code == wire.CodeClosed { // its connection, not the sender's
+		i.session.mu.Lock()
+		e = &wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: i.session.bye}
+		i.session.mu.Unlock()
+	}
+	return e.With(wire.StartedNo)
 }
 
 // refuse tells the sender of m that it went nowhere.

@@ -299,7 +299,7 @@ func together(all []error) error {
 	first.Message += others.String()
 	if first.Death != nil {
 		d := *first.Death
-		d.Reason += others.String()
+		d.Reason = strings.TrimPrefix(d.Reason+others.String(), "; ")
 		first.Death = &d
 	}
 	return &first

@@ -50,7 +50,7 @@ func (s *session) routeRun(l *link, run *peer.Run) bool {
 	s.counts.read.Add(uint64(len(run.Messages)))
 	l.backlog.TakeRun(run)
 	to.conn.PostRun(run, s.sender, func(m *wire.Message, err error) {
-		s.refuse(m, peer.Charge{}, at(postError(err), l.to))
+		s.refuse(m, peer.Charge{}, at(l.to.postError(err), l.to))
 	})
 	s.use(l)
 	return true

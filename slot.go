@@ -96,8 +96,8 @@ func (s *slot) rest(status, reason string) {
 	}
 }
 
-// next puts a new incarnation into the slot, which begins after the wait. row.mu is
-// held until it is findable.
+// next puts a new incarnation into the slot, which begins after the wait, from arm on: it has to be
+// findable before. row.mu is held until it is.
 func (s *slot) next(wait time.Duration) *incarnation {
 	i := s.incarnate()
 	s.current, s.status, s.reason = i, "", ""
@@ -107,7 +107,6 @@ func (s *slot) next(wait time.Duration) *incarnation {
 		s.timer.Stop()
 		s.timer = nil
 	}
-	s.arm()
 	return i
 }
 

@@ -27,12 +27,12 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var next *incarnation
-	defer func() { r.arb.registry.succeed(i, next) }()
 	how, left := r.leaving[i]
 	if left {
 		delete(r.leaving, i)
 		defer r.armAll() // some may have waited for this
 	}
+	defer func() { r.arb.registry.succeed(i, next) }() // first: who begins is to be found
 	if s.successor == i {
 		s.successor = nil // who waits for it sees that it has ended
 		return v
@@ -178,6 +178,16 @@ func (s *slot) follow(v *verdict) *incarnation {
 		v.others = append(v.others, s.row.fellWith(s, v.decision.After)...)
 	}
 	return s.next(v.decision.After)
+}
+
+// arm has who follows begin when that is due.
+func (v *verdict) arm() {
+	if v.slot == nil {
+		return
+	}
+	v.slot.row.mu.Lock()
+	defer v.slot.row.mu.Unlock()
+	v.slot.arm()
 }
 
 // carryOut says what was decided about the end of i, and does the rest of it.

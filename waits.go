@@ -119,7 +119,7 @@ func (a *Arbiter) asker(ctx context.Context) (*incarnation, peer.Note) {
 		return nil, peer.Note{}
 	}
 	note, ok := a.self.local.Peek(s.Turn.Parent())
-	if !ok || !note.Turn && note.Parent == 0 {
+	if !ok || !note.Within {
 		return nil, note
 	}
 	return a.callerOf(note), note

@@ -26,7 +26,8 @@ func encode(v Value, buf []byte, codec wire.Codec) (e Encoded, tail []byte, err 
 	return e, nil, err
 }
 
-// Message makes m, which is blank, a native message sent to target in the scope s. Its
+// Message makes m, which is blank, a native message sent to target in the scope s: a call, which
+// has a deadline, or one way. Its
 // extensions and body are appended to buf, which is returned: m is valid as long as nobody
 // writes there or to v.
 func (s Scope) Message(m *wire.Message, target, command string, v Value, deadline time.Time, buf []byte) ([]byte, *wire.Error) {
@@ -36,8 +37,8 @@ func (s Scope) Message(m *wire.Message, target, command string, v Value, deadlin
 		if s.Turn.Holds() {
 			m.Flags |= wire.FlagTurn
 		}
-		if parent := s.Turn.Parent(); parent != 0 {
-			buf = wire.AppendParent(buf, parent)
+		if !deadline.IsZero() { // it is a call
+			buf = wire.AppendParent(buf, s.Turn.Parent())
 		}
 	}
 	n := len(buf)

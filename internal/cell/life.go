@@ -28,6 +28,11 @@ func (c *Cell) stop(reason string, grace time.Duration, final bool) {
 	}
 	c.mu.Lock()
 	if c.state >= Stopping {
+		if final && c.state == Stopping {
+			d := *c.extra.death // others may have the one there was
+			d.Final = true
+			c.extra.death = &d
+		}
 		c.mu.Unlock()
 		return
 	}
@@ -155,7 +160,9 @@ func (c *Cell) close() {
 		death.Reason = err.Error()
 		return
 	}
-	death = stopped
+	c.mu.Lock()
+	death = c.deathLocked() // as the hook left it: it may have asked not to be started again
+	c.mu.Unlock()
 }
 
 func (c *Cell) stopping(user any) (err error) {

@@ -33,6 +33,7 @@ type Note struct {
 	ID       uint64 // the caller's own id, for Caller
 	Parent   uint64
 	Turn     bool
+	Within   bool      // a handler, hook or timer made it
 	Holds    bool      // it may be held back: see Conn.Held
 	Deadline time.Time // zero: none
 	Command  string
