@@ -395,7 +395,7 @@ func (i *incarnation) postError(err error) *wire.Error {
 		return wire.Errorf(wire.CodeOverloaded, "there is no room for more on the way to it").NotStarted()
 	}
 	e := wire.AsError(err, wire.CodeOverloaded)
-	if errors.Is(err, peer.ErrClosed) || e.Code == wire.CodeClosed { // its connection, not the sender's
+	if errors.Is(err, peer.ErrClosed) || e.Code == wire.CodeClosed && e != wire.ErrSenderEnded { // that is i's connection
 		i.session.mu.Lock()
 		e = &wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: i.session.bye}
 		i.session.mu.Unlock()

@@ -48,9 +48,18 @@ func TestMessage(t *testing.T) {
 		for _, mode := range []Mode{Serial, Interleaved} {
 			turn := turnOf(time.Time{})
 			turn.cell.spec.Mode = mode
-			m, _, err := message(Scope{turn.cell.host, turn.cell, turn}, "it", "work", word("w"), time.Time{}, nil)
+			within, soon := Scope{turn.cell.host, turn.cell, turn}, time.Now().Add(time.Second)
+			m, _, err := message(within, "it", "work", word("w"), soon, nil)
 			if parent, ok := m.Parent(); err != nil || !ok || parent != 7 || m.CheckExt() != nil {
 				t.Errorf("%v: the parent is %d, %v, %v", mode, parent, ok, err)
+			}
+			if m, _, err := message(within, "it", "work", word("w"), time.Time{}, nil); err != nil || len(m.Ext) > 0 {
+				t.Errorf("%v: one way: %x, %v", mode, m.Ext, err)
+			}
+			turn.call = 0 // that of a timer
+			m, _, err = message(within, "it", "work", word("w"), soon, nil)
+			if parent, ok := m.Parent(); err != nil || !ok || parent != 0 || m.CheckExt() != nil {
+				t.Errorf("%v: the parent of a timer's is %d, %v, %v", mode, parent, ok, err)
 			}
 			if holds := m.Flags&wire.FlagTurn != 0; holds != (mode == Serial) {
 				t.Errorf("%v keeps its turn: %v", mode, holds)
