@@ -30,6 +30,10 @@ var (
 func undertake(_ actor.None, ctx context.Context, what string) (_ actor.None, err error) {
 	self, _ := actor.Current(ctx)
 	clinger := actor.SpawnArgs{Kind: "clinger", Extra: map[string]any{"of": self.Ref().AID}}
+	if to, calls := strings.CutPrefix(what, "call "); calls {
+		_, err = Undertake.Call(ctx, actor.To(to), "nothing")
+		return actor.None{}, err
+	}
 	switch what {
 	case "spawn":
 		_, err = actor.SpawnActor.Call(ctx, actor.Arbiter, clinger)
@@ -59,6 +63,40 @@ func undertake(_ actor.None, ctx context.Context, what string) (_ actor.None, er
 		_, err = actor.Events.Call(ctx, actor.Arbiter, actor.EventsArgs{Since: 1 << 40, Wait: 100 * time.Millisecond})
 	}
 	return actor.None{}, err
+}
+
+// TestHooksKeepTheTurn: while a hook of an actor waits nothing of it starts, whatever its mode is. What it
+// calls, and calls back, is a wait that could never end.
+func TestHooksKeepTheTurn(t *testing.T) {
+	w := newWorld(t, func(o *arbiter.Options) { o.Kinds = []actor.Behaviour{Parent} })
+	back := w.spawn(Parent)
+	hook := func(_ actor.None, ctx context.Context) error {
+		self, _ := actor.Current(ctx)
+		_, err := Undertake.Call(ctx, back, "call "+self.Ref().AID)
+		return err
+	}
+	for name, mode := range map[string]actor.Mode{"serial": actor.Serial, "interleaved": actor.Interleaved, "concurrent": actor.Concurrent(4)} {
+		kind := &actor.Kind[actor.None]{Name: name, Mode: mode, Started: hook, Handlers: []actor.Handler[actor.None]{actor.Handle(Undertake, undertake)}}
+		if _, err := w.arb.Spawn(w.ctx, kind); !circular(err) {
+			t.Errorf("a %s actor that is called back while it starts: %v, want a cycle", name, err)
+		}
+		told := make(chan error, 1)
+		kind = &actor.Kind[actor.None]{Name: "ending-" + name, Mode: mode, Handlers: []actor.Handler[actor.None]{actor.Handle(Undertake, undertake)},
+			Stopping: func(s actor.None, ctx context.Context) { told <- hook(s, ctx) }}
+		ending := w.spawn(kind)
+		if _, err := Undertake.Call(w.ctx, ending, "nothing"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := actor.StopActor.Call(w.ctx, actor.Arbiter, ending); err != nil {
+			t.Error(err)
+		}
+		if err := <-told; !circular(err) && !strings.Contains(fmt.Sprint(err), "takes no more messages") {
+			t.Errorf("a %s actor that is called back while it stops: %v", name, err)
+		}
+	}
+	if _, err := Undertake.Call(w.ctx, back, "nothing"); err != nil {
+		t.Error(err)
+	}
 }
 
 // ended has what became of the goroutine's spawn.

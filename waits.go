@@ -10,14 +10,14 @@ import (
 	"github.com/arbiter-go/arbiter/internal/wire"
 )
 
-// waits finds the waits that could never end. It is the graph of which serial
-// actor's turn waits for a call to which actor: an edge per call that a handler
-// made while it keeps the turn. A call that would close a circle is refused.
+// waits finds the waits that could never end. It is the graph of which actor's turn
+// waits for a call to which actor: an edge per call that a serial actor's handler
+// made, which keeps the turn meanwhile, or a hook of any. A call that would close a circle is refused.
 //
 // Who waits for a command of the arbiter's waits for those who have to start, or to end, before it is answered.
 //
-// A serial actor has one turn at a time, so all its edges belong to the handler at
-// work. Who interleaves or is concurrent has no edges that matter: it can answer
+// There is one such turn at a time, so all edges of an actor belong to the handler, or hook, at
+// work. Who interleaves or is concurrent has none but in its hooks: it can answer
 // while it waits, up to its limit; there the deadline is what ends a wait.
 type waits struct {
 	mu sync.Mutex // guards incarnation.waitsFor of all
@@ -55,7 +55,7 @@ func (w *waits) wayLocked(at, goal *incarnation, seen map[*incarnation]bool) []*
 	if at == goal {
 		return []*incarnation{at}
 	}
-	if seen[at] || cell.Mode(at.mode.Load()) != cell.Serial {
+	if seen[at] {
 		return nil
 	}
 	seen[at] = true

@@ -33,7 +33,7 @@ func outcome(err error) *wire.Error {
 
 // inPlace answers r on the goroutine that delivers it, beside whatever runs.
 func (c *Cell) inPlace(r *Request) {
-	t := (&Turn{inPlace: true}).of(c, r)
+	t := (&Turn{is: beside}).of(c, r)
 	v, err := c.quick(t, r)
 	t.cancel(canceled)
 	c.answer(r, v, err, false)
@@ -65,7 +65,7 @@ func (c *Cell) Nested(outer *Turn, call *Call) {
 		return
 	}
 	r := &Request{Command: call.Command, Value: call.Argument, due: dueAt(call.Deadline), Sender: c.aid, Nested: !call.Accept}
-	t := (&Turn{inPlace: outer.inPlace}).of(c, r)
+	t := (&Turn{is: outer.is}).of(c, r)
 	t.more().outer = outer
 	stop := context.AfterFunc(outer, func() { t.cancel(outer.over.Load()) })
 	defer stop()

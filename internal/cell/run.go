@@ -232,7 +232,7 @@ func (c *Cell) leaveLocked(t *Turn) (kept bool) {
 // begin begins a turn of the actor's own: a hook's.
 func (c *Cell) begin() *Request {
 	r := c.spec.NewRequest()
-	new(Turn).of(c, r)
+	(&Turn{is: hook}).of(c, r)
 	c.mu.Lock()
 	c.linkLocked(r)
 	dead := c.state >= Closed

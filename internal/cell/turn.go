@@ -22,11 +22,20 @@ type Turn struct {
 	over    atomic.Uint32 // why the context has ended; live while it has not
 	attempt uint8
 	length  uint8 // of aid
-	inPlace bool  // answered beside the turn, or on the goroutine of another one
+	is      role
 	stand   stand // guarded by cell.mu
 
 	rest atomic.Pointer[rest] // made when needed, never changed then
 }
+
+// role is what a turn is in its actor's order of turns.
+type role uint8
+
+const (
+	ordinary role = iota
+	beside        // answered in place: beside that order, or on the goroutine of another turn
+	hook          // that of the constructor and Started, or of Stopping: nobody else has one meanwhile
+)
 
 // stand is whose the turn of a handler is.
 type stand uint8
@@ -286,8 +295,8 @@ func (t *Turn) Parent() uint64 {
 }
 
 // Holds reports whether the turn keeps others from starting while it waits: a
-// serial actor's handler or hook, but not what is answered in place.
-func (t *Turn) Holds() bool { return t.cell.spec.Mode == Serial && !t.inPlace }
+// serial actor's handler, or a hook, but not what is answered in place.
+func (t *Turn) Holds() bool { return t.is == hook || t.is == ordinary && t.cell.spec.Mode == Serial }
 
 // whole returns the turn of which t is a part: t itself but for calls to oneself.
 func (t *Turn) whole() *Turn {
@@ -301,7 +310,7 @@ func (t *Turn) whole() *Turn {
 // this handler waits. It returns false where there is nothing to give up.
 func (t *Turn) yield() bool {
 	c := t.cell
-	if c.spec.Mode != Interleaved || t.inPlace {
+	if c.spec.Mode != Interleaved || t.is == beside {
 		return false
 	}
 	t = t.whole()

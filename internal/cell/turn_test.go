@@ -170,7 +170,7 @@ func TestHolds(t *testing.T) {
 		if got := (&Turn{cell: c}).Holds(); got != (mode == Serial) {
 			t.Errorf("%v: %v", mode, got)
 		}
-		if (&Turn{cell: c, inPlace: true}).Holds() {
+		if (&Turn{cell: c, is: beside}).Holds() {
 			t.Errorf("%v: what is answered in place", mode)
 		}
 		if ParseMode(mode.String()) != mode {
