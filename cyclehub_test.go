@@ -2,6 +2,7 @@ package arbiter_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/arbiter-go/arbiter"
 	"github.com/arbiter-go/arbiter/actor"
+	"github.com/arbiter-go/arbiter/arbitertest"
 	"github.com/arbiter-go/arbiter/supervise"
 )
 
@@ -30,9 +32,18 @@ var (
 func undertake(_ actor.None, ctx context.Context, what string) (_ actor.None, err error) {
 	self, _ := actor.Current(ctx)
 	clinger := actor.SpawnArgs{Kind: "clinger", Extra: map[string]any{"of": self.Ref().AID}}
-	if to, calls := strings.CutPrefix(what, "call "); calls {
-		_, err = Undertake.Call(ctx, actor.To(to), "nothing")
-		return actor.None{}, err
+	if what, to, names := strings.Cut(what, " "); names {
+		switch what {
+		case "call":
+			_, err = Undertake.Call(ctx, actor.To(to), "nothing")
+			return actor.None{}, err
+		case "ping":
+			_, err = actor.Ping.Call(ctx, actor.To(to), actor.None{})
+			return actor.None{}, err
+		case "end":
+			_, err = actor.StopActor.Call(ctx, actor.Arbiter, actor.To(to))
+			return actor.None{}, err
+		}
 	}
 	switch what {
 	case "spawn":
@@ -97,6 +108,83 @@ func TestHooksKeepTheTurn(t *testing.T) {
 	if _, err := Undertake.Call(w.ctx, back, "nothing"); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestInPlaceIsNoCycle: what is answered beside the turn can be asked of who keeps it, also by those who it
+// waits for.
+func TestInPlaceIsNoCycle(t *testing.T) {
+	w := newWorld(t, func(o *arbiter.Options) { o.Kinds = []actor.Behaviour{Parent} })
+	back := w.spawn(Parent)
+	register := func(_ actor.None, ctx context.Context) error {
+		self, _ := actor.Current(ctx)
+		_, err := Undertake.Call(ctx, back, "ping "+self.Ref().AID)
+		return err
+	}
+	handle := func(s actor.None, ctx context.Context, _ string) (actor.None, error) { return s, register(s, ctx) }
+	for name, mode := range map[string]actor.Mode{"serial": actor.Serial, "interleaved": actor.Interleaved, "concurrent": actor.Concurrent(4)} {
+		starts := &actor.Kind[actor.None]{Name: name, Mode: mode, Started: register, Handlers: []actor.Handler[actor.None]{actor.Handle(Undertake, handle)}}
+		r, err := w.arb.Spawn(w.ctx, starts)
+		if err != nil {
+			t.Errorf("a %s actor that is asked for a ping while it starts: %v", name, err)
+			continue
+		}
+		if _, err := Undertake.Call(w.ctx, r, ""); err != nil {
+			t.Errorf("a %s actor that is asked for a ping by whom its handler waits for: %v", name, err)
+		}
+	}
+}
+
+// TestGivenUpIsNoWait: who has asked for a restart, and given it up, does not wait for it any more, though
+// that goes on.
+func TestGivenUpIsNoWait(t *testing.T) {
+	for name, mode := range map[string]actor.Mode{"serial": actor.Serial, "interleaved": actor.Interleaved, "concurrent": actor.Concurrent(4)} {
+		t.Run(name, func(t *testing.T) {
+			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+				ctx, told, lives := arb.Context(), make(chan error, 1), 0
+				worker := &actor.Kind[actor.None]{Name: "worker", Started: func(_ actor.None, ctx context.Context) error {
+					if lives++; lives == 1 {
+						return nil
+					}
+					time.Sleep(5 * time.Second)
+					_, err := Undertake.Call(ctx, actor.To("boss"), "nothing")
+					told <- err
+					return err
+				}}
+				if _, err := arb.Pool(ctx, worker, actor.PoolArgs{Name: "web", Workers: 1}); err != nil {
+					t.Fatal(err)
+				}
+				gaveUp := errors.New("it has not begun")
+				arb.Spawn(&actor.Kind[actor.None]{
+					Name: "boss", Mode: mode, Handlers: []actor.Handler[actor.None]{actor.Handle(Undertake, undertake)},
+					Started: func(_ actor.None, ctx context.Context) error {
+						ctx, cancel := context.WithTimeout(ctx, time.Second)
+						defer cancel()
+						_, gaveUp = actor.RestartActor.Call(ctx, actor.Arbiter, actor.To("web/1"))
+						return nil
+					},
+				}, actor.Name("boss"))
+				if err := <-told; err != nil || !errors.Is(gaveUp, actor.ErrDeadline) {
+					t.Errorf("a worker that asks who has given it up: %v; and that was told %v", err, gaveUp)
+				}
+			})
+		})
+	}
+}
+
+// TestStopOfWhoAsksBack: who waits for the end of another waits for its hook Stopping, too.
+func TestStopOfWhoAsksBack(t *testing.T) {
+	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+		ctx, told := arb.Context(), error(nil)
+		boss := arb.Spawn(Parent)
+		child := arb.Spawn(&actor.Kind[actor.None]{Name: "child", Stopping: func(_ actor.None, ctx context.Context) {
+			_, told = Undertake.Call(ctx, boss, "nothing")
+		}})
+		began := time.Now()
+		if _, err := Undertake.Call(ctx, boss, "end "+child.AID); err != nil || !circular(told) {
+			t.Errorf("%v; the child was told %v, want a cycle", err, told)
+		}
+		took(t, "it", began, 0)
+	})
 }
 
 // ended has what became of the goroutine's spawn.

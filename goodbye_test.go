@@ -64,23 +64,41 @@ func TestLyingGoodbye(t *testing.T) {
 	}
 }
 
-// TestSendsToWhoLeaves: from its goodbye to the end of its process, what is sent to it is told that
-// it is down: there is no room to wait for, and nothing is wrong with who sends.
+// TestSendsToWhoLeaves: from its goodbye, or from when it is killed, to the end of its process, what is sent
+// to it is told that it is down, and why: there is no room to wait for, and nothing is wrong with who sends.
 func TestSendsToWhoLeaves(t *testing.T) {
 	t.Parallel()
 	w := quietWorld(t)
 	told := make(map[string]int)
-	for range 20 {
+	for n := range 40 {
 		v := w.spawn(Victim, actor.Process())
-		if err := Retire.Send(w.ctx, v, actor.None{}); err != nil {
-			t.Fatal(err)
+		want, ended := actor.CauseStopped, make(chan error, 1)
+		if n%2 == 0 {
+			if err := Retire.Send(w.ctx, v, actor.None{}); err != nil {
+				t.Fatal(err)
+			}
+			close(ended)
+		} else {
+			want = actor.CauseKilled
+			go func() {
+				_, err := actor.KillActor.Call(w.ctx, actor.Arbiter, v)
+				ended <- err
+			}()
 		}
 		var down *actor.DownError
-		for over := false; !over; {
+		for tries := 0; tries < 100; {
 			err := Noted.Send(w.ctx, v, actor.None{})
-			if over = errors.As(err, &down) && down.Cause == actor.CauseStopped; err != nil && !errors.Is(err, actor.ErrDown) {
+			switch {
+			case err == nil:
+			case errors.As(err, &down) && down.Cause == want:
+				tries++
+			default:
 				told[err.Error()]++
+				tries++
 			}
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	}
 	for text, n := range told {

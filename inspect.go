@@ -410,6 +410,8 @@ func (a *Arbiter) stopActor(ctx context.Context, target actor.Ref) (actor.Death,
 		return actor.Death{}, failed
 	}
 	i.stop(reason)
+	over, _ := a.waitFor(ctx, i) // it ends all the same where its hook waits for who waits here: that is told so
+	defer over()
 	select {
 	case <-i.ended.until():
 		return actorDeath(i.death), nil

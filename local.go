@@ -77,7 +77,7 @@ func (i *incarnation) Start(ctx context.Context, s cell.Scope, c *cell.Call) {
 	if s.Turn != nil {
 		note.Parent, note.Within = s.Turn.Parent(), true
 		in := &turnCall{Call: c, from: i}
-		if s.Turn.Holds() {
+		if s.Turn.Holds() && !cell.IsInPlace(c.Command) { // that is answered beside the turn
 			in.key = i.arb.keys.Add(1) | localKey
 			if path := i.arb.waits.add(i, to, in.key); path != nil {
 				c.Failed(0, at(cycle(path), to))

@@ -201,7 +201,8 @@ func (s *session) route(l *link, m *wire.Message, charge peer.Charge) {
 // ask routes a call.
 func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint64, within bool) {
 	own := m.ID
-	turn := m.Flags&wire.FlagTurn != 0
+	within = within || m.Flags&wire.FlagTurn != 0
+	turn := m.Flags&wire.FlagTurn != 0 && !cell.IsInPlace(m.Command) // that is answered beside the turn
 	if own == 0 {
 		s.refuse(m, charge, invalid("a call needs an id other than 0"))
 		return
@@ -216,7 +217,7 @@ func (s *session) ask(l *link, m *wire.Message, charge peer.Charge, parent uint6
 	if s.arb.chained(s.inc, parent, l.to) {
 		m.Flags |= wire.FlagChained
 	}
-	note := peer.Note{Caller: l, ID: own, Deadline: time.Now().Add(timeLeft(m.Millis)), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn, Within: within || turn}
+	note := peer.Note{Caller: l, ID: own, Deadline: time.Now().Add(timeLeft(m.Millis)), Command: s.arb.names.of(m.Command), Parent: parent, Turn: turn, Within: within}
 	var again *repeat
 	if p := l.to.pooledAs(m.Target); p != nil && l.to.repeats(m.Command) {
 		again = s.repeatable(p, l, m, &note)
@@ -397,8 +398,12 @@ func (i *incarnation) postError(err error) *wire.Error {
 	e := wire.AsError(err, wire.CodeOverloaded)
 	if errors.Is(err, peer.ErrClosed) || e.Code == wire.CodeClosed && e != wire.ErrSenderEnded { // that is i's connection
 		i.session.mu.Lock()
-		e = &wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: i.session.bye}
+		d := i.session.bye
 		i.session.mu.Unlock()
+		if k := i.killed(); k != nil {
+			d = k // as whoever waits for an answer of it is told
+		}
+		e = &wire.Error{Code: wire.CodeDown, Message: "it takes no more messages", Death: d}
 	}
 	return e.With(wire.StartedNo)
 }

@@ -15,25 +15,34 @@ import (
 func TestSuccessorIsFoundFromItsStart(t *testing.T) {
 	w := quietWorld(t)
 	load := actor.NewCommand[actor.None, actor.None]("load") // it goes on with its start by a message to itself
-	for name, ref := range map[string]func(actor.Ref) actor.Ref{
-		"by-aid": func(r actor.Ref) actor.Ref { return r }, "by-name": actor.Ref.ByName,
+	aid := func(r actor.Ref) actor.Ref { return r }
+	kill := func(who actor.Ref) (actor.Cause, error) {
+		d, err := actor.KillActor.Call(w.ctx, actor.Arbiter, who)
+		return d.Cause, err
+	}
+	restart := func(who actor.Ref) (actor.Cause, error) {
+		_, err := actor.RestartActor.Call(w.ctx, actor.Arbiter, who)
+		return actor.CauseKilled, err
+	}
+	for name, how := range map[string]struct {
+		ref   func(actor.Ref) actor.Ref
+		ends  func(who actor.Ref) (actor.Cause, error)
+		lives int
+	}{
+		"by-aid": {aid, kill, 5000}, "by-name": {actor.Ref.ByName, kill, 5000}, "restarted": {aid, restart, 1000},
 	} {
 		service := &actor.Kind[actor.None]{
 			Name: name,
 			Started: func(_ actor.None, ctx context.Context) error {
 				self, _ := actor.Current(ctx)
-				return load.Send(ctx, ref(self.Ref()), actor.None{})
+				return load.Send(ctx, how.ref(self.Ref()), actor.None{})
 			},
 			Handlers: []actor.Handler[actor.None]{actor.On(load, func(actor.None, context.Context, actor.None) error { return nil })},
 		}
 		at := w.spawn(service, actor.Name(name), actor.Restart(supervise.Policy{MaxCrashes: -1, MinBackoff: time.Millisecond})).ByName()
-		for n := range 5000 {
-			d, err := actor.KillActor.Call(w.ctx, actor.Arbiter, at)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d.Cause != actor.CauseKilled {
-				t.Fatalf("%s, life %d: it %v", name, n, d)
+		for n := range how.lives {
+			if cause, err := how.ends(at); err != nil || cause != actor.CauseKilled {
+				t.Fatalf("%s, life %d: %s, %v", name, n, cause, err)
 			}
 			for began := time.Now(); time.Since(began) < time.Duration(n%100)*time.Microsecond; { // where the next one is in its start
 			}

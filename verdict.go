@@ -13,6 +13,7 @@ import (
 // wait for it were told.
 type verdict struct {
 	slot     *slot
+	row      *row // some of it may have waited for this end; nil: nobody has
 	decision supervise.Decision
 	decided  bool
 	others   []*incarnation // to be stopped, and started again, if anybody is
@@ -30,7 +31,7 @@ func (s *slot) ended(i *incarnation, d *wire.Death) (v verdict) {
 	how, left := r.leaving[i]
 	if left {
 		delete(r.leaving, i)
-		defer r.armAll() // some may have waited for this
+		v.row = r // some may have waited for this
 	}
 	defer func() { r.arb.registry.succeed(i, next) }() // first: who begins is to be found
 	if s.successor == i {
@@ -180,14 +181,18 @@ func (s *slot) follow(v *verdict) *incarnation {
 	return s.next(v.decision.After)
 }
 
-// arm has who follows begin when that is due.
+// arm has who follows, or has waited for this end, begin when that is due.
 func (v *verdict) arm() {
-	if v.slot == nil {
-		return
+	switch r := v.row; {
+	case r != nil:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.armAll()
+	case v.slot != nil:
+		v.slot.row.mu.Lock()
+		defer v.slot.row.mu.Unlock()
+		v.slot.arm()
 	}
-	v.slot.row.mu.Lock()
-	defer v.slot.row.mu.Unlock()
-	v.slot.arm()
 }
 
 // carryOut says what was decided about the end of i, and does the rest of it.

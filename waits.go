@@ -108,7 +108,10 @@ func (a *Arbiter) waitFor(ctx context.Context, all ...*incarnation) (over func()
 		}
 		keys = append(keys, key)
 	}
-	return over, nil
+	// It may have given up: what it has begun goes on, without it.
+	s, _ := cell.ScopeOf(ctx)
+	remove, stop := over, context.AfterFunc(s.Turn, over)
+	return func() { stop(); remove() }, nil
 }
 
 // asker returns which actor asked for the command of the arbiter's that is at work in ctx, from

@@ -44,13 +44,16 @@ type keepalive struct {
 	movedAt time.Time
 }
 
-// Silence returns how long the other end has been silent when that is found to be too long, at
-// most; 0: it may be silent for ever.
+// Silence returns for how long the other end has been silent, as far as that was looked at; 0: it may be
+// silent for ever.
 func (c *Conn) Silence() time.Duration {
-	if c.alive.timeout <= 0 {
+	k := &c.alive
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.timeout <= 0 || k.heard.IsZero() {
 		return 0
 	}
-	return c.alive.timeout + max(0, c.alive.interval)
+	return time.Since(k.heard)
 }
 
 // mostAimless is how many of them may come before the timer looks again, late as it may

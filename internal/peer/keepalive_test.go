@@ -31,6 +31,27 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// How long it was silent is known, to what it is looked at: from the last heartbeat that was answered on.
+func TestHowLongSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, p := byHand(t, Options{Interval: interval, Timeout: timeout}, wide)
+		e.beat = func(*Conn) {}
+		for range 5 {
+			<-time.After(interval - time.Second)
+			p.say(&wire.Message{Kind: wire.KindNotify})
+			synctest.Wait()
+			e.Answer()
+		}
+		last := time.Now()
+		if err := e.why(); err != ErrSilent {
+			t.Errorf("Run: %v, want %v", err, ErrSilent)
+		}
+		if d, silent := time.Since(last), e.Silence(); silent < timeout || silent > d {
+			t.Errorf("it was silent for %v, by its own account %v", d, silent)
+		}
+	})
+}
+
 // Any byte is a sign of life, and both ends beat.
 func TestBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
