@@ -33,8 +33,16 @@ var Farewell = &actor.Kind[string]{
 	},
 }
 
-// Unborn is never ready: its constructor ignores that it is to stop.
-var Unborn = &actor.Kind[actor.None]{Name: "slow", New: func(context.Context) (actor.None, error) { select {} }}
+// Unborn is never ready: its constructor leaves a file when it has begun, and ignores that it is to stop.
+var Unborn = &actor.Kind[actor.None]{Name: "slow", New: func(ctx context.Context) (none actor.None, err error) {
+	self, _ := actor.Current(ctx)
+	path, _ := self.Config("path")
+	text, _ := path.(string)
+	if err := os.WriteFile(text, []byte("begun"), 0o600); err != nil {
+		return none, err
+	}
+	select {}
+}}
 
 // TestStopIsAList: the stop of an arbiter goes through its steps within its budget,
 // whatever its actors are at, says so step by step, and names those it had to kill.
@@ -92,7 +100,7 @@ func TestStopIsAList(t *testing.T) {
 		spawned <- err
 	}()
 	go func() {
-		_, err := w.arb.Spawn(w.ctx, Unborn, actor.Name("unborn-process"), actor.Process(), actor.Grace(time.Hour))
+		_, err := w.arb.Spawn(w.ctx, Unborn, actor.Name("unborn-process"), actor.Process(), actor.Grace(time.Hour), farewell("unborn-process"))
 		spawned <- err
 	}()
 	states := map[string]string{}
@@ -107,8 +115,9 @@ func TestStopIsAList(t *testing.T) {
 				states[i.Name] = "busy"
 			}
 		}
-		_, unready := os.Stat(deafened)
-		return unready == nil && states["unborn"] == "starting" && states["unborn-process"] == "starting" && states["waiting"] == "waiting" &&
+		_, deafening := os.Stat(deafened)
+		_, bearing := os.Stat(dir + "/unborn-process")
+		return deafening == nil && bearing == nil && states["unborn"] == "starting" && states["unborn-process"] == "starting" && states["waiting"] == "waiting" &&
 			states["waiting-process"] == "waiting" && states["deaf"] == "busy"
 	})
 	t.Log(states)
