@@ -76,6 +76,9 @@ func undertake(_ actor.None, ctx context.Context, what string) (_ actor.None, er
 	return actor.None{}, err
 }
 
+// modes are all there are, by their names.
+var modes = map[string]actor.Mode{"serial": actor.Serial, "interleaved": actor.Interleaved, "concurrent": actor.Concurrent(4)}
+
 // TestHooksKeepTheTurn: while a hook of an actor waits nothing of it starts, whatever its mode is. What it
 // calls, and calls back, is a wait that could never end.
 func TestHooksKeepTheTurn(t *testing.T) {
@@ -86,7 +89,7 @@ func TestHooksKeepTheTurn(t *testing.T) {
 		_, err := Undertake.Call(ctx, back, "call "+self.Ref().AID)
 		return err
 	}
-	for name, mode := range map[string]actor.Mode{"serial": actor.Serial, "interleaved": actor.Interleaved, "concurrent": actor.Concurrent(4)} {
+	for name, mode := range modes {
 		kind := &actor.Kind[actor.None]{Name: name, Mode: mode, Started: hook, Handlers: []actor.Handler[actor.None]{actor.Handle(Undertake, undertake)}}
 		if _, err := w.arb.Spawn(w.ctx, kind); !circular(err) {
 			t.Errorf("a %s actor that is called back while it starts: %v, want a cycle", name, err)
@@ -121,7 +124,7 @@ func TestInPlaceIsNoCycle(t *testing.T) {
 		return err
 	}
 	handle := func(s actor.None, ctx context.Context, _ string) (actor.None, error) { return s, register(s, ctx) }
-	for name, mode := range map[string]actor.Mode{"serial": actor.Serial, "interleaved": actor.Interleaved, "concurrent": actor.Concurrent(4)} {
+	for name, mode := range modes {
 		starts := &actor.Kind[actor.None]{Name: name, Mode: mode, Started: register, Handlers: []actor.Handler[actor.None]{actor.Handle(Undertake, handle)}}
 		r, err := w.arb.Spawn(w.ctx, starts)
 		if err != nil {
@@ -137,7 +140,7 @@ func TestInPlaceIsNoCycle(t *testing.T) {
 // TestGivenUpIsNoWait: who has asked for a restart, and given it up, does not wait for it any more, though
 // that goes on.
 func TestGivenUpIsNoWait(t *testing.T) {
-	for name, mode := range map[string]actor.Mode{"serial": actor.Serial, "interleaved": actor.Interleaved, "concurrent": actor.Concurrent(4)} {
+	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
 			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
 				ctx, told, lives := arb.Context(), make(chan error, 1), 0
@@ -171,20 +174,45 @@ func TestGivenUpIsNoWait(t *testing.T) {
 	}
 }
 
-// TestStopOfWhoAsksBack: who waits for the end of another waits for its hook Stopping, too.
+// TestStopOfWhoAsksBack: who waits for the end of others waits for their hooks Stopping, too, be they
+// supervised or not.
 func TestStopOfWhoAsksBack(t *testing.T) {
-	arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
-		ctx, told := arb.Context(), error(nil)
-		boss := arb.Spawn(Parent)
-		child := arb.Spawn(&actor.Kind[actor.None]{Name: "child", Stopping: func(_ actor.None, ctx context.Context) {
-			_, told = Undertake.Call(ctx, boss, "nothing")
-		}})
-		began := time.Now()
-		if _, err := Undertake.Call(ctx, boss, "end "+child.AID); err != nil || !circular(told) {
-			t.Errorf("%v; the child was told %v, want a cycle", err, told)
-		}
-		took(t, "it", began, 0)
-	})
+	for _, name := range []string{"plain", "supervised", "web/1", "web"} {
+		t.Run(name, func(t *testing.T) {
+			arbitertest.Run(t, func(t *testing.T, arb *arbitertest.Arbiter) {
+				ctx, told := arb.Context(), make(chan error, 2)
+				boss := arb.Spawn(Parent)
+				child := &actor.Kind[actor.None]{Name: "child", Stopping: func(_ actor.None, ctx context.Context) {
+					_, err := Undertake.Call(ctx, boss, "nothing")
+					told <- err
+				}}
+				ends := 1
+				switch name {
+				case "plain":
+					arb.Spawn(child, actor.Name(name))
+				case "supervised":
+					arb.Spawn(child, actor.Name(name), actor.Restart(supervise.Policy{}))
+				default:
+					if _, err := arb.Pool(ctx, child, actor.PoolArgs{Name: "web", Workers: 2}); err != nil {
+						t.Fatal(err)
+					}
+					if name == "web" {
+						ends = 2
+					}
+				}
+				began := time.Now()
+				if _, err := Undertake.Call(ctx, boss, "end "+name); err != nil {
+					t.Error(err)
+				}
+				took(t, "it", began, 0)
+				for range ends {
+					if err := <-told; !circular(err) {
+						t.Errorf("one that asks who waits for its end was told %v, want a cycle", err)
+					}
+				}
+			})
+		})
+	}
 }
 
 // ended has what became of the goroutine's spawn.

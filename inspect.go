@@ -409,9 +409,8 @@ func (a *Arbiter) stopActor(ctx context.Context, target actor.Ref) (actor.Death,
 	if failed := a.ownEnd(ctx, func(from *incarnation) bool { return from == i }); failed != nil {
 		return actor.Death{}, failed
 	}
+	defer a.waitForEnds(ctx, i)()
 	i.stop(reason)
-	over, _ := a.waitFor(ctx, i) // it ends all the same where its hook waits for who waits here: that is told so
-	defer over()
 	select {
 	case <-i.ended.until():
 		return actorDeath(i.death), nil

@@ -244,7 +244,8 @@ func (r *row) stop(ctx context.Context, reason string) error {
 	r.mu.Unlock()
 	var all []*incarnation
 	for _, s := range slots {
-		leaving, _ := s.hold(reason)
+		leaving, _, over := s.hold(ctx, reason)
+		defer over()
 		all = append(all, leaving...)
 	}
 	return awaitAll(ctx, all)

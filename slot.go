@@ -148,7 +148,8 @@ func (s *slot) furnish(spec *proc.Spec) {
 // stop empties the slot until it is started by hand, and returns how its actor
 // ended.
 func (s *slot) stop(ctx context.Context, reason string) (*wire.Death, error) {
-	leaving, last := s.hold(reason)
+	leaving, last, over := s.hold(ctx, reason)
+	defer over()
 	if len(leaving) == 0 {
 		return last, nil
 	}
@@ -163,8 +164,8 @@ func (s *slot) holds(i *incarnation) bool { return i.slot == s }
 
 // hold asks who is in the slot to stop, and has nobody follow until it is started by
 // hand. It returns who is to end, also those that had given way before; if nobody is,
-// how the last one ended.
-func (s *slot) hold(reason string) (leaving []*incarnation, last *wire.Death) {
+// how the last one ended. over is to be called when that is not waited for any more.
+func (s *slot) hold(ctx context.Context, reason string) (leaving []*incarnation, last *wire.Death, over func()) {
 	r := s.row
 	r.mu.Lock()
 	s.held = true
@@ -188,10 +189,11 @@ func (s *slot) hold(reason string) (leaving []*incarnation, last *wire.Death) {
 	if last == nil {
 		last = &wire.Death{Cause: wire.CauseStopped, Reason: reason}
 	}
+	over = r.arb.waitForEnds(ctx, leaving...)
 	for _, i := range leaving { // also who had given way: what it has to answer may take others' time
 		i.dismiss(reason)
 	}
-	return leaving, last
+	return leaving, last, over
 }
 
 // start fills an empty slot, and forgets that the supervisor gave up. An end that has

@@ -141,6 +141,21 @@ func (a *Arbiter) ownEnd(ctx context.Context, among func(i *incarnation) bool) *
 	return e.NotStarted()
 }
 
+// waitForEnds is waitFor for those who are about to be asked to end: what their hooks then ask of who waits
+// for them is refused, and no end is. Where one waits for it already, its grace ends that.
+func (a *Arbiter) waitForEnds(ctx context.Context, all ...*incarnation) (over func()) {
+	var each []func()
+	for _, i := range all {
+		over, _ := a.waitFor(ctx, i)
+		each = append(each, over)
+	}
+	return func() {
+		for _, over := range each {
+			over()
+		}
+	}
+}
+
 // waitForEnd is waitFor for who is about to end: its end waits for its handlers, however many it has at a
 // time.
 func (a *Arbiter) waitForEnd(ctx context.Context, i *incarnation) (over func(), failed *wire.Error) {

@@ -27,9 +27,8 @@ func encode(v Value, buf []byte, codec wire.Codec) (e Encoded, tail []byte, err 
 }
 
 // Message makes m, which is blank, a native message sent to target in the scope s: a call, which
-// has a deadline, or one way. Its
-// extensions and body are appended to buf, which is returned: m is valid as long as nobody
-// writes there or to v.
+// has a deadline, or one way. Its extensions and body are appended to buf, which is returned: m is
+// valid as long as nobody writes there or to v.
 func (s Scope) Message(m *wire.Message, target, command string, v Value, deadline time.Time, buf []byte) ([]byte, *wire.Error) {
 	m.Kind, m.Millis = wire.KindRequest, wire.Millis(deadline)
 	m.Target, m.Command = wire.Bytes(target), wire.Bytes(command)
